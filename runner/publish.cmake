@@ -1,0 +1,1 @@
+# pj_publish: from a work tree to a pull request.
