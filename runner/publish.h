@@ -1,0 +1,63 @@
+/* publish.h - from a judged diff to a pushed branch.
+ *
+ * Three steps, so that the caller records the commit's id before the push: apply (in the clean repository, no files), commit
+ * (deterministic: same inputs, same id), push (to refs/heads/pj/<taskId>, only over an absent branch or the tip that was
+ * recorded). Each may be repeated after a crash and gives the same result. */
+#ifndef RUNNER_PUBLISH_H
+#define RUNNER_PUBLISH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "lib/base/err.h"
+#include "lib/base/view.h"
+#include "runner/workspace.h"
+
+/* Apply `diff` to the base commit's tree. `expect_tree` (NULL or "": none) is the tree the collector built; another result
+ * is INTERNAL. CONFLICT with code "patch_conflict" when a hunk does not apply (message names file and hunk);
+ * INVALID/"patch_malformed" when libgit2 cannot read it. */
+int publish_apply(struct workspace *ws, struct pj_view diff, const char *expect_tree,
+                  char tree_sha[PJ_SHA_SIZE], struct pj_err *err) PJ_MUST_CHECK;
+
+/* `tree_sha` with one file more (mode 100644), written over *tree_sha. */
+int publish_add_file(struct workspace *ws, const char *path, struct pj_view content,
+                     char tree_sha[PJ_SHA_SIZE], struct pj_err *err) PJ_MUST_CHECK;
+
+struct publish_commit_spec {
+    const char *task_id;
+    const char *title;        /* the task's; control characters and length are handled here */
+    const char *author_name;  /* NULL: Pithy Jaunt */
+    const char *author_email; /* NULL: pithy-jaunt@localhost */
+    const char *co_author;    /* "Name <mail>" or NULL */
+    int64_t
+        date_ms; /* author and committer date: the attempt's start, so that a repeated commit is the same */
+};
+int publish_commit(struct workspace *ws, const struct publish_commit_spec *spec,
+                   const char *tree_sha, char commit_sha[PJ_SHA_SIZE],
+                   struct pj_err *err) PJ_MUST_CHECK;
+/* "Pithy Jaunt: <title>" as one line of at most 250 bytes: the commit's subject and the pull request's title. */
+void publish_subject(const char *title, struct pj_str *out);
+
+struct publish_push_spec {
+    const char *task_id;
+    const char *commit_sha;
+    const char *
+        recorded_tip; /* a commit of ours that the branch may be at (recorded by an earlier attempt); NULL or "": none */
+    const char *url;
+    struct pj_git_net net; /* its credential needs the right to push */
+};
+
+struct publish_push_result {
+    bool already_there; /* the remote was at this commit: an earlier delivery had pushed it */
+    char branch[PJ_BRANCH_SIZE];
+};
+
+/* CONFLICT with code "push_conflict" when the branch is at a commit we did not record (message names it);
+ * AUTH/"github_auth", FORBIDDEN/"github_permission" (also a hook's or protection's refusal, with the remote's words),
+ * UNAVAILABLE or TIMEOUT/"github_service", NOT_FOUND/"repository_unavailable", CANCELLED. */
+int publish_push(struct workspace *ws, const struct publish_push_spec *spec,
+                 struct publish_push_result *out, struct pj_err *err) PJ_MUST_CHECK;
+/* "pj/<taskId>" */
+void publish_branch_name(const char *task_id, char out[PJ_BRANCH_SIZE]);
+
+#endif

@@ -1,0 +1,73 @@
+/* workspace.h - a task's clean repository and the work tree made from it.
+ *
+ *     <state>/cache/<repository>-<url hash>.git    bare mirror of one repository, fetched incrementally under a lock
+ *     <state>/work/<taskId>/clean.git              this task's own objects; borrows the mirror's; no configuration of anybody's
+ *     <state>/work/<taskId>/tree                   the pinned commit's files, no .git in it, no filter applied
+ *
+ * The clean repository is the runner's and never visible in the box; the tree is the box's. Submodules are left as empty
+ * folders; a stranger's hooks, filters, alternates and configuration have no way in, since only objects are taken. */
+#ifndef RUNNER_WORKSPACE_H
+#define RUNNER_WORKSPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "lib/base/str.h"
+#include "lib/git/git.h"
+#include "lib/git/remote.h"
+
+struct workspace;
+
+struct workspace_spec {
+    const char *state_dir; /* PJ_STATE_DIR */
+    const char *task_id;
+    const char *repository_id; /* names the mirror */
+    const char *url;           /* normalised, see lib/forge/hosts.h */
+    const char *base_branch;   /* NULL or "": the remote's default branch */
+    const char *
+        pinned_sha; /* NULL or "": the tip of the base branch; else the commit recorded by an earlier delivery */
+    bool
+        start_at_task_branch; /* a further round: the tree starts at the head of pj/<taskId>, its diff is against that */
+    struct pj_git_net net;
+};
+
+/* Fetch, pin, check out. A leftover of an earlier run of the same task is removed first. Errors carry the code of CONTRACT.md
+ * section 9: "repository_unavailable" (not reachable, no access, branch or pinned commit gone; class says which),
+ * "repository_analysis" (a tree that cannot be written out), "github_auth" never: that is for the push. */
+int workspace_open(const struct workspace_spec *spec, struct workspace **out,
+                   struct pj_err *err) PJ_MUST_CHECK;
+/* Free, and remove work/<taskId>. The mirror stays. */
+void workspace_close(struct workspace *ws);
+void workspace_closep(struct workspace **ws);
+
+const char *workspace_tree(const struct workspace *ws); /* absolute path of the work tree */
+const char *workspace_dir(
+    const struct workspace *ws); /* work/<taskId>: for the caller's own files of the task */
+const char *workspace_base_sha(
+    const struct workspace *ws); /* the commit the diff is against and the new commit's parent */
+const char *
+workspace_base_branch(const struct workspace *ws); /* what a pull request is opened against */
+/* The remote's pj/<taskId> as the fetch saw it; "" when it does not exist. */
+const char *workspace_task_branch_tip(const struct workspace *ws);
+
+/* Another copy of files: of the base commit (tree_sha NULL), or of a tree that publish_apply() made; for checks, at
+ * work/<taskId>/<name>, where `name` is one path component. Removed by workspace_close(), or before by the caller. */
+int workspace_copy(struct workspace *ws, const char *name, const char *tree_sha, char **path,
+                   struct pj_err *err) PJ_MUST_CHECK;
+
+/* A file of the base commit. PJ_NONE when there is none (or it is no regular file); LIMIT over out->max. */
+int workspace_base_file(struct workspace *ws, const char *path, struct pj_str *out,
+                        struct pj_err *err) PJ_MUST_CHECK;
+
+/* Files of the base commit in path order; `visit` returns false to stop. Paths are bytes, mostly UTF-8. */
+int workspace_base_each(struct workspace *ws,
+                        bool (*visit)(void *ctx, const char *path, int64_t bytes), void *ctx,
+                        struct pj_err *err) PJ_MUST_CHECK;
+
+/* Start-up: remove every work/<taskId> for which `is_live` says no. Returns the count removed, or -1. */
+int workspace_sweep(const char *state_dir, bool (*is_live)(void *ctx, const char *task_id),
+                    void *ctx, struct pj_err *err);
+/* Remove the least recently used mirrors until the cache has at most max_bytes; mirrors in use stay. */
+int workspace_cache_trim(const char *state_dir, int64_t max_bytes, struct pj_err *err);
+
+#endif
