@@ -1,0 +1,31 @@
+/* redis.h - a redis-server of a test's own: Unix socket in a fresh folder, ended by its pid. */
+#ifndef PJ_TESTS_SUPPORT_REDIS_H
+#define PJ_TESTS_SUPPORT_REDIS_H
+
+#include <sys/types.h>
+#include "lib/store/cmd.h"
+#include "lib/store/conn.h"
+
+struct test_redis {
+    char *dir;    /* "/tmp/pj-test-redis-XXXXXX" */
+    char *socket; /* dir/redis.sock */
+    char *url;    /* unix://… for PJ_REDIS_URL */
+    pid_t pid;
+    const char *appendfsync; /* NULL: no append-only file */
+};
+
+/* Starts and waits until it answers; fails the test (cr_fatal) otherwise. The server dies with the test process. */
+void test_redis_start(struct test_redis *redis);
+/* With appendonly yes and that appendfsync. */
+void test_redis_start_durable(struct test_redis *redis, const char *appendfsync);
+/* kill -9, and start again on the same folder. */
+void test_redis_kill(struct test_redis *redis);
+void test_redis_restart(struct test_redis *redis);
+void test_redis_stop(struct test_redis *redis);
+
+/* A connection to it; fails the test when it cannot be had. */
+struct pj_redis *test_redis_connect(const struct test_redis *redis);
+/* Send a command of words: test_redis_words(r, "SET", "a", "b", NULL); the reply is the caller's (pj_reply_freep), errors included. */
+struct redisReply *test_redis_words(struct pj_redis *redis, ...) PJ_SENTINEL;
+
+#endif
