@@ -1,0 +1,53 @@
+/* forge_server.h - a forge on loopback: GitHub's REST API (what the product uses of it) and git over smart HTTP.
+ *
+ * One address serves both: "<url>/api/v3/repos/…" and "<url>/owner/name(.git)/info/refs…", the latter by running
+ * `git http-backend` (git-http-backend(1)) over real bare repositories. Reading and pushing need the token: Basic
+ * authentication for git (any user name), "Bearer" or "token" for the API, as GitHub does. Pull requests live in memory;
+ * the answers have the fields of docs.github.com/en/rest (2022-11-28) that clients look at.
+ *
+ * PJ_FORGES entry: forge_server_forges() writes the file. */
+#ifndef TESTS_SUPPORT_FORGE_SERVER_H
+#define TESTS_SUPPORT_FORGE_SERVER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include "tests/support/stand_in.h"
+
+#define FORGE_TOKEN "ghp_test_forge_token_0123456789abcdef"
+
+struct forge_server;
+
+/* `root`: folder of bare repositories root/<owner>/<name>.git (gitfix_bare() makes them). Token FORGE_TOKEN. */
+struct forge_server *forge_server_start(const char *root);
+void forge_server_stop(struct forge_server *f);
+const char *forge_server_url(const struct forge_server *f);
+/* "127.0.0.1:PORT" */
+const char *forge_server_host(const struct forge_server *f);
+/* "<url>/owner/name", owned by the caller: what a user connects. */
+char *forge_server_repo_url(const struct forge_server *f, const char *repo);
+/* Write the PJ_FORGES file: this server as kind "github" (or "git"), with its API and, when `with_token`, the token. */
+void forge_server_forges(const struct forge_server *f, const char *kind, bool with_token,
+                         const char *path);
+
+/* The next `times` calls of `method` (NULL: any) whose path contains `path_part` are answered with this status, headers
+ * ("Name: value\n…" or NULL) and body (NULL: GitHub's error document). Rules are tried in the order they were added. */
+void forge_server_fail(struct forge_server *f, const char *method, const char *path_part,
+                       unsigned times, int status, const char *headers, const char *body);
+/* After the next successful creation of a pull request the connection is cut: made, but the client cannot know. */
+void forge_server_cut_after_create(struct forge_server *f);
+/* Refuse every token from now on (a credential that was revoked), or accept again. */
+void forge_server_revoke(struct forge_server *f, bool revoked);
+
+/* Pull requests made so far: {number,title,body,state,html_url,head:{ref},base:{ref},draft,comments_list:[…]}. The caller decrefs. */
+json_t *forge_server_pulls(struct forge_server *f, const char *repo);
+/* Close or merge one. */
+void forge_server_set_pull_state(struct forge_server *f, const char *repo, int number,
+                                 const char *state);
+struct stand_in *forge_server_stand_in(struct forge_server *f);
+/* Requests of `method` whose path contains `path_part`. */
+size_t forge_server_count(struct forge_server *f, const char *method, const char *path_part);
+/* How often a request came without the right token. */
+size_t forge_server_refused(struct forge_server *f);
+
+#endif
