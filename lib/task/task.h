@@ -119,12 +119,11 @@ int pj_task_from_wire(const json_t *doc, struct pj_task *out, struct pj_err *err
 json_t *pj_task_status_json(const struct pj_task *task);
 
 /* Field tables for bodies: `limits` and `model` of POST and PATCH /tasks. */
-extern const struct pj_field pj_task_limits_fields[];
+extern const struct pj_field pj_task_limits_fields[4];
 extern const size_t pj_task_limits_field_count;
-extern const struct pj_field pj_task_model_fields[];
+extern const struct pj_field pj_task_model_fields[2];
 extern const size_t pj_task_model_field_count;
-extern const struct pj_field pj_task_error_fields[]; /* used by outcome.c */
-extern const size_t pj_task_error_field_count;
+extern const struct pj_field pj_task_error_fields[6]; /* used by outcome.c */
 
 /* "pj/<id>". `out` holds PJ_BRANCH_SIZE. */
 #define PJ_BRANCH_SIZE 48
