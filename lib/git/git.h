@@ -27,8 +27,8 @@ struct pj_git_net {
     const struct pj_credential *credential;
     const char *
         ca_file; /* PJ_CA_FILE; process-wide in libgit2, so every caller of one process gives the same */
-    int64_t timeout_ms;   /* for the whole call; 0: none */
-    struct pj_pump *pump; /* served while waiting; its error ends the call */
+    int64_t timeout_ms;         /* for the whole call; 0: none */
+    const struct pj_pump *pump; /* served while waiting; its error ends the call */
     /* May this resolved address be reached? NULL: all. Called before each connect. */
     bool (*allow)(void *ctx, const struct sockaddr *addr, socklen_t n);
     void *allow_ctx;
