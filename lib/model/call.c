@@ -1,0 +1,344 @@
+#include "lib/model/adapter.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/http/backoff.h"
+#include "lib/http/sse_read.h"
+#include "lib/json/codec.h"
+
+#define MAX_BODY ((size_t)32 << 20)
+#define MAX_EVENT ((size_t)8 << 20)
+#define ADAPT_MAX 4
+#define UPSTREAM_TEXT_MAX 2000
+#define ANTHROPIC_VERSION "2023-06-01"
+
+static const struct pj_adapter *const adapters[] = {
+    [PJ_API_CHAT] = &pj_adapter_chat,
+    [PJ_API_RESPONSES] = &pj_adapter_responses,
+    [PJ_API_MESSAGES] = &pj_adapter_messages,
+};
+
+/* The answer of one HTTP call as it comes in: a stream of events or one document, told apart by its first byte. */
+struct intake {
+    const struct pj_adapter *adapter;
+    struct pj_builder builder;
+    struct pj_sse_reader sse;
+    struct pj_str document;
+    enum { UNKNOWN, EVENTS, DOCUMENT } kind;
+    size_t received;
+    bool nonsense; /* events that were no JSON */
+};
+
+const char *pj_model_api_word(enum pj_model_api api)
+{
+    static const char *const word[] = {"chat", "responses", "messages"};
+    return word[api];
+}
+
+int pj_model_openai_api(const char *word, const char *base_url, enum pj_model_api *out, struct pj_err *err)
+{
+    const char *host = strstr(base_url, "://");
+
+    if (!word || !*word || strcmp(word, "auto") == 0)
+        *out = host && strncmp(host, "://api.openai.com", 17) == 0 && strchr("/:?", host[17]) ? PJ_API_RESPONSES
+                                                                                             : PJ_API_CHAT;
+    else if (strcmp(word, "chat") == 0)
+        *out = PJ_API_CHAT;
+    else if (strcmp(word, "responses") == 0)
+        *out = PJ_API_RESPONSES;
+    else
+        return pj_fail(err, PJ_E_INVALID, "OPENAI_API is \"%s\", not auto, chat or responses", word);
+    return 0;
+}
+
+int64_t pj_model_estimate_tokens(size_t bytes)
+{
+    return (int64_t)(bytes / 3 + 1);
+}
+
+void pj_model_turn_release(struct pj_model_turn *turn)
+{
+    free(turn->text);
+    json_decref(turn->calls);
+    json_decref(turn->raw);
+    free(turn->request_id);
+    memset(turn, 0, sizeof *turn);
+}
+
+void pj_model_failure_release(struct pj_model_failure *failure)
+{
+    free(failure->message);
+    memset(failure, 0, sizeof *failure);
+}
+
+static int on_event(void *ctx, const char *event, struct pj_view data, struct pj_err *err)
+{
+    struct intake *in = ctx;
+    struct pj_err bad;
+    json_t *doc = NULL;
+    int rc;
+
+    if (pj_view_is(pj_view_trim(data), "[DONE]")) {
+        in->builder.done = true;
+        return 0;
+    }
+    if (pj_json_parse(data, &doc, &bad) < 0) {
+        in->nonsense = true;
+        return 0;
+    }
+    rc = json_is_object(doc) ? in->adapter->event(&in->builder, event, doc, err) : 0;
+    json_decref(doc);
+    return rc;
+}
+
+static int on_data(void *ctx, const char *bytes, size_t n, struct pj_err *err)
+{
+    struct intake *in = ctx;
+
+    in->received += n;
+    for (size_t i = 0; in->kind == UNKNOWN && i < n; i++)
+        if (!strchr(" \t\r\n", bytes[i])) /* no line of an event stream starts with a brace */
+            in->kind = bytes[i] == '{' || bytes[i] == '[' ? DOCUMENT : EVENTS;
+    if (in->kind == DOCUMENT)
+        return pj_str_append(&in->document, bytes, n) < 0
+                   ? pj_fail(err, PJ_E_LIMIT, "the answer has more than %zu bytes", in->document.max)
+                   : 0;
+    return in->kind == EVENTS ? pj_sse_reader_feed(&in->sse, bytes, n, err) : 0;
+}
+
+static void intake_init(struct intake *in, const struct pj_adapter *adapter)
+{
+    memset(in, 0, sizeof *in);
+    in->adapter = adapter;
+    pj_builder_init(&in->builder);
+    pj_sse_reader_init(&in->sse, MAX_EVENT, on_event, in);
+    pj_str_init(&in->document, MAX_BODY);
+}
+
+static void intake_release(struct intake *in)
+{
+    pj_builder_release(&in->builder);
+    pj_sse_reader_release(&in->sse);
+    pj_str_release(&in->document);
+}
+
+/* base URL + path; what follows a "?" in the base stays behind the path (Azure's api-version). */
+static char *url_of(const char *base, const char *path)
+{
+    size_t n = strcspn(base, "?"), keep = n;
+
+    while (keep > 0 && base[keep - 1] == '/')
+        keep--;
+    return pj_asprintf("%.*s%s%s", (int)keep, base, path, base + n);
+}
+
+static size_t headers_of(const struct pj_model_target *target, char **bearer, struct pj_http_header *out)
+{
+    size_t n = 0;
+
+    out[n++] = (struct pj_http_header){"Content-Type", "application/json"};
+    out[n++] = (struct pj_http_header){"Accept", "text/event-stream, application/json"};
+    if (target->api == PJ_API_MESSAGES) {
+        out[n++] = (struct pj_http_header){"x-api-key", target->api_key};
+        out[n++] = (struct pj_http_header){"anthropic-version", ANTHROPIC_VERSION};
+    } else if (target->api_key) {
+        *bearer = pj_asprintf("Bearer %s", target->api_key);
+        out[n++] = (struct pj_http_header){"Authorization", *bearer};
+    }
+    return n;
+}
+
+static void keep_message(struct pj_model_failure *failure, const char *text, size_t n)
+{
+    struct pj_str clean;
+
+    pj_str_init(&clean, UPSTREAM_TEXT_MAX);
+    (void)pj_utf8_append_clean(&clean, pj_view_n(text, n));
+    free(failure->message);
+    failure->message = pj_str_take(&clean);
+}
+
+/* A refusal of status 300 and up, or an error document in a good answer. Returns -1, or PJ_NONE to ask again. */
+static int judge_error(const struct pj_model_target *target, struct pj_quirk *quirk, int64_t asked, int status,
+                       const json_t *doc, struct pj_view text, struct pj_model_failure *failure, struct pj_err *err)
+{
+    struct pj_model_error_doc words;
+    bool known = pj_model_error_read(doc, &words);
+
+    if (known && (status == 400 || status == 422) &&
+        pj_quirk_learn(quirk, words.param, words.code, words.message, asked))
+        return PJ_NONE;
+    failure->fault = pj_model_fault_of(status, &words);
+    failure->status = words.number >= 300 && words.number < 600 && status == 200 ? words.number : status;
+    if (words.message)
+        keep_message(failure, words.message, strlen(words.message));
+    else
+        keep_message(failure, text.p, text.n < 500 ? text.n : 500);
+    return pj_model_fail(err, failure->fault, target, failure->status, failure->message);
+}
+
+/* A call that brought no complete HTTP answer. */
+static int judge_transport(const struct pj_model_target *target, struct pj_model_failure *failure, struct pj_err *err)
+{
+    struct pj_err why = *err;
+
+    if (strncmp(why.code, "http_", 5) != 0)
+        return -1; /* the pump's, or a limit of ours */
+    if (strcmp(why.code, "http_timeout") == 0)
+        failure->fault = PJ_FAULT_TIMEOUT;
+    else if (strcmp(why.code, "http_url") == 0)
+        failure->fault = PJ_FAULT_REQUEST;
+    else if (strcmp(why.code, "http_large") == 0)
+        failure->fault = PJ_FAULT_PROTOCOL;
+    else
+        failure->fault = PJ_FAULT_SERVICE;
+    keep_message(failure, why.message, strlen(why.message));
+    pj_model_fail(err, failure->fault, target, 0, failure->message);
+    if (why.remedy[0])
+        pj_err_remedy(err, "%s", why.remedy);
+    return -1;
+}
+
+static int fault(const struct pj_model_target *target, enum pj_model_fault what, const char *text,
+                 struct pj_model_failure *failure, struct pj_err *err)
+{
+    failure->fault = what;
+    keep_message(failure, text, strlen(text));
+    return pj_model_fail(err, what, target, 0, failure->message);
+}
+
+static void estimate(struct pj_usage *usage, size_t sent, const struct intake *in)
+{
+    size_t out = in->builder.text.len + in->builder.thinking.len;
+
+    for (size_t i = 0; i < in->builder.calls; i++)
+        out += in->builder.call[i].args.len;
+    if (pj_usage_prompt(usage) == 0)
+        usage->uncached = pj_model_estimate_tokens(sent);
+    if (usage->output == 0 && out > 0)
+        usage->output = pj_model_estimate_tokens(out);
+    usage->estimated = true;
+}
+
+/* A good status: is the turn complete? */
+static int judge_answer(const struct pj_model_target *target, struct pj_quirk *quirk,
+                        const struct pj_model_request *request, struct intake *in, struct pj_model_turn *turn,
+                        struct pj_model_failure *failure, struct pj_err *err)
+{
+    struct pj_builder *b = &in->builder;
+    struct pj_err why;
+
+    if (in->kind == DOCUMENT) {
+        json_t *doc = NULL;
+        if (pj_json_parse(pj_view_n(in->document.data, in->document.len), &doc, &why) < 0)
+            return fault(target, PJ_FAULT_PROTOCOL, why.message, failure, err);
+        struct pj_model_error_doc words;
+        if (json_object_get(doc, "error") && !json_is_null(json_object_get(doc, "error")) &&
+            pj_model_error_read(doc, &words)) {
+            b->error = doc;
+        } else {
+            int rc = in->adapter->whole(b, doc, &why);
+            json_decref(doc);
+            if (rc < 0)
+                return fault(target, PJ_FAULT_PROTOCOL, why.message, failure, err);
+        }
+    }
+    if (b->error)
+        return judge_error(target, quirk, request->max_output, 200, b->error, pj_view_of(""), failure, err);
+    if (b->refused)
+        return fault(target, PJ_FAULT_REFUSED,
+                     b->refusal.len ? b->refusal.data : "the answer was stopped by a refusal or content filter", failure,
+                     err);
+    if (b->overflow)
+        return fault(target, PJ_FAULT_CONTEXT, "the answer was stopped by the end of the context window", failure, err);
+    if (!b->done)
+        return in->nonsense || in->received == 0
+                   ? fault(target, PJ_FAULT_PROTOCOL, in->received ? "events that are no JSON" : "an empty answer",
+                           failure, err)
+                   : fault(target, PJ_FAULT_SERVICE, "the stream ended before the answer was complete", failure, err);
+    pj_builder_finish(b, request->turn, b->raw == NULL, turn);
+    return 0;
+}
+
+static int call_once(struct pj_http *http, const struct pj_model_target *target, struct pj_quirk *quirk,
+                     const struct pj_model_request *request, const struct pj_model_limits *limits, int64_t left_ms,
+                     const struct pj_pump *pump, struct pj_model_turn *turn, struct pj_model_failure *failure,
+                     struct pj_err *err)
+{
+    const struct pj_adapter *adapter = adapters[target->api];
+    PJ_CLEANUP(pj_freep) char *url = url_of(target->base_url, adapter->path);
+    PJ_CLEANUP(pj_freep) char *bearer = NULL;
+    PJ_CLEANUP(pj_json_decrefp) json_t *body = adapter->build(target, request, quirk);
+    PJ_CLEANUP(pj_freep) char *text = pj_json_text(body);
+    struct pj_http_header headers[4];
+    struct pj_http_request call = {.method = "POST", .url = url, .headers = headers, .body = text,
+        .body_len = strlen(text), .allow_plain = strncmp(target->base_url, "http://", 7) == 0,
+        .max_body = limits->max_body ? limits->max_body : MAX_BODY, .timeout_ms = left_ms,
+        .connect_timeout_ms = left_ms < 10000 ? left_ms : 10000, .stall_ms = limits->stall_ms, .pump = pump,
+        .on_data = on_data};
+    struct pj_http_response res;
+    struct intake in;
+    char id[200];
+    int rc;
+
+    intake_init(&in, adapter);
+    call.on_data_ctx = &in;
+    call.header_count = headers_of(target, &bearer, headers);
+    rc = pj_http_do(http, &call, &res, err);
+    if (rc < 0) {
+        rc = judge_transport(target, failure, err);
+    } else if (res.status < 200 || res.status >= 300) {
+        struct pj_err ignored;
+        json_t *doc = NULL;
+        (void)!pj_json_parse(pj_view_n(res.body.data, res.body.len), &doc, &ignored);
+        rc = judge_error(target, quirk, request->max_output, res.status, doc, pj_view_n(res.body.data, res.body.len),
+                         failure, err);
+        json_decref(doc);
+    } else {
+        failure->status = res.status;
+        rc = judge_answer(target, quirk, request, &in, turn, failure, err);
+    }
+    failure->retry_after_ms = pj_retry_after_ms(&res);
+    if (pj_http_header_get(&res, "x-request-id", id, sizeof id) || pj_http_header_get(&res, "request-id", id, sizeof id))
+        pj_str_set(&turn->request_id, id);
+    turn->usage = in.builder.usage;
+    if (!in.builder.has_usage && in.received > 0)
+        estimate(&turn->usage, call.body_len, &in);
+    if (bearer)
+        pj_wipe(bearer, strlen(bearer));
+    intake_release(&in);
+    pj_http_response_release(&res);
+    return rc;
+}
+
+int pj_model_call(struct pj_http *http, const struct pj_model_target *target, struct pj_quirks *quirks,
+                  const struct pj_model_request *request, const struct pj_model_limits *limits,
+                  const struct pj_pump *pump, struct pj_model_turn *turn, struct pj_model_failure *failure,
+                  struct pj_err *err)
+{
+    struct pj_quirk *quirk = pj_quirks_of(quirks, target);
+    int64_t until = pj_mono_ms() + limits->timeout_ms;
+
+    memset(turn, 0, sizeof *turn);
+    memset(failure, 0, sizeof *failure);
+    for (int tries = 0;; tries++) {
+        struct pj_model_request now = *request;
+        int64_t left = until - pj_mono_ms();
+        int rc;
+
+        if (quirk->max_output > 0 && now.max_output > quirk->max_output)
+            now.max_output = quirk->max_output;
+        pj_model_turn_release(turn);
+        pj_model_failure_release(failure);
+        failure->retry_after_ms = -1;
+        if (left <= 0)
+            return fault(target, PJ_FAULT_TIMEOUT, "the time of a call is over", failure, err);
+        rc = call_once(http, target, quirk, &now, limits, left, pump, turn, failure, err);
+        if (rc <= 0)
+            return rc;
+        if (tries == ADAPT_MAX)
+            return fault(target, PJ_FAULT_REQUEST, "it refuses one parameter after the other", failure, err);
+    }
+}
