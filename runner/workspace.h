@@ -28,12 +28,15 @@ struct workspace_spec {
         pinned_sha; /* NULL or "": the tip of the base branch; else the commit recorded by an earlier delivery */
     bool
         start_at_task_branch; /* a further round: the tree starts at the head of pj/<taskId>, its diff is against that */
+    int64_t
+        retry_base_ms; /* PJ_RETRY_BASE: transient failures are tried again after 1, 2, 4 times this; 0: 1 s */
     struct pj_git_net net;
 };
 
-/* Fetch, pin, check out. A leftover of an earlier run of the same task is removed first. Errors carry the code of CONTRACT.md
- * section 9: "repository_unavailable" (not reachable, no access, branch or pinned commit gone; class says which),
- * "repository_analysis" (a tree that cannot be written out), "github_auth" never: that is for the push. */
+/* Fetch, pin, check out. A leftover of an earlier run of the same task is removed first. Errors carry a code of CONTRACT.md
+ * section 9: "repository_unavailable" (no such host, repository, branch or pinned commit, or no access: the repository is to
+ * become invalid), "github_service" and "github_rate_limited" (transient, and still so after three retries; the repository
+ * stays connected), "repository_analysis" (a commit that cannot be written out). A pump's error passes as it is. */
 int workspace_open(const struct workspace_spec *spec, struct workspace **out,
                    struct pj_err *err) PJ_MUST_CHECK;
 /* Free, and remove work/<taskId>. The mirror stays. */

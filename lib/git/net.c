@@ -154,6 +154,7 @@ static int sock_connect(git_stream *stream)
         call->failed = true;
         (void)pj_fail(&call->failure, PJ_E_UNAVAILABLE, "cannot resolve %s: %s", s->host,
                       gai_strerror(gai));
+        (void)pj_err_code(&call->failure, "host_unreachable");
         (void)pj_err_remedy(&call->failure,
                             "check the host name, and the name service of this machine");
         return sock_fail(call);
@@ -182,6 +183,7 @@ static int sock_connect(git_stream *stream)
         (void)pj_fail_errno(&call->failure, sys_errno, "connect to %s port %s", s->host, s->port);
     if (!refused)
         call->failure.cls = PJ_E_UNAVAILABLE;
+    (void)pj_err_code(&call->failure, "host_unreachable");
     return sock_fail(call);
 }
 

@@ -1,0 +1,21 @@
+/* workspace_impl.h - a workspace as collect.c and publish.c see it. */
+#ifndef RUNNER_WORKSPACE_IMPL_H
+#define RUNNER_WORKSPACE_IMPL_H
+
+#include "lib/git/repo.h"
+#include "runner/workspace.h"
+
+struct workspace {
+    char *dir;
+    char *tree;
+    char *mirror;
+    int mirror_use; /* descriptor that holds the shared lock */
+    struct pj_git_repo *repo;
+    char base_sha[PJ_SHA_SIZE];
+    char base_tree[PJ_SHA_SIZE];
+    char base_branch[PJ_BRANCH_SIZE];
+    char task_branch_tip[PJ_SHA_SIZE];
+    bool ignores_loaded;
+};
+
+#endif
