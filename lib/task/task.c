@@ -139,9 +139,9 @@ void pj_task_freep(struct pj_task **task)
     *task = NULL;
 }
 
-const char *pj_task_branch(const char *task_id, char out[PJ_BRANCH_SIZE])
+const char *pj_task_branch(const char *task_id, char out[PJ_TASK_BRANCH_SIZE])
 {
-    (void)snprintf(out, PJ_BRANCH_SIZE, "pj/%.40s", task_id);
+    (void)snprintf(out, PJ_TASK_BRANCH_SIZE, "pj/%.40s", task_id);
     return out;
 }
 
