@@ -1,0 +1,100 @@
+/* daemon.h - the runner's daemon: slots, leases, children, drain.
+ *
+ * One loop (libevent), no blocking call after start. It takes as many tasks as it has free slots, starts a job process for each,
+ * renews their leases in one call, tells jobs of cancel and deadline, kills what does not listen, and settles an attempt when
+ * the spawner says that nothing of it runs any more. It holds no forge or model connection.
+ *
+ *     daemon.c  loop, tickets, drain      slot.c    one attempt: start, orders, outcome, settling
+ *     keep.c    renewing, heartbeat       reaper.c  expired work of any runner      janitor.c  retention */
+#ifndef RUNNER_DAEMON_H
+#define RUNNER_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "lib/base/err.h"
+#include "lib/base/str.h"
+#include "lib/store/async.h"
+#include "lib/store/lease.h"
+#include "lib/store/meta.h"
+#include "runner/settings.h"
+#include "runner/spawner.h"
+
+struct event;
+struct event_base;
+struct daemon;
+
+/* Why a job was told to stop; the first reason stays, but for LOST, which always wins: the task is no longer ours. */
+enum slot_stop { SLOT_GO, SLOT_CANCEL, SLOT_TIMEOUT, SLOT_DRAIN, SLOT_LOST };
+
+enum slot_state {
+    SLOT_FREE,
+    SLOT_STARTING, /* leased; its repository is being read */
+    SLOT_RUNNING,  /* a job process exists */
+    SLOT_SETTLING, /* nothing runs; the end is being stored */
+};
+
+struct slot {
+    struct daemon *daemon;
+    enum slot_state state;
+    enum slot_stop stop;
+    uint32_t token;
+    struct pj_lease lease;
+    int64_t leased_until_mono; /* by our own clock, from the moment the last good renewal was sent */
+    int64_t deadline_mono;     /* the attempt's end */
+    int outcome_fd, control_fd;
+    struct pj_str outcome;
+    bool job_ended;
+    int job_status;
+    int settle_tries;
+    struct event *outcome_event, *deadline_event, *kill_event, *settle_event;
+};
+
+struct daemon {
+    const struct runner_settings *settings;
+    struct event_base *base;
+    struct pj_meta meta;
+    struct pj_aredis *redis, *tickets;
+    struct pj_sub *doorbell;
+    struct spawner spawner;
+    struct slot *slots;
+    size_t slot_count;
+    uint32_t next_token;
+    size_t claiming; /* slots promised to a take under way */
+    bool waiting;    /* for tickets */
+    int draining;    /* signals seen */
+    bool failed;     /* the spawner died: leave with an error */
+    char instance[PJ_ID_SIZE];
+    char *isolation;
+    int64_t started_ms;
+    struct event *spawner_event, *term_event, *int_event, *keep_event, *reap_event, *janitor_event, *retry_event;
+};
+
+/* Run until drained; the process's exit code. `spawner` was forked before. */
+int daemon_run(const struct runner_settings *settings, const struct spawner *spawner);
+
+/* ---- daemon.c, for the other files ---- */
+size_t daemon_free_slots(const struct daemon *d);
+/* A slot became free, or none is awaited: look for work, or leave when drained. */
+void daemon_next(struct daemon *d);
+void daemon_drain(struct daemon *d);
+
+/* ---- slot.c ---- */
+void slot_init(struct slot *slot, struct daemon *d);
+void slot_release(struct slot *slot);
+/* Begin the attempt of a lease (its content is moved out). `sent_mono`: when the take was sent. */
+void slot_begin(struct slot *slot, struct pj_lease *lease, int64_t sent_mono);
+/* Tell the job to end; it is killed when it does not. */
+void slot_stop(struct slot *slot, enum slot_stop why);
+/* All of the job is gone. */
+void slot_ended(struct slot *slot, int status);
+struct slot *slot_find(struct daemon *d, const char *task_id);
+
+/* ---- keep.c ---- */
+void keep_tick(struct daemon *d);
+void keep_beat(struct daemon *d, const char *state);
+
+/* ---- reaper.c, janitor.c ---- */
+void reaper_tick(struct daemon *d);
+void janitor_tick(struct daemon *d);
+
+#endif

@@ -1,0 +1,139 @@
+/* job.h - one attempt of one task, as a process of its own (`pj-runner job`).
+ *
+ * Started by a keeper with its description on descriptor 3, it writes its outcome to 4 and takes orders from 5 (spawner.h). It
+ * holds this task's secrets and may block and may crash: the daemon renews the lease, enforces the deadline and settles. It
+ * has one thread; whoever waits serves job_pump(), which carries the box's output to the log and notices orders.
+ *
+ *     job.c             entry, table of steps, outcome       job_pump.c    orders, boxes, log while waiting
+ *     job_store.c       the attempt's writes to the store    job_box.c     boxes of this task, their output
+ *     steps_prepare.c   clone, analyse                       steps_generate.c  set-up, agent, collecting
+ *     checks.c          syntax and the repository's command  steps_publish.c   apply, push, pull request */
+#ifndef RUNNER_JOB_H
+#define RUNNER_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "lib/base/clock.h"
+#include "lib/base/id.h"
+#include "lib/base/pump.h"
+#include "lib/forge/hosts.h"
+#include "lib/model/prices.h"
+#include "lib/store/conn.h"
+#include "lib/store/lease.h"
+#include "lib/task/outcome.h"
+#include "runner/box.h"
+#include "runner/collect.h"
+#include "runner/job_log.h"
+#include "runner/settings.h"
+#include "runner/spec.h"
+#include "runner/workspace.h"
+
+#define JOB_BOXES_MAX 2    /* the agent's, and one that checks its work meanwhile */
+#define JOB_CHECKS_MAX 4
+#define JOB_GATEWAY_PORT 8100
+
+/* A command run on the base and on the patched tree, for the task's `checks` and the pull request. */
+struct job_check {
+    char *command;
+    char *before, *after; /* "passed", "failed (exit 1)", … ; NULL: not run */
+};
+
+struct job {
+    const struct runner_settings *settings;
+    struct job_spec spec;
+    struct pj_redis *redis;
+    struct job_log *log;
+    struct pj_forges *forges;
+    struct pj_prices *prices;
+    struct pj_repo_address address;
+    char *repo_token, *repo_username; /* unsealed; wiped at the end */
+    struct pj_credential credential;  /* what the remote gets; borrows from above, the forge table or the settings */
+    char *sandbox_program, *agent_program, *rootfs;
+
+    struct pj_pump pump;
+    int control_fd;
+    struct pj_err stop; /* cls OK while nobody told us to end */
+    struct box *boxes[JOB_BOXES_MAX];
+
+    struct workspace *ws;
+    struct collect_baseline *baseline;
+    struct collect_result collected;
+    bool has_collected;
+    char tree_sha[PJ_SHA_SIZE], commit_sha[PJ_SHA_SIZE];
+    bool coderabbit_added;
+    char *summary; /* the agent's own words */
+    char *net_refused;
+    char *question;
+    struct job_check checks[JOB_CHECKS_MAX];
+    size_t check_count;
+    int check_rounds;
+    char checked_tree[PJ_SHA_SIZE]; /* what the last check looked at */
+    bool checks_worse; /* green before, red after the last round */
+    char *check_report;
+    bool is_replay;
+    struct pj_outcome outcome;
+    struct {
+        int64_t turns, prompt_tokens, completion_tokens, cached_tokens, cost_microusd;
+        char *provider, *model;
+    } used;
+};
+
+/* The process: returns its exit code. */
+int job_main(const struct runner_settings *settings);
+
+/* ---- job_pump.c ---- */
+void job_pump_init(struct job *job);
+/* Serve until `box` is over. Fails with job->stop, or for good when the log cannot go on. */
+int job_wait_box(struct job *job, struct box *box, struct pj_err *err) PJ_MUST_CHECK;
+/* End a box whatever happens: it may leave by itself for grace_ms, then it is killed. Serves its last output, bounded. */
+void job_end_box(struct job *job, struct box *box, int64_t grace_ms);
+int job_add_box(struct job *job, struct box *box, struct pj_err *err) PJ_MUST_CHECK;
+/* Milliseconds to the attempt's deadline, at least 1. */
+int64_t job_remaining_ms(const struct job *job);
+
+/* ---- job_store.c: each fails for good with CONFLICT/stale_lease when the task is no longer ours ---- */
+int job_stage(struct job *job, enum pj_task_stage stage, struct pj_err *err) PJ_MUST_CHECK;
+int job_note(struct job *job, const struct pj_lease_note *note, struct pj_err *err) PJ_MUST_CHECK;
+int job_keep_patch(struct job *job, struct pj_view patch, struct pj_err *err) PJ_MUST_CHECK;
+/* Send a command until the store answers it, serving the pump while it is away. */
+int job_ask(struct job *job, const struct pj_cmd *cmd, struct redisReply **reply, struct pj_err *err) PJ_MUST_CHECK;
+int job_send_log(void *ctx, int64_t first, size_t count, struct pj_view lines, int64_t *resend_from, struct pj_err *err);
+/* The findings of the repository's analysis, NULL when there are none; the caller decrefs. */
+int job_analysis(struct job *job, json_t **out, struct pj_err *err) PJ_MUST_CHECK;
+int job_stored_patch(struct job *job, char **text, size_t *n, struct pj_err *err) PJ_MUST_CHECK;
+
+/* ---- job_box.c ---- */
+struct job_command {
+    const char *dir;        /* its work tree */
+    const char *const *argv;
+    int64_t timeout_ms;
+    bool network;           /* to the repository's networkAllow */
+    bool quiet;             /* its output is not the log's */
+    struct pj_str *tail;    /* its last output is collected here; may be NULL */
+};
+/* Run a command in a box of its own and wait. Output goes to the log. */
+int job_run(struct job *job, const struct job_command *command, struct box_result *result, struct pj_err *err) PJ_MUST_CHECK;
+/* "exit 3", "killed by signal 9", "timed out", … */
+void job_result_text(const struct box_result *result, struct pj_str *out);
+/* Fill the members every box of this task shares. */
+void job_box_spec(struct job *job, struct box_spec *spec);
+/* sandbox_unavailable, when the sandbox itself failed: -1 with err; else 0. */
+int job_box_failed(const struct box_result *result, struct pj_err *err) PJ_MUST_CHECK;
+
+/* ---- steps ---- */
+int step_prepare(struct job *job, struct pj_err *err);
+int step_analyze(struct job *job, struct pj_err *err);
+int step_generate(struct job *job, struct pj_err *err);
+int step_apply(struct job *job, struct pj_err *err);
+int step_push(struct job *job, struct pj_err *err);
+int step_pull(struct job *job, struct pj_err *err);
+/* Collect the tree into job->collected (again). */
+int job_collect(struct job *job, struct pj_err *err) PJ_MUST_CHECK;
+
+/* ---- checks.c ---- */
+/* Check the collected tree. 0: nothing got worse (or rounds are used up: job->checks_worse). PJ_NONE: *feedback (owned by the
+ * caller) is for the agent; never with a NULL `feedback`, when there is no agent to send it to. */
+int checks_run(struct job *job, char **feedback, struct pj_err *err) PJ_MUST_CHECK;
+json_t *checks_json(const struct job *job);
+
+#endif

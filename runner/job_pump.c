@@ -1,0 +1,150 @@
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include "lib/base/clock.h"
+#include "runner/job.h"
+#include "runner/spawner.h"
+
+/* How long a dead box may take to give its last output. */
+#define LAST_OUTPUT_MS 3000
+
+int64_t job_remaining_ms(const struct job *job)
+{
+    int64_t left = job->spec.deadline_mono_ms - pj_mono_ms();
+
+    return left > 0 ? left : 1;
+}
+
+static size_t want(void *ctx, struct pollfd *fds, size_t cap, int *timeout_ms)
+{
+    struct job *job = ctx;
+    bool full = job_log_is_full(job->log);
+    int flush = job_log_timeout_ms(job->log);
+    size_t n = 0;
+
+    (void)cap; /* 1 + JOB_BOXES_MAX * BOX_FDS, far below PJ_PUMP_FDS_MAX */
+    if (job->control_fd >= 0)
+        fds[n++] = (struct pollfd){.fd = job->control_fd, .events = POLLIN};
+    for (size_t i = 0; i < JOB_BOXES_MAX; i++) {
+        if (job->boxes[i] == NULL)
+            continue;
+        job->boxes[i]->paused = full;
+        n += box_want(job->boxes[i], fds + n);
+    }
+    if (flush >= 0 && (*timeout_ms < 0 || flush < *timeout_ms))
+        *timeout_ms = flush;
+    return n;
+}
+
+static void read_order(struct job *job)
+{
+    char text[32] = "";
+    ssize_t n = read(job->control_fd, text, sizeof(text) - 1);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        pj_fd_close(&job->control_fd);
+        (void)pj_fail(&job->stop, PJ_E_CANCELLED, "the runner is gone");
+        (void)pj_err_code(&job->stop, "runner_gone");
+    } else if (strncmp(text, "timeout", 7) == 0) {
+        (void)pj_fail(&job->stop, PJ_E_TIMEOUT, "the task reached its time limit of %lld ms and was stopped",
+                      (long long)(job->spec.task.limits.timeout_ms >= 0 ? job->spec.task.limits.timeout_ms
+                                                                        : job->settings->task_timeout_ms));
+        (void)pj_err_code(&job->stop, "task_timeout");
+    } else {
+        (void)pj_fail(&job->stop, PJ_E_CANCELLED, "cancelled");
+        (void)pj_err_code(&job->stop, "cancelled");
+    }
+}
+
+static void serve(struct job *job, const struct pollfd *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (fds[i].fd == job->control_fd && fds[i].revents != 0)
+            read_order(job);
+    for (size_t i = 0; i < JOB_BOXES_MAX; i++)
+        if (job->boxes[i] != NULL)
+            box_ready(job->boxes[i], fds, n);
+}
+
+static int ready(void *ctx, const struct pollfd *fds, size_t n, struct pj_err *err)
+{
+    struct job *job = ctx;
+
+    serve(job, fds, n);
+    if (job_log_flush(job->log, false, err) < 0)
+        return -1;
+    if (job->stop.cls != PJ_E_OK) {
+        *err = job->stop;
+        return -1;
+    }
+    return 0;
+}
+
+void job_pump_init(struct job *job)
+{
+    job->pump = (struct pj_pump){.ctx = job, .want = want, .ready = ready};
+    job->control_fd = SPAWNER_FD_CONTROL;
+}
+
+int job_add_box(struct job *job, struct box *box, struct pj_err *err)
+{
+    for (size_t i = 0; i < JOB_BOXES_MAX; i++)
+        if (job->boxes[i] == NULL) {
+            job->boxes[i] = box;
+            return 0;
+        }
+    return pj_fail(err, PJ_E_INTERNAL, "more boxes than a job may have");
+}
+
+static void drop_box(struct job *job, struct box *box)
+{
+    for (size_t i = 0; i < JOB_BOXES_MAX; i++)
+        if (job->boxes[i] == box)
+            job->boxes[i] = NULL;
+}
+
+int job_wait_box(struct job *job, struct box *box, struct pj_err *err)
+{
+    while (!box_is_over(box)) {
+        struct pollfd fds[PJ_PUMP_FDS_MAX];
+        int timeout = -1;
+        size_t n = want(job, fds, PJ_COUNT_OF(fds), &timeout);
+
+        if (poll(fds, n, timeout) < 0) {
+            if (errno != EINTR)
+                return pj_fail_errno(err, errno, "wait for the box");
+            continue;
+        }
+        if (ready(job, fds, n, err) < 0)
+            return -1;
+    }
+    drop_box(job, box);
+    return 0;
+}
+
+/* Serve one box, and nothing else, until it is over or `until`. */
+static void serve_box(struct box *box, int64_t until)
+{
+    int64_t now;
+
+    while (!box_is_over(box) && (now = pj_mono_ms()) < until) {
+        struct pollfd fds[PJ_PUMP_FDS_MAX];
+        size_t n;
+
+        box->paused = false; /* bounded by the time, and by the pipes once it is dead */
+        n = box_want(box, fds);
+        if (poll(fds, n, (int)(until - now)) > 0)
+            box_ready(box, fds, n);
+    }
+}
+
+void job_end_box(struct job *job, struct box *box, int64_t grace_ms)
+{
+    if (grace_ms > 0)
+        serve_box(box, pj_mono_ms() + grace_ms);
+    box_kill(box);
+    serve_box(box, pj_mono_ms() + LAST_OUTPUT_MS);
+    drop_box(job, box);
+}

@@ -1,0 +1,92 @@
+#include <stdlib.h>
+#include "lib/http/client.h"
+#include "lib/json/codec.h"
+#include "lib/store/events.h"
+#include "lib/store/repos.h"
+#include "lib/store/tasks.h"
+#include "runner/job.h"
+
+#define AWAY_PAUSE_MS 250
+
+/* Send until the store answers: when it stays away, the daemon cannot renew either and ends us in time. */
+int job_ask(struct job *job, const struct pj_cmd *cmd, struct redisReply **reply, struct pj_err *err)
+{
+    while (pj_redis_do(job->redis, cmd, reply, err) < 0) {
+        if (err->cls != PJ_E_UNAVAILABLE || pj_http_pause(AWAY_PAUSE_MS, &job->pump, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int write_one(struct job *job, struct pj_cmd *cmd, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    int rc = job_ask(job, cmd, &reply, err);
+
+    if (rc == 0)
+        rc = pj_lease_write_reply(reply, err);
+    pj_cmd_release(cmd);
+    return rc;
+}
+
+int job_stage(struct job *job, enum pj_task_stage stage, struct pj_err *err)
+{
+    struct pj_cmd cmd = {0};
+
+    pj_lease_stage_cmd(&cmd, job->spec.task.id, job->spec.epoch, stage);
+    return write_one(job, &cmd, err);
+}
+
+int job_note(struct job *job, const struct pj_lease_note *note, struct pj_err *err)
+{
+    struct pj_cmd cmd = {0};
+
+    pj_lease_note_cmd(&cmd, job->spec.task.id, job->spec.epoch, note);
+    return write_one(job, &cmd, err);
+}
+
+int job_keep_patch(struct job *job, struct pj_view patch, struct pj_err *err)
+{
+    struct pj_cmd cmd = {0};
+
+    pj_lease_patch_cmd(&cmd, job->spec.task.id, job->spec.epoch, patch);
+    return write_one(job, &cmd, err);
+}
+
+int job_send_log(void *ctx, int64_t first, size_t count, struct pj_view lines, int64_t *resend_from, struct pj_err *err)
+{
+    struct job *job = ctx;
+    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+
+    pj_events_append_cmd(&cmd, job->spec.task.id, job->spec.epoch, job->spec.task.attempt, first, (int64_t)count, lines);
+    if (pj_redis_do(job->redis, &cmd, &reply, err) < 0)
+        return -1;
+    return pj_events_append_reply(reply, resend_from, err);
+}
+
+int job_analysis(struct job *job, json_t **out, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    PJ_CLEANUP(pj_freep) char *text = NULL;
+
+    *out = NULL;
+    pj_repo_analysis_get_cmd(&cmd, job->spec.repo.id);
+    if (job_ask(job, &cmd, &reply, err) < 0)
+        return -1;
+    if (pj_repo_analysis_get_reply(reply, &text, err) < 0)
+        return err->cls == PJ_E_NOT_FOUND ? 0 : -1;
+    return pj_json_parse(pj_view_of(text), out, err);
+}
+
+int job_stored_patch(struct job *job, char **text, size_t *n, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+
+    pj_task_patch_cmd(&cmd, job->spec.task.id);
+    if (job_ask(job, &cmd, &reply, err) < 0)
+        return -1;
+    return pj_task_patch_reply(reply, text, n, err);
+}

@@ -1,0 +1,158 @@
+/* main.c - pj-runner: the daemon, and, as `pj-runner job`, one job process of it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include "lib/base/clock.h"
+#include "lib/base/fs.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/forge/hosts.h"
+#include "lib/model/prices.h"
+#include "lib/store/conn.h"
+#include "runner/daemon.h"
+#include "runner/job.h"
+#include "runner/workspace.h"
+
+/* A predecessor that was killed is still clearing up: its keepers hold the lock until nothing of it runs. */
+#define LOCK_WAIT_MS 15000
+
+static int config_fault(const struct pj_err *err)
+{
+    (void)fprintf(stderr, "pj-runner: %s%s%s\n", err->message, err->remedy[0] != '\0' ? "; " : "", err->remedy);
+    return PJ_EXIT_CONFIG;
+}
+
+/* What can be judged of the files and addresses that settings name, without reaching anything. */
+static int check_named(const struct runner_settings *s, struct pj_err *err)
+{
+    const struct pj_redis_options redis = {.url = s->redis_url, .password = s->redis_password};
+    const struct pj_forges_spec forges_spec = {.file = s->forges, .github_api_url = s->github_api_url, .redact = s->redact};
+    PJ_CLEANUP(pj_prices_freep) struct pj_prices *prices = NULL;
+    PJ_CLEANUP(pj_forges_freep) struct pj_forges *forges = NULL;
+    struct pj_redis_target target = {0};
+
+    if (pj_redis_target_parse(&redis, &target, err) < 0)
+        return -1;
+    pj_redis_target_release(&target);
+    if (pj_prices_load(s->prices, &prices, err) < 0 || pj_forges_load(&forges_spec, &forges, err) < 0)
+        return -1;
+    if (s->ca_file != NULL && access(s->ca_file, R_OK) != 0)
+        return pj_fail_errno(err, errno, "PJ_CA_FILE: cannot read %s", s->ca_file);
+    if (s->sandbox_rootfs != NULL) {
+        PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/rootfs/%s", s->state_dir, s->sandbox_rootfs);
+
+        if (strchr(s->sandbox_rootfs, '/') != NULL || !pj_fs_exists(path)) {
+            (void)pj_fail(err, PJ_E_INVALID, "PJ_SANDBOX_ROOTFS: there is no %s", path);
+            return pj_err_remedy(err, "put a root file system there, or unset it to use the host's /usr");
+        }
+    }
+    return 0;
+}
+
+/* One runner a state folder. The lock's descriptor is inherited by spawner and keepers. */
+static int lock_state(const struct runner_settings *s, int *out, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_freep) char *work = pj_asprintf("%s/work", s->state_dir);
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/runner.lock", s->state_dir);
+    PJ_CLEANUP(pj_closep) int fd = -1;
+    int64_t until = pj_mono_ms() + LOCK_WAIT_MS;
+
+    if (pj_fs_mkdirs(work, 0700, err) < 0) {
+        (void)pj_err_wrap(err, "PJ_STATE_DIR");
+        return pj_err_remedy(err, "make %s writable for this user, or set PJ_STATE_DIR", s->state_dir);
+    }
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return pj_fail_errno(err, errno, "PJ_STATE_DIR: %s", path);
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return pj_fail_errno(err, errno, "lock on %s", path);
+        if (pj_mono_ms() > until) {
+            (void)pj_fail(err, PJ_E_CONFLICT, "PJ_STATE_DIR: another pj-runner uses %s", s->state_dir);
+            return pj_err_remedy(err, "give each runner of a host its own PJ_STATE_DIR");
+        }
+        (void)poll(NULL, 0, 50);
+    }
+    *out = fd;
+    fd = -1;
+    return 0;
+}
+
+static bool nothing_lives(void *ctx, const char *task_id)
+{
+    (void)ctx;
+    (void)task_id;
+    return false;
+}
+
+/* Our own arguments and the word `job`: a job sees the settings as we do. */
+static char **job_argv(const struct pj_settings_args *args)
+{
+    char **argv = pj_alloc((size_t)args->rest + 2, sizeof(*argv));
+
+    for (int i = 0; i < args->rest; i++)
+        argv[i] = args->argv[i];
+    argv[args->rest] = pj_strdup("job");
+    return argv;
+}
+
+static int run_daemon(const struct runner_settings *settings, const struct pj_settings_args *args)
+{
+    char **argv = job_argv(args);
+    struct spawner spawner = {0};
+    struct pj_err err = {0};
+    int lock = -1;
+    int rc = 1, swept;
+
+    if (lock_state(settings, &lock, &err) < 0 || spawner_start(argv, lock, &spawner, &err) < 0) {
+        pj_log_err(PJ_LOG_ERROR, "start_failed", &err, NULL, NULL);
+        goto out;
+    }
+    swept = workspace_sweep(settings->state_dir, nothing_lives, NULL, &err);
+    if (swept < 0)
+        pj_log_err(PJ_LOG_WARN, "sweep_failed", &err, NULL, NULL);
+    else if (swept > 0)
+        pj_log(PJ_LOG_WARN, "leftovers_removed", "folders", PJ_I64(swept), NULL);
+    rc = daemon_run(settings, &spawner);
+out:
+    pj_fd_close(&lock);
+    free(argv[args->rest]);
+    free(argv);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct pj_settings_args args = {.argc = argc, .argv = argv, .stop_at_word = true};
+    struct runner_settings settings = {0};
+    struct pj_err err = {0};
+    bool is_job;
+    int rc = 0;
+
+    if (runner_settings_load(&settings, &args, &err) < 0)
+        return config_fault(&err);
+    is_job = args.rest < argc && strcmp(argv[args.rest], "job") == 0;
+    if (args.help) {
+        runner_settings_help(stdout);
+    } else if (args.version) {
+        (void)printf("pj-runner %s\n", PJ_VERSION);
+    } else if (args.rest < argc && !is_job) {
+        (void)pj_fail(&err, PJ_E_INVALID, "unexpected argument %.80s", argv[args.rest]);
+        rc = config_fault(&err);
+    } else if (is_job) {
+        rc = job_main(&settings);
+    } else if (check_named(&settings, &err) < 0) {
+        rc = config_fault(&err);
+    } else if (args.check) {
+        (void)printf("pj-runner: the configuration is in order\n");
+    } else {
+        rc = run_daemon(&settings, &args);
+    }
+    runner_settings_release(&settings);
+    return rc;
+}

@@ -1,0 +1,417 @@
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "lib/base/clock.h"
+#include "lib/base/fs.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/store/events.h"
+#include "lib/store/repos.h"
+#include "runner/daemon.h"
+#include "runner/spec.h"
+
+#define OUTCOME_MAX ((size_t)4 * 1024 * 1024)
+#define GRACE_MS 4000         /* from the order to stop to the kill */
+#define SETTLE_RETRY_MS 500   /* doubled up to the maximum */
+#define SETTLE_RETRY_MAX_MS 10000
+#define SETTLE_TRIES_MAX 120  /* 20 minutes: by then the reaper has long ended it */
+
+static void settle(struct slot *slot);
+
+static struct timeval in_ms(int64_t ms)
+{
+    if (ms < 0)
+        ms = 0;
+    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+}
+
+static void arm(struct event *ev, int64_t ms)
+{
+    struct timeval tv = in_ms(ms);
+
+    (void)event_add(ev, &tv);
+}
+
+static void kill_job(struct slot *slot)
+{
+    struct pj_err err;
+
+    if (slot->state == SLOT_RUNNING && !slot->job_ended && spawner_kill(&slot->daemon->spawner, slot->token, &err) < 0)
+        pj_log_err(PJ_LOG_ERROR, "job_not_killed", &err, "taskId", slot->lease.task->id);
+}
+
+static void on_kill(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    kill_job(arg);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    slot_stop(arg, SLOT_TIMEOUT);
+}
+
+static void on_settle(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    settle(arg);
+}
+
+void slot_init(struct slot *slot, struct daemon *d)
+{
+    *slot = (struct slot){.daemon = d, .outcome_fd = -1, .control_fd = -1};
+    pj_str_init(&slot->outcome, OUTCOME_MAX);
+    slot->deadline_event = event_new(d->base, -1, 0, on_deadline, slot);
+    slot->kill_event = event_new(d->base, -1, 0, on_kill, slot);
+    slot->settle_event = event_new(d->base, -1, 0, on_settle, slot);
+}
+
+static void clear(struct slot *slot)
+{
+    if (slot->outcome_event != NULL)
+        event_free(slot->outcome_event);
+    slot->outcome_event = NULL;
+    (void)event_del(slot->deadline_event);
+    (void)event_del(slot->kill_event);
+    (void)event_del(slot->settle_event);
+    pj_fd_close(&slot->outcome_fd);
+    pj_fd_close(&slot->control_fd);
+    pj_str_clear(&slot->outcome);
+    pj_leases_release(&slot->lease, 1);
+    slot->lease = (struct pj_lease){0};
+    slot->state = SLOT_FREE;
+    slot->stop = SLOT_GO;
+    slot->job_ended = false;
+    slot->settle_tries = 0;
+}
+
+void slot_release(struct slot *slot)
+{
+    clear(slot);
+    event_free(slot->deadline_event);
+    event_free(slot->kill_event);
+    event_free(slot->settle_event);
+    pj_str_release(&slot->outcome);
+}
+
+static void leave(struct slot *slot)
+{
+    clear(slot);
+    daemon_next(slot->daemon);
+}
+
+struct slot *slot_find(struct daemon *d, const char *task_id)
+{
+    for (size_t i = 0; i < d->slot_count; i++)
+        if (d->slots[i].state != SLOT_FREE && strcmp(d->slots[i].lease.task->id, task_id) == 0)
+            return &d->slots[i];
+    return NULL;
+}
+
+/* ---- the end of an attempt ---- */
+
+static void settle_later(struct slot *slot, const struct pj_err *err)
+{
+    int64_t wait = SETTLE_RETRY_MS << (slot->settle_tries < 5 ? slot->settle_tries : 5);
+
+    pj_log_err(PJ_LOG_WARN, "settle_retry", err, "taskId", slot->lease.task->id);
+    if (++slot->settle_tries > SETTLE_TRIES_MAX) {
+        leave(slot);
+        return;
+    }
+    arm(slot->settle_event, wait < SETTLE_RETRY_MAX_MS ? wait : SETTLE_RETRY_MAX_MS);
+}
+
+static void on_finished(void *arg, const struct redisReply *reply, struct pj_err *err)
+{
+    struct slot *slot = arg;
+    struct pj_finished done;
+    int rc = reply == NULL ? -1 : pj_lease_finish_reply(reply, &done, err);
+
+    if (rc < 0 && err->cls == PJ_E_CANCELLED)
+        return; /* the daemon is leaving */
+    if (rc < 0 && err->cls == PJ_E_UNAVAILABLE) {
+        settle_later(slot, err);
+        return;
+    }
+    if (rc < 0)
+        pj_log_err(PJ_LOG_WARN, "finish_refused", err, "taskId", slot->lease.task->id);
+    else
+        pj_log(PJ_LOG_INFO, "task_finished", "taskId", slot->lease.task->id, "status",
+               pj_task_status_word((enum pj_task_status)done.status), "attempt", PJ_I64(slot->lease.task->attempt),
+               "durationMs", PJ_I64(done.duration_ms), "tokens", PJ_I64(done.tokens), NULL);
+    leave(slot);
+}
+
+static void on_released(void *arg, const struct redisReply *reply, struct pj_err *err)
+{
+    struct slot *slot = arg;
+    bool requeued = false;
+    int rc = reply == NULL ? -1 : pj_lease_release_reply(reply, &requeued, err);
+
+    if (rc < 0 && err->cls == PJ_E_CANCELLED)
+        return;
+    if (rc < 0 && err->cls == PJ_E_UNAVAILABLE) {
+        settle_later(slot, err);
+        return;
+    }
+    if (rc < 0)
+        pj_log_err(PJ_LOG_WARN, "release_refused", err, "taskId", slot->lease.task->id);
+    else
+        pj_log(PJ_LOG_INFO, requeued ? "task_requeued" : "task_finished", "taskId", slot->lease.task->id, "status",
+               requeued ? "running" : "failed", NULL);
+    leave(slot);
+}
+
+static void finish(struct slot *slot, const struct pj_outcome *outcome)
+{
+    struct pj_cmd cmd = {0};
+
+    pj_lease_finish_cmd(&cmd, slot->lease.task->id, slot->lease.epoch, slot->lease.task->attempt, outcome);
+    pj_aredis_submit(slot->daemon->redis, &cmd, on_finished, slot);
+}
+
+static void release(struct slot *slot, bool lost, const char *reason)
+{
+    struct pj_cmd cmd = {0};
+
+    pj_lease_release_cmd(&cmd, slot->lease.task->id, slot->lease.epoch, lost, reason);
+    pj_aredis_submit(slot->daemon->redis, &cmd, on_released, slot);
+}
+
+/* What the job reported, if it did. */
+static int read_outcome(struct slot *slot, struct pj_outcome *out)
+{
+    PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
+    struct pj_err err;
+
+    if (slot->outcome.len == 0)
+        return -1;
+    if (pj_json_parse(pj_view_n(slot->outcome.data, slot->outcome.len), &doc, &err) < 0 ||
+        pj_outcome_from_json(doc, out, &err) < 0) {
+        pj_log_err(PJ_LOG_ERROR, "outcome_unreadable", &err, "taskId", slot->lease.task->id);
+        return -1;
+    }
+    return 0;
+}
+
+static void settle_without_outcome(struct slot *slot, struct pj_outcome *out)
+{
+    PJ_CLEANUP(pj_freep) char *text = NULL;
+    int64_t limit = slot->lease.task->limits.timeout_ms;
+
+    if (limit < 0)
+        limit = slot->daemon->settings->task_timeout_ms;
+    switch (slot->stop) {
+    case SLOT_TIMEOUT:
+        text = pj_asprintf("the task did not end within %lld ms (its time limit) and was stopped", (long long)limit);
+        pj_outcome_fail(out, "task_timeout", text, "");
+        finish(slot, out);
+        return;
+    case SLOT_CANCEL:
+        pj_outcome_cancel(out);
+        finish(slot, out);
+        return;
+    case SLOT_DRAIN:
+        release(slot, false, "the runner was stopped");
+        return;
+    case SLOT_LOST:
+        leave(slot);
+        return;
+    case SLOT_GO:
+        break;
+    }
+    text = slot->job_status >= 128 ? pj_asprintf("the job process was killed by signal %d", slot->job_status - 128)
+                                   : pj_asprintf("the job process ended with code %d and no result", slot->job_status);
+    pj_log(PJ_LOG_ERROR, "job_lost", "taskId", slot->lease.task->id, "detail", text, NULL);
+    release(slot, true, text);
+}
+
+static void settle(struct slot *slot)
+{
+    struct pj_outcome out;
+
+    slot->state = SLOT_SETTLING;
+    (void)event_del(slot->deadline_event);
+    (void)event_del(slot->kill_event);
+    pj_outcome_init(&out);
+    if (slot->stop == SLOT_LOST)
+        leave(slot);
+    else if (read_outcome(slot, &out) == 0)
+        finish(slot, &out);
+    else
+        settle_without_outcome(slot, &out);
+    pj_outcome_release(&out);
+}
+
+static void settle_when_done(struct slot *slot)
+{
+    if (slot->state == SLOT_RUNNING && slot->job_ended && slot->outcome_fd < 0)
+        settle(slot);
+}
+
+void slot_ended(struct slot *slot, int status)
+{
+    slot->job_ended = true;
+    slot->job_status = status;
+    settle_when_done(slot);
+}
+
+static void on_outcome(evutil_socket_t fd, short what, void *arg)
+{
+    struct slot *slot = arg;
+    char buf[65536];
+    ssize_t n = read(fd, buf, sizeof(buf));
+
+    (void)what;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n > 0) {
+        (void)pj_str_append(&slot->outcome, buf, (size_t)n);
+        return;
+    }
+    event_free(slot->outcome_event);
+    slot->outcome_event = NULL;
+    pj_fd_close(&slot->outcome_fd);
+    settle_when_done(slot);
+}
+
+/* ---- orders ---- */
+
+static const char *order_text(enum slot_stop why)
+{
+    switch (why) {
+    case SLOT_CANCEL:
+        return "cancel\n";
+    case SLOT_TIMEOUT:
+        return "timeout\n";
+    case SLOT_GO:
+    case SLOT_DRAIN:
+    case SLOT_LOST:
+        break;
+    }
+    return NULL;
+}
+
+void slot_stop(struct slot *slot, enum slot_stop why)
+{
+    const char *order = order_text(why);
+
+    if (slot->state == SLOT_FREE || slot->state == SLOT_SETTLING || (slot->stop != SLOT_GO && why != SLOT_LOST))
+        return;
+    slot->stop = why;
+    if (slot->state == SLOT_STARTING)
+        return; /* seen when its repository has been read */
+    if (order == NULL || write(slot->control_fd, order, strlen(order)) < 0)
+        kill_job(slot);
+    else
+        arm(slot->kill_event, GRACE_MS);
+}
+
+/* ---- the beginning of an attempt ---- */
+
+static int memory_file(const char *text, int *out, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_closep) int fd = memfd_create("pj-job", MFD_CLOEXEC);
+
+    if (fd < 0 || pj_write_all(fd, text, strlen(text)) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+        return pj_fail_errno(err, errno, "description of the job");
+    *out = fd;
+    fd = -1;
+    return 0;
+}
+
+static int start_job(struct slot *slot, const struct pj_repo *repo, struct pj_err *err)
+{
+    struct daemon *d = slot->daemon;
+    PJ_CLEANUP(pj_closep) int spec = -1;
+    PJ_CLEANUP(pj_closep) int outcome = -1;
+    PJ_CLEANUP(pj_closep) int control = -1;
+    PJ_CLEANUP(pj_freep) char *text = job_spec_text(&slot->lease, repo, d->settings->name, slot->deadline_mono);
+    PJ_CLEANUP(pj_freep) char *dir = pj_asprintf("%s/work/%s", d->settings->state_dir, slot->lease.task->id);
+    int pair[2];
+    struct spawner_job job = {.work_dir = dir};
+
+    if (memory_file(text, &spec, err) < 0)
+        return -1;
+    if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0)
+        return pj_fail_errno(err, errno, "pipe of a job");
+    slot->outcome_fd = pair[0];
+    outcome = pair[1];
+    /* The job writes its end in one go and may wait for us. */
+    (void)fcntl(outcome, F_SETFL, 0);
+    if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0)
+        return pj_fail_errno(err, errno, "pipe of a job");
+    control = pair[0];
+    slot->control_fd = pair[1];
+    slot->token = ++d->next_token;
+    job.token = slot->token;
+    job.spec = spec;
+    job.outcome = outcome;
+    job.control = control;
+    if (spawner_run(&d->spawner, &job, err) < 0)
+        return -1;
+    slot->outcome_event = event_new(d->base, slot->outcome_fd, EV_READ | EV_PERSIST, on_outcome, slot);
+    (void)event_add(slot->outcome_event, NULL);
+    slot->state = SLOT_RUNNING;
+    return 0;
+}
+
+static void fail_start(struct slot *slot, const struct pj_err *err)
+{
+    struct pj_outcome out;
+
+    slot->state = SLOT_SETTLING;
+    pj_log_err(PJ_LOG_ERROR, "job_not_started", err, "taskId", slot->lease.task->id);
+    if (err->cls == PJ_E_UNAVAILABLE || err->cls == PJ_E_INTERNAL) {
+        release(slot, true, err->message);
+        return;
+    }
+    pj_outcome_init(&out);
+    pj_outcome_fail(&out, "repository_unavailable", err->message, "connect the repository again");
+    finish(slot, &out);
+    pj_outcome_release(&out);
+}
+
+static void on_repo(void *arg, const struct redisReply *reply, struct pj_err *err)
+{
+    struct slot *slot = arg;
+    struct pj_repo repo;
+    int rc;
+
+    if (reply == NULL && err->cls == PJ_E_CANCELLED)
+        return;
+    pj_repo_init(&repo);
+    rc = reply == NULL ? -1 : pj_repo_reply(reply, &repo, err);
+    if (rc == 0 && slot->stop != SLOT_GO)
+        settle(slot);
+    else if (rc < 0 || start_job(slot, &repo, err) < 0)
+        fail_start(slot, err);
+    pj_repo_release(&repo);
+}
+
+void slot_begin(struct slot *slot, struct pj_lease *lease, int64_t sent_mono)
+{
+    struct daemon *d = slot->daemon;
+    struct pj_cmd cmd = {0};
+
+    slot->lease = *lease;
+    *lease = (struct pj_lease){0};
+    slot->state = SLOT_STARTING;
+    slot->leased_until_mono = sent_mono + d->settings->lease_ttl_ms;
+    slot->stop = slot->lease.cancel ? SLOT_CANCEL : SLOT_GO;
+    pj_log(PJ_LOG_INFO, "task_taken", "taskId", slot->lease.task->id, "attempt", PJ_I64(slot->lease.task->attempt), "delivery",
+           PJ_I64(slot->lease.deliveries), NULL);
+    slot->deadline_mono = sent_mono + slot->lease.deadline_ms - slot->lease.now_ms;
+    arm(slot->deadline_event, slot->deadline_mono - pj_mono_ms());
+    pj_repo_get_cmd(&cmd, slot->lease.task->repository_id);
+    pj_aredis_submit(d->redis, &cmd, on_repo, slot);
+}

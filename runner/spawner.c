@@ -1,0 +1,360 @@
+#include "runner/spawner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "lib/base/fs.h"
+#include "lib/base/log.h"
+#include "lib/base/proc.h"
+#include "lib/base/view.h"
+
+#define JOBS_MAX 256
+#define JOB_FDS 3
+
+enum message_kind { MESSAGE_RUN = 1, MESSAGE_KILL, MESSAGE_ENDED };
+
+struct message {
+    uint32_t kind, token;
+    int32_t status;
+    char work_dir[PATH_MAX];
+};
+/* A message travels only as far as its text. */
+#define MESSAGE_HEAD offsetof(struct message, work_dir)
+
+struct keeper {
+    pid_t pid; /* 0: free */
+    uint32_t token;
+};
+
+struct server {
+    int sock, chld, keep_fd;
+    char *const *argv;
+    struct keeper keepers[JOBS_MAX];
+    sigset_t signals;
+};
+
+/* ---- the keeper: one job and all that comes of it ---- */
+
+static void kill_children(void)
+{
+    PJ_CLEANUP(pj_closep) int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    struct pj_str text;
+    struct pj_view rest, word;
+    struct pj_err err;
+    int64_t pid;
+
+    if (fd < 0)
+        return;
+    pj_str_init(&text, 1 << 20);
+    if (pj_fs_read_fd(fd, &text, &err) == 0) {
+        rest = pj_view_n(text.data, text.len);
+        while (pj_view_cut(&rest, ' ', &word))
+            if (pj_parse_i64(word, &pid) == 0 && pid > 1)
+                (void)kill((pid_t)pid, SIGKILL);
+    }
+    pj_str_release(&text);
+}
+
+/* Reap what has ended. True while the job itself lives. */
+static bool reap(pid_t job, bool alive, int *status)
+{
+    for (;;) {
+        int st;
+        pid_t pid = waitpid(-1, &st, WNOHANG);
+
+        if (pid <= 0)
+            return alive;
+        if (pid == job) {
+            alive = false;
+            *status = WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st);
+        }
+    }
+}
+
+static int keep(const struct server *s, pid_t job)
+{
+    int status = 0;
+    bool alive = true;
+
+    while (alive) {
+        int sig = sigwaitinfo(&s->signals, NULL);
+
+        if (sig == SIGTERM)
+            (void)kill(job, SIGKILL);
+        if (sig == SIGCHLD || sig == SIGTERM)
+            alive = reap(job, alive, &status);
+    }
+    /* Killing a parent hands us its children, so again until there are none. */
+    for (;;) {
+        kill_children();
+        if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
+            return status;
+    }
+}
+
+PJ_NORETURN static void keeper_main(struct server *s, const struct message *m, const int fds[JOB_FDS], pid_t spawner)
+{
+    const struct pj_spawn_fd map[] = {
+        {STDERR_FILENO, STDERR_FILENO        },
+        {fds[0],        SPAWNER_FD_SPEC   },
+        {fds[1],        SPAWNER_FD_OUTCOME},
+        {fds[2],        SPAWNER_FD_CONTROL},
+    };
+    struct pj_spawn spec = {
+        .path = "/proc/self/exe",
+        .argv = s->argv,
+        .envp = environ,
+        .fds = map,
+        .fd_count = PJ_COUNT_OF(map),
+        .death_signal = SIGKILL,
+        .new_session = true,
+    };
+    struct pj_err err = {0};
+    pid_t job;
+    int status;
+
+    (void)prctl(PR_SET_NAME, "pj-keeper");
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != spawner)
+        _exit(125);
+    (void)close(s->sock);
+    (void)close(s->chld);
+    if (pj_spawn(&spec, &job, NULL, &err) < 0) {
+        pj_log_err(PJ_LOG_ERROR, "job_not_started", &err, NULL, NULL);
+        _exit(125);
+    }
+    for (size_t i = 0; i < JOB_FDS; i++)
+        (void)close(fds[i]);
+    status = keep(s, job);
+    if (m->work_dir[0] != '\0' && pj_fs_remove_tree(m->work_dir, &err) < 0)
+        pj_log_err(PJ_LOG_ERROR, "folder_not_removed", &err, "folder", m->work_dir);
+    _exit(status & 0xff);
+}
+
+/* ---- the spawner: starts keepers, tells of their ends ---- */
+
+static int tell_ended(const struct server *s, uint32_t token, int status)
+{
+    struct message m = {.kind = MESSAGE_ENDED, .token = token, .status = status};
+
+    return send(s->sock, &m, MESSAGE_HEAD, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+static struct keeper *find(struct server *s, pid_t pid, uint32_t token)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        if (pid != 0 ? s->keepers[i].pid == pid : s->keepers[i].pid != 0 && s->keepers[i].token == token)
+            return &s->keepers[i];
+    return NULL;
+}
+
+static struct keeper *find_free(struct server *s)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        if (s->keepers[i].pid == 0)
+            return &s->keepers[i];
+    return NULL;
+}
+
+static void run(struct server *s, const struct message *m, const int fds[JOB_FDS])
+{
+    struct keeper *k = find_free(s);
+    pid_t self = getpid();
+    pid_t pid = k == NULL ? -1 : fork();
+
+    if (pid == 0)
+        keeper_main(s, m, fds, self);
+    if (k == NULL || pid < 0)
+        (void)tell_ended(s, m->token, 125);
+    else
+        *k = (struct keeper){.pid = pid, .token = m->token};
+    for (size_t i = 0; i < JOB_FDS; i++)
+        (void)close(fds[i]);
+}
+
+/* One message with its descriptors. -1: the daemon is gone. */
+static int serve_message(struct server *s)
+{
+    struct message m = {0};
+    int fds[JOB_FDS] = {-1, -1, -1};
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(sizeof(fds))];
+    } control = {0};
+    struct iovec iov = {.iov_base = &m, .iov_len = sizeof(m) - 1};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
+    ssize_t n = recvmsg(s->sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    struct cmsghdr *c;
+    struct keeper *k;
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n < (ssize_t)MESSAGE_HEAD)
+        return -1;
+    c = CMSG_FIRSTHDR(&msg);
+    if (m.kind == MESSAGE_RUN && c != NULL && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(fds))) {
+        memcpy(fds, CMSG_DATA(c), sizeof(fds));
+        run(s, &m, fds);
+    } else if (m.kind == MESSAGE_KILL && (k = find(s, 0, m.token)) != NULL) {
+        (void)kill(k->pid, SIGTERM);
+    }
+    return 0;
+}
+
+/* Keepers that ended. An orphan of a keeper that was itself killed is reaped here too, and ended first. */
+static void serve_children(struct server *s)
+{
+    struct signalfd_siginfo info;
+    int st;
+    pid_t pid;
+
+    while (read(s->chld, &info, sizeof(info)) > 0)
+        ;
+    while ((pid = waitpid(-1, &st, WNOHANG)) > 0) {
+        struct keeper *k = find(s, pid, 0);
+
+        if (k == NULL)
+            continue;
+        (void)tell_ended(s, k->token, WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st));
+        k->pid = 0;
+    }
+}
+
+static void end_all(struct server *s)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++)
+        if (s->keepers[i].pid != 0)
+            (void)kill(s->keepers[i].pid, SIGTERM);
+    for (;;)
+        if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
+            return;
+}
+
+PJ_NORETURN static void server_main(int sock, int keep_fd, char *const *argv)
+{
+    static struct server s; /* with its table of keepers, too large for a stack */
+
+    (void)prctl(PR_SET_NAME, "pj-spawner");
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    (void)setsid();
+    (void)unsetenv("NOTIFY_SOCKET"); /* only the daemon tells how it is doing */
+    s.sock = sock;
+    s.keep_fd = keep_fd;
+    s.argv = argv;
+    (void)sigemptyset(&s.signals);
+    (void)sigaddset(&s.signals, SIGCHLD);
+    (void)sigaddset(&s.signals, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &s.signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    s.chld = signalfd(-1, &s.signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    for (;;) {
+        struct pollfd p[] = {
+            {.fd = sock,   .events = POLLIN},
+            {.fd = s.chld, .events = POLLIN}
+        };
+
+        if (poll(p, PJ_COUNT_OF(p), -1) < 0 && errno != EINTR)
+            break;
+        if (p[1].revents != 0)
+            serve_children(&s);
+        if (p[0].revents != 0 && serve_message(&s) < 0)
+            break;
+    }
+    end_all(&s);
+    _exit(0);
+}
+
+/* ---- the daemon's side ---- */
+
+int spawner_start(char *const *argv, int keep_fd, struct spawner *out, struct pj_err *err)
+{
+    int pair[2];
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return pj_fail_errno(err, errno, "socketpair for the spawner");
+    pid = fork();
+    if (pid < 0) {
+        (void)close(pair[0]);
+        (void)close(pair[1]);
+        return pj_fail_errno(err, errno, "fork of the spawner");
+    }
+    if (pid == 0) {
+        (void)close(pair[0]);
+        server_main(pair[1], keep_fd, argv);
+    }
+    (void)close(pair[1]);
+    if (fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0) {
+        (void)close(pair[0]);
+        return pj_fail_errno(err, errno, "socket of the spawner");
+    }
+    *out = (struct spawner){.pid = pid, .fd = pair[0]};
+    return 0;
+}
+
+int spawner_run(struct spawner *s, const struct spawner_job *job, struct pj_err *err)
+{
+    struct message m = {.kind = MESSAGE_RUN, .token = job->token};
+    const int fds[JOB_FDS] = {job->spec, job->outcome, job->control};
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(sizeof(fds))];
+    } control = {0};
+    size_t dir_n = job->work_dir == NULL ? 0 : strlen(job->work_dir);
+    struct iovec iov = {.iov_base = &m, .iov_len = MESSAGE_HEAD + dir_n};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+    if (dir_n >= sizeof(m.work_dir))
+        return pj_fail(err, PJ_E_LIMIT, "path of the work folder has %zu bytes", dir_n);
+    if (dir_n > 0)
+        memcpy(m.work_dir, job->work_dir, dir_n);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(fds));
+    memcpy(CMSG_DATA(c), fds, sizeof(fds));
+    if (sendmsg(s->fd, &msg, MSG_NOSIGNAL) < 0)
+        return pj_fail_errno(err, errno, "start of a job");
+    return 0;
+}
+
+int spawner_kill(struct spawner *s, uint32_t token, struct pj_err *err)
+{
+    struct message m = {.kind = MESSAGE_KILL, .token = token};
+
+    if (send(s->fd, &m, MESSAGE_HEAD, MSG_NOSIGNAL) < 0)
+        return pj_fail_errno(err, errno, "kill of a job");
+    return 0;
+}
+
+int spawner_next(struct spawner *s, struct spawner_event *ev, struct pj_err *err)
+{
+    struct message m = {0};
+    ssize_t n = recv(s->fd, &m, sizeof(m), MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return PJ_NONE;
+    if (n < (ssize_t)MESSAGE_HEAD || m.kind != MESSAGE_ENDED)
+        return pj_fail(err, PJ_E_UNAVAILABLE, "the spawner is gone");
+    *ev = (struct spawner_event){.token = m.token, .status = m.status};
+    return 0;
+}
+
+void spawner_stop(struct spawner *s)
+{
+    if (s->pid <= 0)
+        return;
+    pj_fd_close(&s->fd);
+    while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    s->pid = 0;
+}

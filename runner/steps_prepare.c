@@ -1,0 +1,93 @@
+/* steps_prepare.c - the clean clone at a pinned commit, and whether there is anything to work on. */
+#include <string.h>
+#include "lib/base/mem.h"
+#include "lib/base/proc.h"
+#include "runner/job.h"
+
+#define CLONE_TIMEOUT_MS ((int64_t)5 * 60 * 1000)
+
+static void note_remedy(struct pj_err *err)
+{
+    if (err->remedy[0] == '\0')
+        (void)pj_err_remedy(err, "check the repository's address, its branch and the credential's permissions, then verify it");
+}
+
+/* A pull request that is open is continued: its branch is where the tree starts. */
+static bool continues_pull(const struct pj_task *task)
+{
+    return task->attempt > 1 && task->pr.url != NULL && task->pr.state != NULL && strcmp(task->pr.state, "open") == 0;
+}
+
+static int open_workspace(struct job *job, struct pj_err *err)
+{
+    const struct pj_task *task = &job->spec.task;
+    int64_t left = job_remaining_ms(job);
+    struct workspace_spec spec = {
+        .state_dir = job->settings->state_dir,
+        .task_id = task->id,
+        .repository_id = job->spec.repo.id,
+        .url = job->address.url,
+        .base_branch = task->base_branch != NULL ? task->base_branch : job->spec.repo.default_branch,
+        /* Only a further delivery of the same attempt works on the commit that the first one pinned. */
+        .pinned_sha = job->spec.deliveries > 1 ? task->base_sha : NULL,
+        .start_at_task_branch = continues_pull(task),
+        .net =
+            {
+                .credential = &job->credential,
+                .ca_file = job->settings->ca_file,
+                .timeout_ms = left < CLONE_TIMEOUT_MS ? left : CLONE_TIMEOUT_MS,
+                .pump = &job->pump,
+            },
+    };
+
+    job_log_say(job->log, PJ_EVENT_INFO, "fetching %s", job->address.url);
+    if (workspace_open(&spec, &job->ws, err) < 0) {
+        note_remedy(err);
+        return -1;
+    }
+    return 0;
+}
+
+int step_prepare(struct job *job, struct pj_err *err)
+{
+    struct pj_lease_note note = {0};
+
+    if (pj_find_program("pj-sandbox", &job->sandbox_program, err) < 0 || pj_find_program("pj-agent", &job->agent_program, err) < 0)
+        return pj_err_code(err, "sandbox_unavailable");
+    if (open_workspace(job, err) < 0)
+        return -1;
+    note.base_sha = workspace_base_sha(job->ws);
+    job_log_say(job->log, PJ_EVENT_INFO, "working on %s at %.12s", workspace_base_branch(job->ws), note.base_sha);
+    return job_note(job, &note, err);
+}
+
+struct survey {
+    int64_t files, bytes;
+};
+
+static bool count_file(void *ctx, const char *path, int64_t bytes)
+{
+    struct survey *s = ctx;
+
+    (void)path;
+    s->files++;
+    s->bytes += bytes;
+    return true;
+}
+
+int step_analyze(struct job *job, struct pj_err *err)
+{
+    struct survey s = {0};
+
+    if (workspace_base_each(job->ws, count_file, &s, err) < 0) {
+        note_remedy(err);
+        return pj_err_code(err, "repository_analysis");
+    }
+    if (s.files == 0) {
+        (void)pj_fail(err, PJ_E_INVALID, "branch %s of %s holds no file", workspace_base_branch(job->ws), job->address.url);
+        (void)pj_err_code(err, "repository_analysis");
+        return pj_err_remedy(err, "push a first commit with files, or name another base branch");
+    }
+    job_log_say(job->log, PJ_EVENT_INFO, "%lld files, %lld KiB", (long long)s.files, (long long)(s.bytes / 1024));
+    return 0;
+}

@@ -1,0 +1,220 @@
+/* steps_publish.c - from the collected diff to a pushed branch and a pull request. Each step may be repeated after a crash: the
+ * commit is deterministic and on record before the push, the pull request is looked up before it is made. */
+#include <stdlib.h>
+#include <string.h>
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "runner/coderabbit.h"
+#include "runner/job.h"
+#include "runner/patch_policy.h"
+#include "runner/publish.h"
+#include "runner/pull.h"
+
+#define PUSH_TIMEOUT_MS ((int64_t)2 * 60 * 1000)
+
+static bool publishes_kept(const struct job *job)
+{
+    return job->spec.task.mode != NULL;
+}
+
+/* Judged like any stranger's diff; a person who publishes a kept one has seen what the policy complains of. */
+static int judge(struct job *job, struct pj_view diff, struct pj_err *err)
+{
+    PJ_CLEANUP(patch_freep) struct patch *patch = NULL;
+    const struct patch_policy policy = {.allow_workflows = publishes_kept(job), .allow_secrets = publishes_kept(job)};
+    struct patch_findings found;
+    int rc = patch_parse(diff, NULL, &patch, err);
+
+    if (rc == PJ_NONE) {
+        (void)pj_fail(err, PJ_E_INVALID, "the patch is empty");
+        return pj_err_code(err, "no_changes");
+    }
+    if (rc < 0)
+        return -1;
+    job_log_say(job->log, PJ_EVENT_PATCH, "%zu files changed, %zu lines added, %zu removed", patch->file_count, patch->added,
+                patch->removed);
+    return patch_policy_check(patch, &policy, &found, err);
+}
+
+static int commit(struct job *job, struct pj_err *err)
+{
+    char branch[PJ_BRANCH_SIZE];
+    const struct pj_task *task = &job->spec.task;
+    const struct publish_commit_spec spec = {.task_id = task->id, .title = task->title, .date_ms = task->started_ms};
+    struct pj_lease_note note = {.commit_sha = job->commit_sha, .branch = branch};
+
+    publish_branch_name(task->id, branch);
+    if (job->spec.repo.code_rabbit && job->address.forge->kind == PJ_FORGE_GITHUB &&
+        coderabbit_add(job->ws, job->tree_sha, &job->coderabbit_added, err) < 0)
+        return -1;
+    if (publish_commit(job->ws, &spec, job->tree_sha, job->commit_sha, err) < 0)
+        return -1;
+    job_log_say(job->log, PJ_EVENT_INFO, "commit %.12s on %s", job->commit_sha, branch);
+    return job_note(job, &note, err);
+}
+
+int step_apply(struct job *job, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_freep) char *kept = NULL;
+    struct pj_view diff;
+    const char *expect = NULL;
+    size_t n = 0;
+
+    if (publishes_kept(job)) {
+        if (job_stored_patch(job, &kept, &n, err) < 0)
+            return -1;
+        diff = pj_view_n(kept, n);
+    } else {
+        diff = pj_view_n(job->collected.diff.data, job->collected.diff.len);
+        expect = job->collected.tree_sha;
+        if (job_keep_patch(job, diff, err) < 0)
+            return -1;
+    }
+    if (judge(job, diff, err) < 0)
+        return -1;
+    if (job->checks_worse && job->spec.repo.on_check_failure != PJ_ON_CHECK_DRAFT_PR) {
+        (void)pj_fail(err, PJ_E_INVALID, "%s", job->check_report != NULL ? job->check_report : "the checks fail with this change");
+        return pj_err_code(err, "checks_failed");
+    }
+    if (publish_apply(job->ws, diff, expect, job->tree_sha, err) < 0)
+        return -1;
+    return commit(job, err);
+}
+
+int step_push(struct job *job, struct pj_err *err)
+{
+    int64_t left = job_remaining_ms(job);
+    struct publish_push_result result = {0};
+    struct publish_push_spec spec = {
+        .task_id = job->spec.task.id,
+        .commit_sha = job->commit_sha,
+        .recorded_tip = job->spec.task.commit_sha,
+        .url = job->address.url,
+        .net =
+            {
+                .credential = &job->credential,
+                .ca_file = job->settings->ca_file,
+                .timeout_ms = left < PUSH_TIMEOUT_MS ? left : PUSH_TIMEOUT_MS,
+                .pump = &job->pump,
+            },
+    };
+
+    if (publish_push(job->ws, &spec, &result, err) < 0)
+        return -1;
+    pj_str_set(&job->outcome.branch, result.branch);
+    pj_str_set(&job->outcome.commit_sha, job->commit_sha);
+    job_log_say(job->log, PJ_EVENT_INFO, "%s %s", result.already_there ? "already pushed:" : "pushed", result.branch);
+    return 0;
+}
+
+static void on_retry(void *ctx, int retry, int64_t wait_ms, const struct pj_err *why)
+{
+    struct job *job = ctx;
+
+    job_log_say(job->log, PJ_EVENT_WARN, "pull request: %s; retry %d of 3 in %lld ms", why->message, retry, (long long)wait_ms);
+    pj_log(PJ_LOG_WARN, "pr_retry", "taskId", job->spec.task.id, "retry", PJ_I64(retry), "waitMs", PJ_I64(wait_ms), "detail",
+           why->message, NULL);
+}
+
+static void make_body(struct job *job, struct pj_str *out)
+{
+    const struct pj_task *task = &job->spec.task;
+    struct pull_check checks[JOB_CHECKS_MAX];
+    PJ_CLEANUP(pj_freep) char *url =
+        job->settings->public_url != NULL ? pj_asprintf("%s/tasks/%s", job->settings->public_url, task->id) : NULL;
+    struct pull_body_spec spec = {
+        .task_id = task->id,
+        .task_title = task->title,
+        .task_description = task->description,
+        .task_url = url,
+        .summary = job->summary,
+        .files = job->collected.files,
+        .added = job->collected.added,
+        .removed = job->collected.removed,
+        .checks = checks,
+        .check_count = job->check_count,
+        .provider = job->used.provider,
+        .model = job->used.model,
+        .is_replay = job->is_replay,
+        .turns = job->used.turns,
+        .prompt_tokens = job->used.prompt_tokens,
+        .completion_tokens = job->used.completion_tokens,
+        .cached_tokens = job->used.cached_tokens,
+        .cost_microusd = job->used.cost_microusd,
+        .duration_ms = task->started_ms > 0 ? pj_now_ms() - task->started_ms : -1,
+        .base_branch = workspace_base_branch(job->ws),
+        .base_sha = workspace_base_sha(job->ws),
+        .executor = "sandbox",
+        .coderabbit_added = job->coderabbit_added,
+    };
+
+    for (size_t i = 0; i < job->check_count; i++)
+        checks[i] = (struct pull_check){job->checks[i].command, job->checks[i].before, job->checks[i].after};
+    pull_body(&spec, out);
+}
+
+static int open_pull(struct job *job, const struct pull_forge *forge, const struct pull_spec *spec, struct pull_result *result,
+                     struct pj_err *err)
+{
+    struct pj_lease_note note = {.pr_state = "open"};
+
+    if (pull_open(forge, spec, result, err) < 0) {
+        pj_outcome_upstream(&job->outcome, result->upstream.status, result->upstream.message, result->upstream.request_id);
+        pj_log(PJ_LOG_ERROR, "github_error", "taskId", job->spec.task.id, "status", PJ_I64(result->upstream.status), "code",
+               pj_err_code_of(err), "detail", err->message, NULL);
+        return -1;
+    }
+    pj_str_set(&job->outcome.pr_url, result->url);
+    pj_str_set(&job->outcome.pr.url, result->url);
+    pj_str_set(&job->outcome.pr.state, "open");
+    job->outcome.pr.number = result->number;
+    job_log_say(job->log, PJ_EVENT_PR_CREATED, "%s %s", result->adopted ? "pull request exists:" : "pull request", result->url);
+    note.pr_url = result->url;
+    note.pr_number = result->number;
+    return job_note(job, &note, err);
+}
+
+int step_pull(struct job *job, struct pj_err *err)
+{
+    struct pull_forge forge = {
+        .forge = job->address.forge,
+        .token = job->credential.token,
+        .ca_file = job->settings->ca_file,
+        .proxy = job->settings->https_proxy,
+        .retry_base_ms = job->settings->retry_base_ms,
+        .deadline_ms = job->spec.deadline_mono_ms,
+        .pump = &job->pump,
+        .on_retry = on_retry,
+        .on_retry_ctx = job,
+    };
+    struct pull_spec spec = {
+        .owner = job->address.owner,
+        .name = job->address.name,
+        .head = job->outcome.branch,
+        .base = workspace_base_branch(job->ws),
+        .draft = job->checks_worse,
+    };
+    struct pull_result result = {0};
+    struct pull_upstream upstream = {0};
+    struct pj_str title, body;
+    struct pj_err trouble;
+    int rc;
+
+    if (forge.forge->kind == PJ_FORGE_GIT) {
+        job_log_say(job->log, PJ_EVENT_INFO, "the remote is plain git: the branch is the result");
+        return 0;
+    }
+    pj_str_init(&title, 1024);
+    publish_subject(job->spec.task.title, &title);
+    make_body(job, &body);
+    spec.title = pj_str_cstr(&title);
+    spec.body = pj_str_cstr(&body);
+    rc = open_pull(job, &forge, &spec, &result, err);
+    if (rc == 0 && job->coderabbit_added &&
+        pull_comment(&forge, &spec, result.number, CODERABBIT_COMMENT, &upstream, &trouble) < 0)
+        job_log_say(job->log, PJ_EVENT_WARN, "the review was not asked for: %s", trouble.message);
+    pull_result_release(&result);
+    pj_str_release(&title);
+    pj_str_release(&body);
+    return rc;
+}
