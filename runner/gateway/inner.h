@@ -1,0 +1,57 @@
+/* inner.h - what the files of the gateway share. */
+#ifndef GATEWAY_INNER_H
+#define GATEWAY_INNER_H
+
+#include "lib/model/errors.h"
+#include "lib/model/history.h"
+#include "lib/model/model.h"
+#include "lib/model/quirks.h"
+#include "lib/model/replay.h"
+#include "lib/wire/frame.h"
+#include "runner/gateway/budget.h"
+#include "runner/gateway/gateway.h"
+
+/* A provider of the configuration, ready to be asked. */
+struct gateway_source {
+    struct pj_model_target target; /* not for replay */
+    const char *provider, *model;
+    struct pj_replay *replay;      /* owned; NULL: a real one */
+    bool set;
+};
+
+struct gateway {
+    struct gateway_config config;
+    int listen_fd;
+    struct pj_link agent;
+    struct pj_http *http;
+    struct pj_quirks *quirks;
+    struct pj_history *kept;
+    struct gateway_source primary, fallback;
+    struct gateway_source *source; /* the one in use */
+    struct budget budget;
+    bool alerted;   /* token_alert was given */
+    bool overflowed; /* the last turn did not fit; a second time ends the run */
+    struct gateway_result *result;
+};
+
+/* sources.c */
+int gateway_source_open(const struct gateway_config *config, const struct gateway_provider *from,
+                        struct gateway_source *out, struct pj_err *err);
+void gateway_source_release(struct gateway_source *source);
+
+/* turn.c: put one `turn` frame of the agent to the model and answer it. */
+int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err);
+
+/* note.c: what is written down about it. */
+void gateway_event(struct gateway *gw, const char *stream, const char *type, const char *message, const json_t *data);
+int gateway_note_call(struct gateway *gw, const struct pj_model_turn *turn, int64_t started_ms, int64_t duration_ms,
+                      const struct pj_err *failed, struct pj_err *err);
+void gateway_note_fallback(struct gateway *gw, const struct gateway_source *to, const struct pj_err *why);
+void gateway_note_wait(struct gateway *gw, int64_t ms, int retry, const struct pj_err *why);
+/* The text with secrets masked, at most `max` bytes, owned by the caller. */
+char *gateway_masked(const struct gateway *gw, const char *text, size_t max);
+
+/* serve.c */
+int gateway_send(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err);
+
+#endif
