@@ -109,15 +109,15 @@ static void leave(struct collect_walk *w, const char *path, const char *why)
 static int open_beneath(int dir, const char *name, int flags)
 {
     struct open_how how = {
-        .flags = (uint64_t)flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+        .flags = (unsigned)flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
     };
-    long fd = 0;
+    int fd = -1;
 
     do {
-        fd = syscall(SYS_openat2, dir, name, &how, sizeof(how));
+        fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
     } while (fd < 0 && (errno == EINTR || errno == EAGAIN));
-    return (int)fd;
+    return fd;
 }
 
 /* A file or link whose content is at hand. */

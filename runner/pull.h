@@ -29,7 +29,7 @@ struct pull_forge {
     int64_t timeout_ms;    /* one request; 0: 30 s */
     int64_t retry_base_ms; /* PJ_RETRY_BASE; 0: 1 s */
     int64_t deadline_ms;   /* pj_mono_ms() after which no retry starts; 0: none */
-    struct pj_pump *pump;
+    const struct pj_pump *pump;
     /* Told before each wait: number of the retry (1-3), how long, and why. May be NULL. */
     void (*on_retry)(void *ctx, int retry, int64_t wait_ms, const struct pj_err *why);
     void *on_retry_ctx;
