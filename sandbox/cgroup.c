@@ -1,0 +1,326 @@
+#include "sandbox/cgroup.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "lib/base/clock.h"
+#include "lib/base/fs.h"
+#include "lib/base/view.h"
+
+#define PREFIX "pj-sandbox."
+#define CPU_PERIOD_US 100000
+
+/* Where hierarchies are mounted, and where in each this process is. */
+struct hierarchy {
+    char mount[256]; /* "" when there is none */
+    char own[256];   /* our group, "/" and below */
+    bool v2;
+};
+
+static int write_at(const char *dir, const char *file, const char *text)
+{
+    char path[700];
+    int fd, rc;
+
+    snprintf(path, sizeof path, "%s/%s", dir, file);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    rc = write(fd, text, strlen(text)) < 0 ? -1 : 0;
+    pj_fd_close(&fd);
+    return rc;
+}
+
+static int write_number(const char *dir, const char *file, int64_t n)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%" PRId64, n);
+    return write_at(dir, file, text);
+}
+
+static ssize_t read_at(const char *dir, const char *file, char *buf, size_t size)
+{
+    char path[700];
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof path, "%s/%s", dir, file);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    n = read(fd, buf, size - 1);
+    buf[n > 0 ? n : 0] = '\0';
+    pj_fd_close(&fd);
+    return n;
+}
+
+/* The value after `key` at the start of a line, -1 when there is none. */
+static int64_t keyed(const char *text, const char *key)
+{
+    size_t n = strlen(key);
+
+    for (const char *line = text; line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+        if (strncmp(line, key, n) == 0 && line[n] == ' ')
+            return strtoll(line + n + 1, NULL, 10);
+    }
+    return -1;
+}
+
+static bool has_word(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (const char *p = strstr(list, word); p; p = strstr(p + 1, word)) {
+        bool starts = p == list || p[-1] == ',' || p[-1] == ' ';
+        bool ends = p[n] == '\0' || p[n] == ',' || p[n] == ' ' || p[n] == '\n';
+
+        if (starts && ends)
+            return true;
+    }
+    return false;
+}
+
+/* Find the hierarchy of `controller` ("" for v2) from /proc/self/mountinfo and /proc/self/cgroup. */
+static bool find_hierarchy(const char *controller, struct hierarchy *h)
+{
+    char line[1024];
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+
+    *h = (struct hierarchy){.v2 = controller[0] == '\0'};
+    while (f && fgets(line, sizeof line, f)) {
+        char root[256], mount[256], type[32], options[256];
+        const char *dash = strstr(line, " - ");
+
+        if (!dash || sscanf(line, "%*d %*d %*s %255s %255s", root, mount) != 2 ||
+            sscanf(dash, " - %31s %*s %255s", type, options) != 2)
+            continue;
+        if (h->v2 ? strcmp(type, "cgroup2") == 0 : strcmp(type, "cgroup") == 0 && has_word(options, controller))
+            memcpy(h->mount, mount, sizeof mount);
+    }
+    if (f)
+        fclose(f);
+    f = h->mount[0] ? fopen("/proc/self/cgroup", "re") : NULL;
+    while (f && fgets(line, sizeof line, f)) {
+        char *list = strchr(line, ':');
+        char *path = list ? strchr(list + 1, ':') : NULL;
+
+        if (!path)
+            continue;
+        *path++ = '\0';
+        path[strcspn(path, "\n")] = '\0';
+        if (h->v2 ? list[1] == '\0' : has_word(list + 1, controller))
+            snprintf(h->own, sizeof h->own, "%s", path);
+    }
+    if (f)
+        fclose(f);
+    return h->own[0] == '/';
+}
+
+/* Groups of our kind whose outer process is gone: end what is left in them and remove them. */
+static void sweep(const char *parent)
+{
+    DIR *dir = opendir(parent);
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        char path[800];
+        long pid;
+
+        if (strncmp(entry->d_name, PREFIX, sizeof PREFIX - 1) != 0)
+            continue;
+        pid = strtol(entry->d_name + sizeof PREFIX - 1, NULL, 10);
+        if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", parent, entry->d_name);
+        write_at(path, "cgroup.kill", "1");
+        rmdir(path);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+static struct cgroup_dir *make_dir(struct cgroup *cg, const struct hierarchy *h)
+{
+    struct cgroup_dir *dir = &cg->dirs[cg->count];
+    char parent[520], procs[600];
+
+    for (size_t i = 0; i < cg->count; i++) {
+        /* cpu and cpuacct, or all of v2, are one hierarchy: the group exists already. */
+        if (strncmp(cg->dirs[i].path, h->mount, strlen(h->mount)) == 0 && cg->dirs[i].v2 == h->v2)
+            return &cg->dirs[i];
+    }
+    if (cg->count == CGROUP_DIRS_MAX)
+        return NULL;
+    snprintf(parent, sizeof parent, "%s%s", h->mount, strcmp(h->own, "/") == 0 ? "" : h->own);
+    sweep(parent);
+    if (snprintf(dir->path, sizeof dir->path, "%s/" PREFIX "%d", parent, (int)getpid()) >= (int)sizeof dir->path)
+        return NULL;
+    if (mkdir(dir->path, 0755) < 0)
+        return NULL;
+    snprintf(procs, sizeof procs, "%s/cgroup.procs", dir->path);
+    dir->procs_fd = open(procs, O_WRONLY | O_CLOEXEC);
+    dir->v2 = h->v2;
+    if (dir->procs_fd < 0) {
+        rmdir(dir->path);
+        return NULL;
+    }
+    cg->count++;
+    return dir;
+}
+
+static bool offers(const struct cgroup_dir *dir, const char *controller)
+{
+    char list[512];
+
+    return read_at(dir->path, "cgroup.controllers", list, sizeof list) > 0 && has_word(list, controller);
+}
+
+/* Our children get a controller only when our own group passes it on. */
+static void pass_on(const struct hierarchy *h, const char *words)
+{
+    char parent[520];
+
+    snprintf(parent, sizeof parent, "%s%s", h->mount, strcmp(h->own, "/") == 0 ? "" : h->own);
+    write_at(parent, "cgroup.subtree_control", words);
+}
+
+static int limit_memory(const struct cgroup_dir *dir, int64_t bytes)
+{
+    if (dir->v2) {
+        write_at(dir->path, "memory.swap.max", "0");
+        write_at(dir->path, "memory.oom.group", "0");
+        return write_number(dir->path, "memory.max", bytes);
+    }
+    if (write_number(dir->path, "memory.limit_in_bytes", bytes) < 0)
+        return -1;
+    write_number(dir->path, "memory.memsw.limit_in_bytes", bytes); /* absent without swap accounting */
+    return 0;
+}
+
+static int limit_cpu(const struct cgroup_dir *dir, int64_t milli)
+{
+    int64_t quota = milli * CPU_PERIOD_US / 1000;
+    char text[64];
+
+    if (quota < 1000)
+        quota = 1000; /* the kernel's minimum */
+    if (dir->v2) {
+        snprintf(text, sizeof text, "%" PRId64 " %d", quota, CPU_PERIOD_US);
+        return write_at(dir->path, "cpu.max", text);
+    }
+    if (write_number(dir->path, "cpu.cfs_period_us", CPU_PERIOD_US) < 0)
+        return -1;
+    return write_number(dir->path, "cpu.cfs_quota_us", quota);
+}
+
+static int limit_pids(const struct cgroup_dir *dir, int64_t pids)
+{
+    return write_number(dir->path, "pids.max", pids + 1); /* process 1 counts */
+}
+
+typedef int (*limit_fn)(const struct cgroup_dir *, int64_t);
+
+static const char *keep(struct cgroup *cg, struct cgroup_dir *v2, const char *controller, int64_t value, limit_fn limit,
+                        const struct cgroup_dir **where)
+{
+    struct hierarchy h;
+    struct cgroup_dir *dir;
+
+    if (!value)
+        return NULL;
+    if (v2 && offers(v2, controller) && limit(v2, value) == 0) {
+        if (where)
+            *where = v2;
+        return "cgroup-v2";
+    }
+    if (!find_hierarchy(controller, &h) || !(dir = make_dir(cg, &h)) || limit(dir, value) < 0)
+        return NULL;
+    if (where)
+        *where = dir;
+    return "cgroup-v1";
+}
+
+void cgroup_make(struct cgroup *cg, const struct cgroup_limits *limits)
+{
+    struct hierarchy h;
+    struct cgroup_dir *v2 = NULL;
+    char probe[8];
+
+    *cg = (struct cgroup){0};
+    if (find_hierarchy("", &h)) {
+        pass_on(&h, "+memory +pids +cpu");
+        v2 = make_dir(cg, &h);
+    }
+    if (v2 && read_at(v2->path, "cgroup.events", probe, sizeof probe) > 0)
+        cg->kill_dir = v2;
+    cg->memory_kept = keep(cg, v2, "memory", limits->memory_bytes, limit_memory, &cg->memory_dir);
+    cg->pids_kept = keep(cg, v2, "pids", limits->pids, limit_pids, NULL);
+    cg->cpu_kept = keep(cg, v2, "cpu", limits->cpu_milli, limit_cpu, NULL);
+}
+
+int cgroup_join(const struct cgroup *cg)
+{
+    for (size_t i = 0; i < cg->count; i++) {
+        if (write(cg->dirs[i].procs_fd, "0", 1) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+void cgroup_kill(const struct cgroup *cg)
+{
+    if (cg->kill_dir)
+        write_at(cg->kill_dir->path, "cgroup.kill", "1");
+}
+
+int64_t cgroup_oom_kills(const struct cgroup *cg)
+{
+    char text[1024];
+    int64_t n = 0;
+
+    if (cg->memory_dir &&
+        read_at(cg->memory_dir->path, cg->memory_dir->v2 ? "memory.events" : "memory.oom_control", text, sizeof text) > 0)
+        n = keyed(text, "oom_kill");
+    return n > 0 ? n : 0;
+}
+
+int64_t cgroup_pids_refused(const struct cgroup *cg)
+{
+    char text[256];
+
+    for (size_t i = 0; i < cg->count; i++) {
+        if (read_at(cg->dirs[i].path, "pids.events", text, sizeof text) > 0) {
+            int64_t n = keyed(text, "max");
+
+            return n > 0 ? n : 0;
+        }
+    }
+    return 0;
+}
+
+bool cgroup_remove(struct cgroup *cg, int64_t wait_ms)
+{
+    int64_t end = pj_mono_ms() + wait_ms;
+    bool gone = true;
+
+    for (size_t i = 0; i < cg->count; i++) {
+        /* A dead member leaves its group a moment after it was reaped; v1 has no event for that. */
+        while (rmdir(cg->dirs[i].path) < 0 && errno == EBUSY && pj_mono_ms() < end)
+            nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+        if (access(cg->dirs[i].path, F_OK) == 0)
+            gone = false;
+        pj_fd_close(&cg->dirs[i].procs_fd);
+    }
+    cg->count = 0;
+    return gone;
+}

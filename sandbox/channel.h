@@ -1,0 +1,32 @@
+/* channel.h - what process 1 tells the outer process, and the descriptors it hands out, over one SOCK_SEQPACKET pair.
+ *
+ * The command never holds an end of it, and process 1 is not dumpable, so nothing in the box can forge a message. */
+#ifndef SANDBOX_CHANNEL_H
+#define SANDBOX_CHANNEL_H
+
+#include <stdint.h>
+#include "lib/base/err.h"
+
+enum channel_type {
+    CHANNEL_LISTENERS, /* fds: one a gateway, then the proxy's if any */
+    CHANNEL_TREE,      /* fd: /workspace as the box sees it */
+    CHANNEL_FAILED,    /* err: a step of the set-up; process 1 is gone */
+    CHANNEL_NO_EXEC,   /* value: errno of execve; process 1 is gone */
+    CHANNEL_STARTED,   /* the command's program is running */
+    CHANNEL_ENDED,     /* value: wait status of the command; process 1 is going */
+};
+
+#define CHANNEL_FDS_MAX 16
+
+struct channel_msg {
+    enum channel_type type;
+    int value;
+    struct pj_err err;
+};
+
+/* Send; `fds` may be NULL. Returns 0 or -1 with errno. */
+int channel_send(int fd, const struct channel_msg *msg, const int *fds, size_t fd_count);
+/* Receive without waiting. 1 with a message (its fds are CLOEXEC and the caller's), 0 when there is none, -1 at the end. */
+int channel_recv(int fd, struct channel_msg *msg, int fds[CHANNEL_FDS_MAX], size_t *fd_count);
+
+#endif

@@ -1,0 +1,13 @@
+/* init.h - process 1 while the command runs: starts it, reaps whatever dies, passes signals on, reports the end.
+ *
+ * When it exits the kernel kills all that is left in the pid namespace, so the command's end is the box's end. */
+#ifndef SANDBOX_INIT_H
+#define SANDBOX_INIT_H
+
+#include "sandbox/plan.h"
+#include "sandbox/rlimits.h"
+
+/* Start the command and stay until it ends. Never returns. */
+void init_run(const struct plan *plan, const struct rlimits *limits, int channel, int life) PJ_NORETURN;
+
+#endif

@@ -1,0 +1,109 @@
+/* pj-sandbox - runs one command in a fresh isolated environment. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "lib/base/err.h"
+#include "lib/base/fs.h"
+#include "sandbox/plan.h"
+#include "sandbox/probe.h"
+#include "sandbox/result.h"
+#include "sandbox/spec.h"
+#include "sandbox/supervise.h"
+
+#define OUTPUT_MAX (4 << 20)
+
+static void complain(const struct pj_err *err)
+{
+    fprintf(stderr, "pj-sandbox: %s%s%s\n", err->code, err->code[0] ? ": " : "", err->message);
+    if (err->remedy[0])
+        fprintf(stderr, "pj-sandbox: remedy: %s\n", err->remedy);
+}
+
+static void put(int fd, struct pj_str *text)
+{
+    pj_write_all(fd, pj_str_cstr(text), text->len);
+    pj_str_release(text);
+}
+
+static int do_plan(const struct spec *spec)
+{
+    struct plan plan;
+    struct pj_err err = {0};
+    struct pj_str out;
+    int rc = plan_make(&plan, spec, &err);
+
+    pj_str_init(&out, OUTPUT_MAX);
+    if (rc == 0) {
+        plan_print(&plan, &out);
+        pj_str_putc(&out, '\n');
+        put(1, &out);
+    } else {
+        complain(&err);
+    }
+    plan_release(&plan);
+    return rc < 0 ? EXIT_SANDBOX : 0;
+}
+
+static int do_check(void)
+{
+    struct pj_str out;
+    bool ok;
+
+    pj_str_init(&out, OUTPUT_MAX);
+    ok = probe_report(&out);
+    put(1, &out);
+    return ok ? 0 : 1;
+}
+
+static int do_run(const struct spec *spec)
+{
+    struct plan plan;
+    struct result result = {0};
+    struct pj_str out;
+    int code;
+
+    if (plan_make(&plan, spec, &result.err) == 0)
+        supervise(&plan, &result);
+    if (result.err.code[0])
+        complain(&result.err);
+    if (spec->result_fd >= 0) {
+        pj_str_init(&out, OUTPUT_MAX);
+        result_print(&result, &plan, &out);
+        put(spec->result_fd, &out);
+    }
+    code = result_exit_code(&result);
+    if (result.exec_errno && !result.err.code[0])
+        fprintf(stderr, "pj-sandbox: %s: %s\n", spec->command[0], strerror(result.exec_errno));
+    result_release(&result);
+    plan_release(&plan);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct spec spec;
+    struct pj_err err = {0};
+    int rc = spec_parse(&spec, argc, argv, &err);
+
+    if (rc < 0) {
+        complain(&err);
+        return spec.action == SPEC_CHECK_CONFIG ? PJ_EXIT_CONFIG : EXIT_SANDBOX;
+    }
+    switch (spec.action) {
+    case SPEC_RUN:
+        return do_run(&spec);
+    case SPEC_PLAN:
+        return do_plan(&spec);
+    case SPEC_CHECK:
+        return do_check();
+    case SPEC_CHECK_CONFIG:
+        return 0;
+    case SPEC_HELP:
+        spec_help(stdout);
+        return 0;
+    case SPEC_VERSION:
+        puts("pj-sandbox " PJ_VERSION);
+        return 0;
+    }
+    return EXIT_SANDBOX;
+}

@@ -1,0 +1,448 @@
+#include "sandbox/supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "lib/base/clock.h"
+#include "lib/base/fs.h"
+#include "sandbox/box.h"
+#include "sandbox/channel.h"
+#include "sandbox/pump.h"
+#include "sandbox/relay.h"
+#include "sandbox/step.h"
+#include "sandbox/userns.h"
+
+/* How long a killed box may take until we say that something in it cannot die. */
+#define KILL_GRACE_MS 10000
+/* How long a box may go on after we were asked to stop it. */
+#define STOP_GRACE_MS 5000
+/* How long what was written may take to be read by our reader once time is up. */
+#define DRAIN_GRACE_MS 5000
+
+struct supervisor {
+    struct plan *plan;
+    struct result *result;
+    struct cgroup cgroup;
+    struct relay *relay;
+    struct pump in, out, err;
+    int box_in, box_out, box_err; /* our ends */
+    int reopened[2];              /* our stdout and stderr as descriptions of our own, -1: as they are */
+    int channel, life, pidfd, timer, signals, lock_fd;
+    pid_t pid;
+    int64_t output_left;
+    int64_t started_ms, stop_at_ms, give_up_ms; /* 0: not set */
+    bool reaped;
+};
+
+static void add_ms(struct pollfd *fds, size_t n, int *timeout, int64_t at_ms)
+{
+    int64_t left = at_ms - pj_mono_ms();
+
+    (void)fds;
+    (void)n;
+    if (left < 0)
+        left = 0;
+    if (*timeout < 0 || left < *timeout)
+        *timeout = (int)left;
+}
+
+static int fail(struct supervisor *s, const char *what)
+{
+    return step_fail(&s->result->err, "start", errno, NULL, "%s", what);
+}
+
+/* Limits: cgroups first, rlimits for what they do not keep; what keeps what is told in `isolation`. */
+static void set_limits(struct supervisor *s, struct rlimits *rlimits)
+{
+    const struct spec *spec = s->plan->spec;
+    const struct cgroup_limits limits = {spec->memory_bytes, spec->pids, spec->cpu_milli};
+
+    cgroup_make(&s->cgroup, &limits);
+    *rlimits = (struct rlimits){.pids = spec->pids ? spec->pids + 1 : 0};
+    if (s->cgroup.kill_dir)
+        plan_isolates(s->plan, "cgroup.kill");
+    if (spec->memory_bytes) {
+        plan_isolates(s->plan, "memory:%s", s->cgroup.memory_kept ? s->cgroup.memory_kept : "rlimit");
+        if (!s->cgroup.memory_kept)
+            rlimits->memory_bytes = spec->memory_bytes;
+    }
+    if (spec->pids)
+        plan_isolates(s->plan, "pids:%s", s->cgroup.pids_kept ? s->cgroup.pids_kept : "rlimit");
+    if (spec->cpu_milli) {
+        plan_isolates(s->plan, "cpu:%s", s->cgroup.cpu_kept ? s->cgroup.cpu_kept : spec->timeout_ms ? "rlimit" : "none");
+        /* Without a cgroup a share cannot be kept, but what the share would come to by the deadline can. */
+        if (!s->cgroup.cpu_kept && spec->timeout_ms)
+            rlimits->cpu_seconds = spec->timeout_ms * spec->cpu_milli / 1000000 + 1;
+    }
+}
+
+/* A pipe whose inside end belongs to the box's user, so that /dev/stdout can be opened again inside. */
+static int make_pipe(const struct supervisor *s, bool inside_reads, int *inside, int *outside)
+{
+    int fds[2];
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -1;
+    *inside = inside_reads ? fds[0] : fds[1];
+    *outside = inside_reads ? fds[1] : fds[0];
+    if (s->plan->root && fchown(*inside, s->plan->host_uid, s->plan->host_gid) < 0)
+        return -1;
+    return fcntl(*outside, F_SETFL, O_NONBLOCK);
+}
+
+/* Our own output without blocking: a new description of the same pipe or terminal, since flags of the old one are shared. */
+static int reopen(int fd)
+{
+    char path[32];
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+        return -1;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+}
+
+static void set_up_pumps(struct supervisor *s)
+{
+    pump_init(&s->in, 0, s->box_in);
+    s->in.chunked = true;
+    if (fcntl(0, F_GETFD) < 0)
+        s->in.eof = true;
+    for (int i = 0; i < 2; i++) {
+        struct pump *p = i == 0 ? &s->out : &s->err;
+
+        s->reopened[i] = reopen(i + 1);
+        pump_init(p, i == 0 ? s->box_out : s->box_err, s->reopened[i] >= 0 ? s->reopened[i] : i + 1);
+        p->chunked = s->reopened[i] < 0;
+        if (s->plan->spec->output_bytes)
+            p->allowed = &s->output_left;
+    }
+    s->output_left = s->plan->spec->output_bytes;
+}
+
+static int prepare_work_dir(const struct plan *plan, struct pj_err *err)
+{
+    if (!plan->work_dir)
+        return 0;
+    if (pj_fs_remove_tree(plan->work_dir, err) < 0 || mkdir(plan->work_dir, 0700) < 0 ||
+        (plan->root && chown(plan->work_dir, plan->work_owner.uid, plan->work_owner.gid) < 0))
+        return step_fail(err, "workspace", errno, "make the folder that holds --workspace writable",
+                         "cannot make overlay's scratch folder %s", plan->work_dir);
+    return 0;
+}
+
+static int prepare_idmaps(const struct plan *plan, struct mounts_idmap *idmap, struct pj_err *err)
+{
+    const struct spec *spec = plan->spec;
+
+    *idmap = (struct mounts_idmap){-1, -1};
+    if (!plan->root)
+        return 0;
+    if (spec->workspace && userns_idmap(plan, &plan->work_owner, &idmap->work_fd, err) < 0)
+        return -1;
+    if (spec->workspace_base && userns_idmap(plan, &plan->base_owner, &idmap->base_fd, err) < 0)
+        return -1;
+    return 0;
+}
+
+static int start_box(struct supervisor *s, struct box *box)
+{
+    int channel[2], life[2];
+    unsigned long flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD | SIGCHLD;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0 || pipe2(life, O_CLOEXEC) < 0)
+        return fail(s, "cannot make the channels");
+    if (make_pipe(s, true, &box->std[0], &s->box_in) < 0 || make_pipe(s, false, &box->std[1], &s->box_out) < 0 ||
+        make_pipe(s, false, &box->std[2], &s->box_err) < 0)
+        return fail(s, "cannot make the pipes");
+    box->channel = channel[1];
+    box->life = life[0];
+    if (!s->plan->root)
+        flags |= CLONE_NEWUSER;
+    s->pid = (pid_t)syscall(SYS_clone, flags, NULL, &s->pidfd, NULL, NULL);
+    if (s->pid == 0) {
+        close(life[1]);
+        box_main(box);
+    }
+    if (s->pid < 0)
+        return step_fail(&s->result->err, "namespaces", errno, "pj-sandbox --check says which gate of this host is closed",
+                         "cannot make the namespaces");
+    s->channel = channel[0];
+    s->life = life[1];
+    for (int i = 0; i < 3; i++)
+        close(box->std[i]);
+    close(channel[1]);
+    close(life[0]);
+    return 0;
+}
+
+static int start_clock(struct supervisor *s)
+{
+    int64_t ms = s->plan->spec->timeout_ms;
+    struct itimerspec when = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
+
+    s->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (s->timer < 0 || (ms && timerfd_settime(s->timer, 0, &when, NULL) < 0))
+        return fail(s, "cannot set the clock");
+    return 0;
+}
+
+static int catch_signals(struct supervisor *s)
+{
+    sigset_t set;
+
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGQUIT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return s->signals < 0 ? fail(s, "cannot catch signals") : 0;
+}
+
+static void kill_box(struct supervisor *s)
+{
+    cgroup_kill(&s->cgroup);
+    syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
+    if (!s->give_up_ms)
+        s->give_up_ms = pj_mono_ms() + KILL_GRACE_MS;
+}
+
+static void hand_tree_on(struct supervisor *s, int fd)
+{
+    struct channel_msg msg = {.type = CHANNEL_TREE};
+
+    if (channel_send(s->plan->spec->tree_fd, &msg, &fd, 1) < 0)
+        step_fail(&s->result->err, "workspace", errno, "give a SOCK_SEQPACKET socket", "cannot send to --tree-fd");
+    close(fd);
+}
+
+static void hear(struct supervisor *s)
+{
+    struct channel_msg msg;
+    int fds[CHANNEL_FDS_MAX];
+    size_t n;
+    int rc;
+
+    while ((rc = channel_recv(s->channel, &msg, fds, &n)) > 0) {
+        switch (msg.type) {
+        case CHANNEL_LISTENERS:
+            relay_listen(s->relay, fds, n);
+            break;
+        case CHANNEL_TREE:
+            if (n == 1)
+                hand_tree_on(s, fds[0]);
+            break;
+        case CHANNEL_FAILED:
+            s->result->err = msg.err;
+            break;
+        case CHANNEL_NO_EXEC:
+            s->result->exec_errno = msg.value;
+            break;
+        case CHANNEL_STARTED:
+            break;
+        case CHANNEL_ENDED:
+            s->result->ended = true;
+            s->result->wait_status = msg.value;
+            break;
+        }
+    }
+    if (rc < 0)
+        pj_fd_close(&s->channel);
+}
+
+static void heed_signal(struct supervisor *s)
+{
+    struct signalfd_siginfo info;
+
+    while (read(s->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        unsigned char sig = (unsigned char)info.ssi_signo;
+
+        if (s->stop_at_ms) {
+            kill_box(s); /* asked twice */
+        } else {
+            (void)!write(s->life, &sig, 1);
+            s->stop_at_ms = pj_mono_ms() + STOP_GRACE_MS;
+        }
+    }
+}
+
+static void reap_box(struct supervisor *s)
+{
+    struct rusage usage;
+    int status;
+
+    if (wait4(s->pid, &status, WNOHANG, &usage) != s->pid)
+        return;
+    s->reaped = true;
+    s->result->cpu_ms = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000LL +
+                        (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+    s->result->max_rss_bytes = usage.ru_maxrss * 1024LL;
+    hear(s);
+    if (s->result->timed_out && !s->give_up_ms)
+        s->give_up_ms = pj_mono_ms() + DRAIN_GRACE_MS;
+    if (s->result->timed_out || s->stop_at_ms)
+        s->give_up_ms = pj_mono_ms() + DRAIN_GRACE_MS;
+    else
+        s->give_up_ms = 0;
+}
+
+static short seen(const struct pollfd *fds, size_t n, int fd)
+{
+    for (size_t i = 0; fd >= 0 && i < n; i++) {
+        if (fds[i].fd == fd && fds[i].revents)
+            return fds[i].revents;
+    }
+    return 0;
+}
+
+static void step_output(struct pump *p, int *box_end, const struct pollfd *fds, size_t n)
+{
+    pump_step(p, seen(fds, n, p->from), seen(fds, n, p->to));
+    if ((p->discard || p->eof) && *box_end >= 0) {
+        /* Our reader is gone: the box's writers shall get SIGPIPE, as in any pipeline. */
+        p->eof = true;
+        p->from = -1;
+        pj_fd_close(box_end);
+    }
+}
+
+static void step_input(struct supervisor *s, const struct pollfd *fds, size_t n)
+{
+    pump_step(&s->in, seen(fds, n, 0), seen(fds, n, s->box_in));
+    if (s->in.discard || pump_done(&s->in)) {
+        s->in.eof = true;
+        s->in.discard = true;
+        pj_fd_close(&s->box_in);
+    }
+}
+
+/* One wait and what it brought. False when all is over. */
+static bool turn(struct supervisor *s)
+{
+    struct pollfd fds[16 + RELAY_POLL_MAX];
+    size_t n = 0, relay_at;
+    int timeout = -1;
+
+    if (s->channel >= 0)
+        fds[n++] = (struct pollfd){.fd = s->channel, .events = POLLIN};
+    if (!s->reaped) {
+        fds[n++] = (struct pollfd){.fd = s->pidfd, .events = POLLIN};
+        if (!s->result->timed_out)
+            fds[n++] = (struct pollfd){.fd = s->timer, .events = POLLIN};
+        n += pump_want(&s->in, fds + n);
+    }
+    fds[n++] = (struct pollfd){.fd = s->signals, .events = POLLIN};
+    n += pump_want(&s->out, fds + n);
+    n += pump_want(&s->err, fds + n);
+    relay_at = n;
+    if (!s->reaped)
+        n += relay_want(s->relay, fds + n);
+    if (s->give_up_ms)
+        add_ms(fds, n, &timeout, s->give_up_ms);
+    if (s->stop_at_ms && !s->reaped)
+        add_ms(fds, n, &timeout, s->stop_at_ms);
+    if (poll(fds, n, timeout) < 0)
+        n = relay_at = 0;
+
+    if (seen(fds, n, s->channel))
+        hear(s);
+    if (seen(fds, n, s->timer) && !s->reaped && !s->result->ended) {
+        s->result->timed_out = true;
+        kill_box(s);
+    }
+    if (seen(fds, n, s->signals))
+        heed_signal(s);
+    if (s->stop_at_ms && !s->reaped && pj_mono_ms() >= s->stop_at_ms)
+        kill_box(s);
+    if (!s->reaped)
+        step_input(s, fds, n);
+    step_output(&s->out, &s->box_out, fds, n);
+    step_output(&s->err, &s->box_err, fds, n);
+    if (n > relay_at)
+        relay_ready(s->relay, fds + relay_at, n - relay_at);
+    if (!s->reaped && seen(fds, n, s->pidfd))
+        reap_box(s);
+    if (s->give_up_ms && pj_mono_ms() >= s->give_up_ms)
+        return false;
+    return !(s->reaped && pump_done(&s->out) && pump_done(&s->err));
+}
+
+static void settle(struct supervisor *s)
+{
+    struct result *r = s->result;
+
+    if (!s->reaped && s->pid > 0)
+        step_fail(&r->err, "kill", 0, "a process in the box waits in the kernel without end; look at the host's storage",
+                  "the box was killed %d s ago and is not gone", KILL_GRACE_MS / 1000);
+    else if (s->pid > 0 && !r->ended && !r->exec_errno && !r->timed_out && !s->stop_at_ms && !r->err.code[0])
+        step_fail(&r->err, "init", 0, NULL, "process 1 of the box ended without a word (killed, or out of memory)");
+    r->oom_killed = cgroup_oom_kills(&s->cgroup) > 0;
+    r->output_bytes = s->out.total + s->err.total;
+    r->output_truncated = s->out.truncated || s->err.truncated;
+    r->wall_ms = pj_mono_ms() - s->started_ms;
+    if (s->stop_at_ms && !r->ended && !r->timed_out) { /* killed on request */
+        r->ended = true;
+        r->wait_status = SIGKILL;
+    }
+    if (!cgroup_remove(&s->cgroup, 2000) && !r->err.code[0] && s->reaped)
+        step_fail(&r->err, "cgroup", EBUSY, "remove it by hand; the next start tries again", "a control group is not empty");
+    if (s->plan->work_dir && s->reaped) {
+        struct pj_err ignored = {0};
+
+        if (pj_fs_remove_tree(s->plan->work_dir, &ignored) < 0 && !r->err.code[0])
+            step_fail(&r->err, "workspace", ignored.sys_errno, NULL, "cannot remove %s", s->plan->work_dir);
+    }
+}
+
+static void release(struct supervisor *s, struct mounts_idmap *idmap)
+{
+    int *fds[] = {&s->box_in,      &s->box_out, &s->box_err, &s->reopened[0],  &s->reopened[1],
+                  &s->channel,     &s->life,    &s->pidfd,   &s->timer,        &s->signals,
+                  &s->lock_fd,     &idmap->work_fd, &idmap->base_fd};
+
+    relay_free(s->relay);
+    pump_release(&s->in);
+    pump_release(&s->out);
+    pump_release(&s->err);
+    for (size_t i = 0; i < PJ_COUNT_OF(fds); i++)
+        pj_fd_close(fds[i]);
+}
+
+void supervise(struct plan *plan, struct result *result)
+{
+    struct supervisor s = {.plan = plan, .result = result, .started_ms = pj_mono_ms(),
+                           .box_in = -1, .box_out = -1, .box_err = -1, .reopened = {-1, -1}, .channel = -1, .life = -1,
+                           .pidfd = -1, .timer = -1, .signals = -1, .lock_fd = -1};
+    struct box box = {.plan = plan, .cgroup = &s.cgroup, .lock_fd = -1, .idmap = {-1, -1}};
+
+    s.relay = relay_new(plan->spec, result);
+    if ((plan->root && userns_lease(plan, &s.lock_fd, &result->err) < 0) ||
+        prepare_work_dir(plan, &result->err) < 0 || prepare_idmaps(plan, &box.idmap, &result->err) < 0 ||
+        catch_signals(&s) < 0 || start_clock(&s) < 0) {
+        release(&s, &box.idmap);
+        return;
+    }
+    box.lock_fd = s.lock_fd;
+    set_limits(&s, &box.rlimits);
+    if (start_box(&s, &box) == 0) {
+        set_up_pumps(&s);
+        while (turn(&s))
+            ;
+    }
+    settle(&s);
+    release(&s, &box.idmap);
+}
