@@ -1,0 +1,198 @@
+#include "lib/store/cmd.h"
+
+#include <hiredis/hiredis.h>
+#include <stdlib.h>
+#include <string.h>
+#include "lib/base/mem.h"
+#include "lib/store/script.h"
+
+#define DIGEST_ARG 1
+
+void pj_cmd_release(struct pj_cmd *cmd)
+{
+    free(cmd->buf);
+    free(cmd->ends);
+    *cmd = (struct pj_cmd){0};
+}
+
+void pj_cmd_move(struct pj_cmd *to, struct pj_cmd *from)
+{
+    *to = *from;
+    *from = (struct pj_cmd){0};
+}
+
+void pj_cmd_add(struct pj_cmd *cmd, const void *bytes, size_t n)
+{
+    if (cmd->cap - cmd->len < n + 1) {
+        cmd->cap = (cmd->cap + n + 1) * 2;
+        cmd->buf = pj_realloc(cmd->buf, cmd->cap, 1);
+    }
+    if (cmd->argc == cmd->arg_cap) {
+        cmd->arg_cap = cmd->arg_cap ? cmd->arg_cap * 2 : 16;
+        cmd->ends = pj_realloc(cmd->ends, cmd->arg_cap, sizeof(*cmd->ends));
+    }
+    if (n)
+        memcpy(cmd->buf + cmd->len, bytes, n);
+    cmd->len += n;
+    cmd->buf[cmd->len++] = '\0';
+    cmd->ends[cmd->argc++] = cmd->len;
+}
+
+void pj_cmd_text(struct pj_cmd *cmd, const char *text)
+{
+    pj_cmd_add(cmd, text ? text : "", text ? strlen(text) : 0);
+}
+
+void pj_cmd_int(struct pj_cmd *cmd, int64_t value)
+{
+    char digits[24];
+    int n = snprintf(digits, sizeof(digits), "%lld", (long long)value);
+
+    pj_cmd_add(cmd, digits, (size_t)n);
+}
+
+void pj_cmd_start(struct pj_cmd *cmd, const char *name)
+{
+    pj_cmd_release(cmd);
+    pj_cmd_text(cmd, name);
+}
+
+void pj_cmd_script(struct pj_cmd *cmd, const char *name)
+{
+    const struct pj_script *script = pj_script_find(name);
+
+    pj_cmd_start(cmd, "EVALSHA");
+    pj_cmd_text(cmd, script->sha1);
+    pj_cmd_int(cmd, script->keys);
+    cmd->script = script;
+    cmd->repeatable = script->repeatable;
+}
+
+struct pj_view pj_cmd_arg(const struct pj_cmd *cmd, size_t i)
+{
+    size_t from = i ? cmd->ends[i - 1] : 0;
+
+    return pj_view_n(cmd->buf + from, cmd->ends[i] - from - 1);
+}
+
+void pj_cmd_argv(const struct pj_cmd *cmd, bool source, const char ***argv, size_t **lens)
+{
+    *argv = pj_alloc(cmd->argc, sizeof(**argv));
+    *lens = pj_alloc(cmd->argc, sizeof(**lens));
+    for (size_t i = 0; i < cmd->argc; i++) {
+        struct pj_view arg = pj_cmd_arg(cmd, i);
+
+        (*argv)[i] = arg.p;
+        (*lens)[i] = arg.n;
+    }
+    if (source && cmd->script) {
+        (*argv)[0] = "EVAL";
+        (*lens)[0] = 4;
+        (*argv)[DIGEST_ARG] = cmd->script->text;
+        (*lens)[DIGEST_ARG] = cmd->script->text_len;
+    }
+}
+
+void pj_reply_freep(struct redisReply **reply)
+{
+    if (*reply)
+        freeReplyObject(*reply);
+    *reply = NULL;
+}
+
+static const struct {
+    const char *prefix;
+    enum pj_err_class cls;
+    const char *code;
+    const char *remedy;
+} errors[] = {
+    {"OOM", PJ_E_UNAVAILABLE, "store_full", "Redis is full: raise maxmemory, or lower PJ_LOG_RETENTION."},
+    {"LOADING", PJ_E_UNAVAILABLE, "store_loading", ""},
+    {"READONLY", PJ_E_UNAVAILABLE, "store_readonly", "PJ_REDIS_URL names a replica; it must be the primary."},
+    {"MASTERDOWN", PJ_E_UNAVAILABLE, "store_readonly", ""},
+    {"CLUSTERDOWN", PJ_E_UNAVAILABLE, "store_readonly", ""},
+    {"MISCONF", PJ_E_UNAVAILABLE, "store_disk", "Redis cannot write its files: look at its disk and log."},
+    {"NOREPLICAS", PJ_E_UNAVAILABLE, "store_readonly", ""},
+    {"UNBLOCKED", PJ_E_UNAVAILABLE, "store_readonly", ""},
+    {"BUSY ", PJ_E_UNAVAILABLE, "store_busy", ""},
+    {"TRYAGAIN", PJ_E_UNAVAILABLE, "store_busy", ""},
+    {"NOGROUP", PJ_E_UNAVAILABLE, "no_group", ""},
+    {"NOAUTH", PJ_E_AUTH, "store_auth", "Set user and password in PJ_REDIS_URL, or PJ_REDIS_PASSWORD."},
+    {"WRONGPASS", PJ_E_AUTH, "store_auth", "Check user and password in PJ_REDIS_URL, or PJ_REDIS_PASSWORD."},
+    {"NOPERM", PJ_E_AUTH, "store_auth", "The Redis user needs all commands on keys and channels pj:*."},
+    {"ERR invalid password", PJ_E_AUTH, "store_auth", "Check PJ_REDIS_PASSWORD."},
+    {"ERR max number of clients", PJ_E_UNAVAILABLE, "store_busy", "Raise maxclients of Redis."},
+};
+
+int pj_reply_error(const struct redisReply *reply, struct pj_err *err)
+{
+    if (reply->type != REDIS_REPLY_ERROR)
+        return 0;
+    for (size_t i = 0; i < PJ_COUNT_OF(errors); i++) {
+        if (strncmp(reply->str, errors[i].prefix, strlen(errors[i].prefix)) != 0)
+            continue;
+        (void)pj_fail(err, errors[i].cls, "Redis: %.300s", reply->str);
+        if (errors[i].remedy[0])
+            (void)pj_err_remedy(err, "%s", errors[i].remedy);
+        return pj_err_code(err, errors[i].code);
+    }
+    return pj_fail(err, PJ_E_INTERNAL, "Redis: %.600s", reply->str);
+}
+
+bool pj_reply_is_noscript(const struct redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0;
+}
+
+int pj_reply_word(const struct redisReply *reply, struct pj_err *err)
+{
+    struct pj_view word = pj_reply_view(pj_reply_at(reply, 0));
+    struct pj_view detail = pj_reply_view(pj_reply_at(reply, 1));
+    const struct pj_refusal *refusal;
+
+    if (pj_view_is(word, "ok"))
+        return 0;
+    if (pj_view_is(word, "none"))
+        return PJ_NONE;
+    refusal = word.n ? pj_refusal_find(word.p) : NULL;
+    if (!refusal)
+        return pj_fail(err, PJ_E_PROTOCOL, "unexpected answer of Redis (%.*s)", word.n > 40 ? 40 : (int)word.n, word.n ? word.p : "");
+    (void)pj_fail(err, refusal->cls, "%s%s%.*s", refusal->message, detail.n ? ": " : "", detail.n > 300 ? 300 : (int)detail.n,
+                  detail.n ? detail.p : "");
+    if (refusal->remedy)
+        (void)pj_err_remedy(err, "%s", refusal->remedy);
+    return pj_err_code(err, refusal->word);
+}
+
+size_t pj_reply_count(const struct redisReply *reply)
+{
+    return reply && reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
+}
+
+const struct redisReply *pj_reply_at(const struct redisReply *reply, size_t i)
+{
+    return i < pj_reply_count(reply) ? reply->element[i] : NULL;
+}
+
+struct pj_view pj_reply_view(const struct redisReply *reply)
+{
+    if (!reply || (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS))
+        return pj_view_n("", 0);
+    return pj_view_n(reply->str, (size_t)reply->len);
+}
+
+int64_t pj_reply_int(const struct redisReply *reply, int64_t def)
+{
+    int64_t value;
+
+    if (reply && reply->type == REDIS_REPLY_INTEGER)
+        return reply->integer;
+    return pj_parse_i64(pj_reply_view(reply), &value) == 0 ? value : def;
+}
+
+char *pj_reply_dup(const struct redisReply *reply)
+{
+    struct pj_view v = pj_reply_view(reply);
+
+    return v.n ? pj_strndup(v.p, v.n) : NULL;
+}

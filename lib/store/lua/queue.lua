@@ -1,0 +1,79 @@
+-- queue.lua - backlog of each user, virtual time, and the short stream of tickets.
+--
+--   ready        stream of tickets (field t), group r        bk:<user>  zset task -> score, the user's backlog
+--   vt           zset user -> virtual time: who has a backlog and is below his cap
+--   uv           hash user -> virtual time he left with       run        hash user -> tasks admitted, leased or external
+--   q            hash: v (virtual time now), target (length of ready), cap (PJ_USER_MAX_RUNNING, 0: none)
+-- A task's field `slot`: b in the backlog, r has a ticket, l leased, x external, '' none of them.
+local function q_config()
+    local q = call('HMGET', P .. 'q', 'target', 'cap', 'v')
+    return tonumber(q[1]) or 8, tonumber(q[2]) or 0, tonumber(q[3]) or 0
+end
+local function ticket(id)
+    call('XADD', P .. 'ready', '*', 't', id)
+    call('HSET', P .. 't:' .. id, 'slot', 'r')
+end
+-- Move tasks from backlogs to the stream while it is shorter than its target, one from the user with the least virtual time.
+local function admit()
+    local target, cap, v = q_config()
+    local room = target - call('XLEN', P .. 'ready')
+    while room > 0 do
+        local top = call('ZRANGE', P .. 'vt', 0, 0, 'WITHSCORES')
+        local user = top[1]
+        if not user then
+            return
+        end
+        local id = call('ZPOPMIN', P .. 'bk:' .. user)[1]
+        if id then
+            local running = call('HINCRBY', P .. 'run', user, 1)
+            v = math.max(v, tonumber(top[2]))
+            call('HSET', P .. 'q', 'v', v)
+            ticket(id)
+            room = room - 1
+            if (cap > 0 and running >= cap) or call('EXISTS', P .. 'bk:' .. user) == 0 then
+                call('ZREM', P .. 'vt', user)
+                call('HSET', P .. 'uv', user, tonumber(top[2]) + 1)
+            else
+                call('ZINCRBY', P .. 'vt', 1, user)
+            end
+        else
+            call('ZREM', P .. 'vt', user)
+        end
+    end
+end
+-- A user who may go on: back into the order, not before the present virtual time.
+local function join(user, cap, v)
+    local running = tonumber(call('HGET', P .. 'run', user)) or 0
+    if (cap == 0 or running < cap) and call('EXISTS', P .. 'bk:' .. user) == 1 and not call('ZSCORE', P .. 'vt', user) then
+        local own = tonumber(call('HGET', P .. 'uv', user)) or 0
+        if own <= v then
+            call('HDEL', P .. 'uv', user)
+        end
+        call('ZADD', P .. 'vt', math.max(own, v), user)
+    end
+end
+-- Ten minutes of waiting weigh as much as one step of priority: nobody starves.
+local HEAD_START = {low = 600000, normal = 0, high = -600000}
+local function enqueue(id, user, priority, now)
+    local target, cap, v = q_config()
+    if call('EXISTS', P .. 'vt') == 0 and call('EXISTS', P .. 'bk:' .. user) == 0 and call('XLEN', P .. 'ready') < target then
+        -- Nobody waits: straight to the stream.
+        if call('HINCRBY', P .. 'run', user, 1) <= cap or cap == 0 then
+            return ticket(id)
+        end
+        call('HINCRBY', P .. 'run', user, -1)
+    end
+    call('ZADD', P .. 'bk:' .. user, now + (HEAD_START[priority] or 0), id)
+    call('HSET', P .. 't:' .. id, 'slot', 'b')
+    join(user, cap, v)
+    admit()
+end
+-- A task of `user` has left the slots r, l or x.
+local function leave(user)
+    local _, cap, v = q_config()
+    if call('HINCRBY', P .. 'run', user, -1) <= 0 then
+        call('HDEL', P .. 'run', user)
+    end
+    join(user, cap, v)
+    admit()
+end

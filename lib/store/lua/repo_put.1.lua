@@ -1,0 +1,26 @@
+#!lua
+-- repo_put - store a repository; status and its cause stay apart from the document, for status changes race with edits.
+-- KEYS[1] the hash of the repository
+-- ARGV    'new' | 'old', id, owner, url, '1' when shared, status, cause or '', verified, document
+-- Result  {'ok', hash} | {'not_found'} | {'repository_exists', id}
+local id, owner, url = ARGV[2], ARGV[3], ARGV[4]
+local now, old = now_ms(), call('HMGET', KEYS[1], 'url', 'owner')
+local same = call('HGET', P .. 'repos:url:' .. owner, url)
+if ARGV[1] == 'old' and not old[1] then
+    return {'not_found'}
+end
+if same and same ~= id then
+    return {'repository_exists', same}
+end
+if old[1] and old[1] ~= url then
+    call('HDEL', P .. 'repos:url:' .. owner, old[1])
+    call('SREM', P .. 'repos:at:' .. old[1], id)
+end
+call('HSET', KEYS[1], 'owner', owner, 'url', url, 'status', ARGV[6], 'cause', ARGV[7], 'verified', ARGV[8], 'updated', now, 'doc', ARGV[9])
+call('HSETNX', KEYS[1], 'created', now)
+call('HSET', P .. 'repos:url:' .. owner, url, id)
+call('SADD', P .. 'repos:at:' .. url, id)
+call('ZADD', P .. 'repos', 0, id)
+call('ZADD', P .. 'repos:u:' .. owner, 0, id)
+call(ARGV[5] == '1' and 'SADD' or 'SREM', P .. 'repos:shared', id)
+return {'ok', call('HGETALL', KEYS[1])}

@@ -1,0 +1,25 @@
+#!lua flags=allow-oom
+-- task_delete - forget a task that does not run, with its log, patch, calls and notifications.
+-- KEYS[1] the task's hash
+-- ARGV    id, states it may be in
+-- Result  {'ok'} | {'not_found'} | {'still_running', status}
+-- include hash.lua
+local id = ARGV[1]
+local v = call('HMGET', KEYS[1], 'status', 'owner', 'repo')
+if not v[1] then
+    return {'not_found'}
+end
+if not has_word(ARGV[2], v[1]) then
+    return {'still_running', v[1]}
+end
+for _, ob in ipairs(call('LRANGE', KEYS[1] .. ':ob', 0, -1)) do
+    call('DEL', P .. 'ob:' .. ob)
+    call('ZREM', P .. 'ob', ob)
+    call('ZREM', P .. 'ob:due', ob)
+end
+for _, key in ipairs({'tasks', 'tasks:u:' .. v[2], 'tasks:r:' .. v[3], 'tasks:s:' .. v[1], 'ended', 'deadline', 'lease', 'hot'}) do
+    call('ZREM', P .. key, id)
+end
+call('UNLINK', KEYS[1], KEYS[1] .. ':log', KEYS[1] .. ':usage', KEYS[1] .. ':calls', KEYS[1] .. ':um', KEYS[1] .. ':patch',
+    KEYS[1] .. ':traj', KEYS[1] .. ':ob')
+return {'ok'}

@@ -1,0 +1,47 @@
+#!lua flags=no-writes
+-- task_list - a page of tasks, newest first. Looks at no more than 1000 candidates: then the page is short and has a cursor.
+-- KEYS[1] any key of the partition
+-- ARGV    limit, before or '', viewer or '', owner or '', repository or '', status or '', text (lower case) or '', then ids of
+--         shared repositories
+-- Result  {'ok', cursor or '', hash, hash, …}
+local limit, before, viewer, owner, repo, status, text = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local shared, has_shared = {}, false
+for i = 8, #ARGV do
+    shared[ARGV[i]], has_shared = true, true
+end
+local index = P .. 'tasks'
+if owner ~= '' then
+    index = index .. ':u:' .. owner
+elseif repo ~= '' then
+    index = index .. ':r:' .. repo
+elseif viewer ~= '' and not has_shared then
+    index = index .. ':u:' .. viewer
+elseif status ~= '' then
+    index = index .. ':s:' .. status
+end
+local function shows(h)
+    return (viewer == '' or h[1] == viewer or shared[h[2]]) and (owner == '' or h[1] == owner) and (repo == '' or h[2] == repo)
+        and (status == '' or h[3] == status)
+        and (text == '' or string.find(string.lower(h[4] or ''), text, 1, true) or string.find(string.lower(h[5] or ''), text, 1, true))
+end
+local out, seen, top = {'ok', ''}, 0, before == '' and '+' or '(' .. before
+while seen < 1000 do
+    local ids = call('ZRANGE', index, top, '-', 'BYLEX', 'REV', 'LIMIT', 0, 100)
+    for _, id in ipairs(ids) do
+        local key = P .. 't:' .. id
+        seen = seen + 1
+        if shows(call('HMGET', key, 'owner', 'repo', 'status', text ~= '' and 'title' or '-', text ~= '' and 'desc' or '-')) then
+            out[#out + 1] = call('HGETALL', key)
+            if #out == limit + 2 then
+                out[2] = id
+                return out
+            end
+        end
+        top = '(' .. id
+    end
+    if #ids < 100 then
+        return out
+    end
+    out[2] = ids[100]
+end
+return out

@@ -1,0 +1,27 @@
+#!lua
+-- task_publish - run a task again only to push the patch that was kept.
+-- KEYS[1] the task's hash
+-- ARGV    id, states it may be in
+-- Result  {'ok', the hash} | {'not_found'} | {'not_publishable', status} | {'no_patch_kept'}
+-- Moves   needs_review -> running
+-- include hash.lua
+-- include queue.lua
+-- include state.lua
+local id, now = ARGV[1], now_ms()
+local h = load_task(id)
+if not h then
+    return {'not_found'}
+end
+if not has_word(ARGV[2], h.status) then
+    return {'not_publishable', h.status}
+end
+if h.hasPatch ~= '1' then
+    return {'no_patch_kept'}
+end
+call('HSET', KEYS[1], 'status', 'running', 'stage', 'waiting', 'mode', 'publish', 'executed', now, 'started', '', 'finished', '',
+    'deliveries', 0, 'updated', now, 'runner', '', 'fin', '')
+call('ZREM', P .. 'ended', id)
+index_status(id, h.status, 'running')
+announce(id, h, 'running', 'waiting', now)
+enqueue(id, h.owner, h.priority, now)
+return {'ok', call('HGETALL', KEYS[1])}

@@ -1,0 +1,30 @@
+#!lua
+-- task_requeue - an ended task becomes queued again as a new attempt: after an answer, or to be retried.
+-- KEYS[1] the task's hash
+-- ARGV    id, states it may be in, the refusal's word, execute (0|1), then names and values of the hash
+-- Result  {'ok', the hash} | {'not_found'} | {the refusal's word, status}
+-- Moves   needs_clarification | failed | needs_review | cancelled | completed -> queued [-> running]
+-- include hash.lua
+-- include queue.lua
+-- include state.lua
+local id, execute, now = ARGV[1], ARGV[4] == '1', now_ms()
+local h = load_task(id)
+if not h then
+    return {'not_found'}
+end
+if not has_word(ARGV[2], h.status) then
+    return {ARGV[3], h.status}
+end
+local status = execute and 'running' or 'queued'
+call('HSET', KEYS[1], 'status', status, 'stage', execute and 'waiting' or '', 'attempt', h.attempt + 1, 'n', 0, 'deliveries', 0,
+    'executed', execute and now or '', 'started', '', 'finished', '', 'updated', now, 'runner', '', 'baseSha', '', 'errCode', '',
+    'errTitle', '', 'errDetail', '', 'errRemedy', '', 'errRetry', '', 'upStatus', '', 'upMessage', '', 'upRequest', '', 'checks', '',
+    'fin', '', 'mode', '', unpack(ARGV, 5))
+call('ZREM', P .. 'ended', id)
+index_status(id, h.status, status)
+h.attempt, h.n = tostring(h.attempt + 1), '0'
+announce(id, h, status, execute and 'waiting' or '', now)
+if execute then
+    enqueue(id, h.owner, h.priority, now)
+end
+return {'ok', call('HGETALL', KEYS[1])}

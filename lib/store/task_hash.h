@@ -1,0 +1,17 @@
+/* task_hash.h - a task's hash in Redis and struct pj_task, by one table. */
+#ifndef PJ_STORE_TASK_HASH_H
+#define PJ_STORE_TASK_HASH_H
+
+#include "lib/store/cmd.h"
+#include "lib/task/task.h"
+
+/* Add names and values of the members that a client gives (title, limits, model, …). */
+void pj_task_hash_put(struct pj_cmd *cmd, const struct pj_task *task);
+/* Only the limits. */
+void pj_task_hash_put_limits(struct pj_cmd *cmd, const struct pj_task_limits *limits);
+/* Only the error. */
+void pj_task_hash_put_error(struct pj_cmd *cmd, const struct pj_task_error *error);
+/* A reply name, value, name, value …; names of no member are passed over. *out is initialised here. PROTOCOL when it is no task. */
+int pj_task_hash_get(const struct redisReply *hash, struct pj_task *out, struct pj_err *err) PJ_MUST_CHECK;
+
+#endif
