@@ -41,8 +41,10 @@ static int check_named(const struct runner_settings *s, struct pj_err *err)
     pj_redis_target_release(&target);
     if (pj_prices_load(s->prices, &prices, err) < 0 || pj_forges_load(&forges_spec, &forges, err) < 0)
         return -1;
-    if (s->ca_file != NULL && access(s->ca_file, R_OK) != 0)
-        return pj_fail_errno(err, errno, "PJ_CA_FILE: cannot read %s", s->ca_file);
+    if (s->ca_file != NULL && access(s->ca_file, R_OK) != 0) {
+        (void)pj_fail(err, PJ_E_INVALID, "PJ_CA_FILE: cannot read %s: %s", s->ca_file, strerror(errno));
+        return pj_err_remedy(err, "name a readable PEM file, or unset it for the system's certificates");
+    }
     if (s->sandbox_rootfs != NULL) {
         PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/rootfs/%s", s->state_dir, s->sandbox_rootfs);
 

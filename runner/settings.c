@@ -109,8 +109,10 @@ static int check_model(struct runner_settings *s, struct pj_err *err)
         (void)pj_fail(err, PJ_E_INVALID, "PJ_REPLAY_FILE: MODEL_PROVIDER is replay and no file of answers is set");
         return pj_err_remedy(err, "set PJ_REPLAY_FILE to a file of recorded answers");
     }
-    if (s->replay_file != NULL && access(s->replay_file, R_OK) != 0)
-        return pj_fail_errno(err, EINVAL, "PJ_REPLAY_FILE: cannot read %s", s->replay_file);
+    if (s->replay_file != NULL && access(s->replay_file, R_OK) != 0) {
+        (void)pj_fail(err, PJ_E_INVALID, "PJ_REPLAY_FILE: cannot read %s: %s", s->replay_file, strerror(errno));
+        return pj_err_remedy(err, "name a readable file of recorded answers");
+    }
     return 0;
 }
 

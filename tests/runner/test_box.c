@@ -1,0 +1,137 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "lib/base/fs.h"
+#include "lib/base/mem.h"
+#include "runner/box.h"
+
+struct seen {
+    struct pj_str out, err;
+    int ends;
+};
+
+static void output(void *ctx, bool error, struct pj_view bytes)
+{
+    struct seen *seen = ctx;
+
+    if (bytes.n == 0)
+        seen->ends++;
+    else
+        (void)pj_str_append(error ? &seen->err : &seen->out, bytes.p, bytes.n);
+}
+
+static char *program(void)
+{
+    const char *bin = getenv("PJ_TEST_BIN");
+
+    return pj_asprintf("%s/pj-sandbox", bin != NULL ? bin : "build/bin");
+}
+
+static void serve(struct box *box)
+{
+    while (!box_is_over(box)) {
+        struct pollfd fds[BOX_FDS];
+        size_t n = box_want(box, fds);
+
+        cr_assert_gt(poll(fds, n, 30000), 0, "the box is silent");
+        box_ready(box, fds, n);
+    }
+}
+
+static void run(const char *const *argv, int64_t timeout_ms, struct seen *seen, struct box_result *result)
+{
+    PJ_CLEANUP(pj_freep) char *path = program();
+    char dir[] = "/tmp/pj-test-box-XXXXXX";
+    struct box_spec spec = {.program = path, .workspace = dir, .timeout_ms = timeout_ms, .argv = argv, .output = output, .ctx = seen};
+    struct box box;
+    struct pj_err err;
+
+    *seen = (struct seen){0};
+    pj_str_init(&seen->out, 1 << 20);
+    pj_str_init(&seen->err, 1 << 20);
+    cr_assert_not_null(mkdtemp(dir));
+    cr_assert_eq(box_start(&spec, &box, &err), 0, "%s", err.message);
+    serve(&box);
+    cr_assert_eq(box_result_get(&box, result, &err), 0, "%s; stderr: %s", err.message, pj_str_cstr(&seen->err));
+    box_release(&box);
+    cr_assert_eq(pj_fs_remove_tree(dir, &err), 0);
+}
+
+static void release(struct seen *seen, struct box_result *result)
+{
+    pj_str_release(&seen->out);
+    pj_str_release(&seen->err);
+    box_result_release(result);
+}
+
+Test(box, runs_a_command_and_tells_its_end)
+{
+    const char *const argv[] = {"/bin/sh", "-c", "echo to out; echo to err >&2; pwd; exit 5", NULL};
+    struct seen seen;
+    struct box_result result;
+
+    run(argv, 20000, &seen, &result);
+    cr_assert_eq(result.exit_code, 5);
+    cr_assert_null(result.error_step, "%s: %s", result.error_step, result.error_remedy);
+    cr_assert_str_eq(pj_str_cstr(&seen.out), "to out\n/workspace\n");
+    cr_assert_str_eq(pj_str_cstr(&seen.err), "to err\n");
+    cr_assert_eq(seen.ends, 2);
+    cr_assert_not(result.timed_out);
+    release(&seen, &result);
+}
+
+Test(box, ends_at_its_time_limit)
+{
+    const char *const argv[] = {"/bin/sh", "-c", "exec sleep 1000", NULL};
+    struct seen seen;
+    struct box_result result;
+
+    run(argv, 300, &seen, &result);
+    cr_assert(result.timed_out);
+    cr_assert_eq(result.exit_code, 124);
+    release(&seen, &result);
+}
+
+Test(box, is_dead_after_a_kill_and_says_so)
+{
+    const char *const argv[] = {"/bin/sh", "-c", "echo started; exec sleep 1000", NULL};
+    PJ_CLEANUP(pj_freep) char *path = program();
+    char dir[] = "/tmp/pj-test-box-XXXXXX";
+    struct seen seen = {0};
+    struct box_spec spec = {.program = path, .workspace = dir, .timeout_ms = 60000, .argv = argv, .output = output, .ctx = &seen};
+    struct box_result result;
+    struct box box;
+    struct pj_err err;
+
+    pj_str_init(&seen.out, 1 << 20);
+    pj_str_init(&seen.err, 1 << 20);
+    cr_assert_not_null(mkdtemp(dir));
+    cr_assert_eq(box_start(&spec, &box, &err), 0, "%s", err.message);
+    while (strcmp(pj_str_cstr(&seen.out), "started\n") != 0) {
+        struct pollfd fds[BOX_FDS];
+        size_t n = box_want(&box, fds);
+
+        cr_assert_gt(poll(fds, n, 30000), 0);
+        box_ready(&box, fds, n);
+        cr_assert_not(box_is_over(&box), "%s", pj_str_cstr(&seen.err));
+    }
+    box_kill(&box);
+    serve(&box); /* ends only when all holders of its output are gone */
+    cr_assert_lt(box_result_get(&box, &result, &err), 0);
+    release(&seen, &result);
+    box_release(&box);
+    cr_assert_eq(pj_fs_remove_tree(dir, &err), 0);
+}
+
+Test(box, says_what_cannot_be_started)
+{
+    const char *const argv[] = {"/bin/true", NULL};
+    struct box_spec spec = {.program = "/nowhere/pj-sandbox", .workspace = "/tmp", .timeout_ms = 1000, .argv = argv};
+    struct box box;
+    struct pj_err err;
+
+    cr_assert_lt(box_start(&spec, &box, &err), 0);
+    cr_assert_str_eq(err.code, "sandbox_unavailable");
+}
