@@ -1,0 +1,24 @@
+/* follow.h - a task's log as it happens. A broken stream is resumed by itself with Last-Event-ID: every line once. */
+#ifndef API_CLI_FOLLOW_H
+#define API_CLI_FOLLOW_H
+
+#include "api/cli/client.h"
+
+struct follow {
+    struct cli *cli;
+    struct client *client;
+    const char *task;
+    int64_t attempt;   /* 0: all */
+    bool quiet_status; /* no lines for stages */
+    json_t *last;      /* out: the last status event; owned, NULL when there was none */
+};
+
+/* Print entries until the task has ended. Fails when the API refuses, or when it stays away for a minute. */
+int follow_log(struct follow *f, struct pj_err *err) PJ_MUST_CHECK;
+/* Follow, then read the task and print how it ended. Returns its exit code or -1. *task (may be NULL) is the caller's. */
+int follow_to_end(struct cli *cli, struct client *client, const char *task, json_t **out,
+                  struct pj_err *err) PJ_MUST_CHECK;
+/* One entry as a line. */
+void follow_print_entry(const struct cli *cli, const json_t *entry);
+
+#endif
