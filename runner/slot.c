@@ -171,10 +171,28 @@ static void on_released(void *arg, const struct redisReply *reply, struct pj_err
     leave(slot);
 }
 
+static void ignore_reply(void *arg, const struct redisReply *reply, struct pj_err *err)
+{
+    (void)arg;
+    (void)reply;
+    (void)err;
+}
+
+/* The remote could not be reached: the next execute is refused until somebody has verified the repository (R1.3). */
+static void mark_invalid(struct slot *slot, const char *cause)
+{
+    struct pj_cmd cmd = {0};
+
+    pj_repo_status_cmd(&cmd, slot->lease.task->repository_id, PJ_REPO_INVALID, cause);
+    pj_aredis_submit(slot->daemon->redis, &cmd, ignore_reply, NULL);
+}
+
 static void finish(struct slot *slot, const struct pj_outcome *outcome)
 {
     struct pj_cmd cmd = {0};
 
+    if (outcome->repository_invalid)
+        mark_invalid(slot, outcome->error.detail);
     pj_lease_finish_cmd(&cmd, slot->lease.task->id, slot->lease.epoch, slot->lease.task->attempt, outcome);
     pj_aredis_submit(slot->daemon->redis, &cmd, on_finished, slot);
 }

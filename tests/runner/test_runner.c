@@ -1,0 +1,329 @@
+/* The real pj-runner on a real Redis, real remotes, real boxes. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "lib/base/mem.h"
+#include "lib/store/repos.h"
+#include "lib/store/tasks.h"
+#include "tests/runner/fleet.h"
+
+#define LONG_RUN                                                                                                     \
+    "[{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"part.txt\",\"content\":\"half\\n\"}}]},"      \
+    "{\"toolCalls\":[{\"name\":\"run\",\"arguments\":{\"command\":\"(setsid sleep 1001 &); echo box-is-busy; exec sleep 1000\"," \
+    "\"timeout_s\":600}}]},"                                                                                         \
+    "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Done.\"}}]}]"
+
+struct one {
+    struct fleet f;
+    char *remote, *repo;
+};
+
+static void open_one(struct one *o)
+{
+    fleet_start(&o->f);
+    o->remote = fleet_remote(&o->f, "sample");
+    o->repo = fleet_repo(&o->f, o->remote, NULL);
+}
+
+static void close_one(struct one *o)
+{
+    fleet_stop(&o->f);
+    free(o->remote);
+    free(o->repo);
+}
+
+static void assert_status(struct fleet *f, const struct pj_task *task, enum pj_task_status status)
+{
+    PJ_CLEANUP(pj_freep) char *log = fleet_log(f, task->id);
+
+    cr_assert_eq(task->status, (int)status, "%s %s: %s\n%s", pj_task_status_word((enum pj_task_status)task->status),
+                 task->error.code, task->error.detail, log);
+}
+
+Test(runner, r3_1_makes_a_task_a_pushed_branch, .timeout = 180)
+{
+    struct one o;
+    struct pj_task task;
+    PJ_CLEANUP(pj_freep) char *id = NULL;
+    PJ_CLEANUP(pj_freep) char *ref = NULL;
+    PJ_CLEANUP(pj_freep) char *spec = NULL;
+    PJ_CLEANUP(pj_freep) char *subject = NULL;
+    PJ_CLEANUP(pj_freep) char *content = NULL;
+    PJ_CLEANUP(pj_freep) char *tip = NULL;
+
+    open_one(&o);
+    fleet_runner(&o.f, 0);
+    id = fleet_task(&o.f, o.repo, "Greet the world", NULL);
+    fleet_wait_end(&o.f, id, &task);
+    assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+    fleet_assert_no_work(&o.f, 0);
+    ref = pj_asprintf("refs/heads/pj/%s", id);
+    spec = pj_asprintf("pj/%s:hello.txt", id);
+    subject = gitfix_subject(o.remote, ref);
+    content = gitfix_show(o.remote, spec);
+    tip = gitfix_rev(o.remote, ref);
+    cr_assert_str_eq(subject, "Pithy Jaunt: Greet the world");
+    cr_assert_str_eq(content, "hello, world\n");
+    cr_assert_str_eq(task.commit_sha, tip);
+    cr_assert_str_eq(task.runner, "runner-0");
+    pj_task_release(&task);
+    close_one(&o);
+}
+
+Test(runner, r10_1_runs_tasks_side_by_side_without_mixing_them, .timeout = 240)
+{
+    struct one o;
+    char *ids[4];
+
+    open_one(&o);
+    fleet_runner(&o.f, 0);
+    for (size_t i = 0; i < PJ_COUNT_OF(ids); i++)
+        ids[i] = fleet_task(&o.f, o.repo, "Greet the world", NULL);
+    for (size_t i = 0; i < PJ_COUNT_OF(ids); i++) {
+        struct pj_task task;
+
+        fleet_wait_end(&o.f, ids[i], &task);
+        assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+        pj_task_release(&task);
+        free(ids[i]);
+    }
+    fleet_assert_no_work(&o.f, 0);
+    close_one(&o);
+}
+
+static void short_limit(struct pj_task *task)
+{
+    task->limits.timeout_ms = 4000;
+}
+
+Test(runner, r7_1_ends_a_task_at_its_time_limit_with_all_it_started, .timeout = 180)
+{
+    struct one o;
+    struct pj_task task;
+    PJ_CLEANUP(pj_freep) char *id = NULL;
+
+    open_one(&o);
+    fleet_answers(&o.f, LONG_RUN);
+    fleet_runner(&o.f, 0);
+    id = fleet_task(&o.f, o.repo, "Never end", short_limit);
+    fleet_wait_end(&o.f, id, &task);
+    assert_status(&o.f, &task, PJ_TASK_FAILED);
+    cr_assert_str_eq(task.error.code, "task_timeout");
+    cr_assert_not_null(strstr(task.error.detail, "4000 ms"), "%s", task.error.detail);
+    cr_assert_eq(task.has_patch, 1, "the partial patch was not kept");
+    fleet_assert_no_work(&o.f, 0);
+    pj_task_release(&task);
+    close_one(&o);
+}
+
+static void cancel(struct fleet *f, const char *id)
+{
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
+    struct pj_err err;
+
+    pj_task_cancel_cmd(&cmd, id);
+    cr_assert_eq(pj_redis_do(f->store, &cmd, &reply, &err), 0, "%s", err.message);
+}
+
+Test(runner, cancels_a_running_task_and_says_so_when_nothing_of_it_runs, .timeout = 180)
+{
+    struct one o;
+    struct pj_task task;
+    PJ_CLEANUP(pj_freep) char *id = NULL;
+
+    open_one(&o);
+    fleet_answers(&o.f, LONG_RUN);
+    fleet_runner(&o.f, 0);
+    id = fleet_task(&o.f, o.repo, "Never end", NULL);
+    fleet_wait_log(&o.f, id, "box-is-busy");
+    cancel(&o.f, id);
+    fleet_wait_end(&o.f, id, &task);
+    assert_status(&o.f, &task, PJ_TASK_CANCELLED);
+    fleet_assert_no_work(&o.f, 0);
+    pj_task_release(&task);
+    close_one(&o);
+}
+
+/* Each of these dies without a word while the box is busy. */
+static const struct {
+    const char *program, *argument;
+} victims[] = {
+    {"pj-runner", "job"},
+    {"pj-sandbox", NULL},
+};
+
+Test(runner, r10_2_a_killed_job_or_box_leaves_nothing_and_the_task_ends, .timeout = 240)
+{
+    for (size_t i = 0; i < PJ_COUNT_OF(victims); i++) {
+        struct one o;
+        struct pj_task task;
+        PJ_CLEANUP(pj_freep) char *id = NULL;
+        pid_t pid;
+
+        open_one(&o);
+        fleet_answers(&o.f, LONG_RUN);
+        fleet_runner(&o.f, 0);
+        id = fleet_task(&o.f, o.repo, "Never end", NULL);
+        fleet_wait_log(&o.f, id, "box-is-busy");
+        pid = fleet_find_process(&o.f, 0, victims[i].program, victims[i].argument);
+        cr_assert_gt(pid, 0, "no %s", victims[i].program);
+        cr_assert_eq(kill(pid, SIGKILL), 0);
+        if (i == 0) {
+            fleet_wait_log(&o.f, id, "taken up again");
+            cancel(&o.f, id);
+        }
+        fleet_wait_end(&o.f, id, &task);
+        assert_status(&o.f, &task, i == 0 ? PJ_TASK_CANCELLED : PJ_TASK_FAILED);
+        fleet_assert_no_work(&o.f, 0);
+        pj_task_release(&task);
+        close_one(&o);
+    }
+}
+
+Test(runner, r10_2_a_killed_runner_leaves_nothing_and_another_takes_its_task, .timeout = 240)
+{
+    struct one o;
+    struct pj_task task;
+    PJ_CLEANUP(pj_freep) char *id = NULL;
+
+    open_one(&o);
+    fleet_answers(&o.f, LONG_RUN);
+    fleet_runner(&o.f, 0);
+    id = fleet_task(&o.f, o.repo, "Greet the world", NULL);
+    fleet_wait_log(&o.f, id, "box-is-busy");
+    cr_assert_eq(program_stop(&o.f.runner[0], SIGKILL, FLEET_SOON_MS), 128 + SIGKILL);
+    fleet_assert_clean(&o.f);
+    fleet_answers(&o.f, "[{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"hello.txt\",\"content\":\"again\\n\"}}]},"
+                        "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Again.\"}}]}]");
+    fleet_runner(&o.f, 1);
+    fleet_wait_end(&o.f, id, &task);
+    assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+    cr_assert_eq(task.attempt, 1);
+    cr_assert_eq(task.deliveries, 2);
+    cr_assert_str_eq(task.runner, "runner-1");
+    pj_task_release(&task);
+    close_one(&o);
+}
+
+Test(runner, drains_on_sigterm, .timeout = 180)
+{
+    struct one o;
+    struct pj_task task;
+    PJ_CLEANUP(pj_freep) char *id = NULL;
+
+    open_one(&o);
+    fleet_answers(&o.f, "[{\"toolCalls\":[{\"name\":\"run\",\"arguments\":{\"command\":\"echo box-is-busy; sleep 2; echo x > hello.txt\"}}]},"
+                        "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Done.\"}}]}]");
+    fleet_runner(&o.f, 0);
+    id = fleet_task(&o.f, o.repo, "Take a while", NULL);
+    fleet_wait_log(&o.f, id, "box-is-busy");
+    cr_assert_eq(program_stop(&o.f.runner[0], SIGTERM, FLEET_SOON_MS), 0);
+    fleet_read(&o.f, id, &task);
+    assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+    pj_task_release(&task);
+    close_one(&o);
+}
+
+Test(runner, a_second_signal_gives_tasks_back_at_once, .timeout = 180)
+{
+    struct one o;
+    struct pj_task task;
+    PJ_CLEANUP(pj_freep) char *id = NULL;
+
+    open_one(&o);
+    fleet_answers(&o.f, LONG_RUN);
+    fleet_runner(&o.f, 0);
+    id = fleet_task(&o.f, o.repo, "Never end", NULL);
+    fleet_wait_log(&o.f, id, "box-is-busy");
+    cr_assert_eq(kill(o.f.runner[0].pid, SIGTERM), 0);
+    cr_assert_eq(program_stop(&o.f.runner[0], SIGINT, FLEET_SOON_MS), 0);
+    fleet_read(&o.f, id, &task);
+    cr_assert_eq(task.status, PJ_TASK_RUNNING);
+    cr_assert_eq(task.stage, PJ_STAGE_WAITING);
+    pj_task_release(&task);
+    close_one(&o);
+}
+
+static void with_check(struct pj_repo *repo)
+{
+    repo->check_command = pj_strdup("grep -q '^hello' hello.txt");
+}
+
+Test(runner, r2_1_feeds_a_failed_check_back_to_the_agent, .timeout = 180)
+{
+    struct one o;
+    struct pj_task task;
+    PJ_CLEANUP(pj_freep) char *id = NULL;
+    PJ_CLEANUP(pj_freep) char *repo = NULL;
+
+    open_one(&o);
+    fleet_answers(&o.f, "[{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"hello.txt\",\"content\":\"bye\\n\"}}]},"
+                        "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Says bye.\"}}]},"
+                        "{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"hello.txt\",\"content\":\"hello again\\n\"}}]},"
+                        "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Says hello.\"}}]}]");
+    fleet_runner(&o.f, 0);
+    PJ_CLEANUP(pj_freep) char *second = fleet_remote(&o.f, "checked");
+    repo = fleet_repo(&o.f, second, with_check);
+    id = fleet_task(&o.f, repo, "Change the greeting", NULL);
+    fleet_wait_end(&o.f, id, &task);
+    assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+    cr_assert_str_eq(pj_json_str(json_array_get(task.checks, 0), "before", ""), "passed");
+    cr_assert_str_eq(pj_json_str(json_array_get(task.checks, 0), "after", ""), "passed");
+    pj_task_release(&task);
+    close_one(&o);
+}
+
+Test(runner, r2_3_stores_the_agents_question, .timeout = 180)
+{
+    struct one o;
+    struct pj_task task;
+    PJ_CLEANUP(pj_freep) char *id = NULL;
+
+    open_one(&o);
+    fleet_answers(&o.f, "[{\"toolCalls\":[{\"name\":\"ask_clarification\",\"arguments\":{\"question\":\"Which greeting?\"}}]}]");
+    fleet_runner(&o.f, 0);
+    id = fleet_task(&o.f, o.repo, "Do something", NULL);
+    fleet_wait_end(&o.f, id, &task);
+    assert_status(&o.f, &task, PJ_TASK_NEEDS_CLARIFICATION);
+    cr_assert_not_null(strstr(task.question, "Which greeting?"));
+    pj_task_release(&task);
+    close_one(&o);
+}
+
+static void gone(struct pj_repo *repo)
+{
+    free(repo->url);
+    repo->url = pj_strdup("/nowhere/at/all");
+}
+
+Test(runner, r1_3_marks_a_repository_that_went_away, .timeout = 180)
+{
+    struct one o;
+    struct pj_task task;
+    struct pj_repo now;
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
+    PJ_CLEANUP(pj_freep) char *id = NULL;
+    PJ_CLEANUP(pj_freep) char *repo = NULL;
+    struct pj_err err;
+
+    open_one(&o);
+    fleet_runner(&o.f, 0);
+    repo = fleet_repo(&o.f, "x", gone);
+    id = fleet_task(&o.f, repo, "Never begins", NULL);
+    fleet_wait_end(&o.f, id, &task);
+    assert_status(&o.f, &task, PJ_TASK_FAILED);
+    cr_assert_str_eq(task.error.code, "repository_unavailable");
+    pj_repo_init(&now);
+    pj_repo_get_cmd(&cmd, repo);
+    cr_assert_eq(pj_redis_do(o.f.store, &cmd, &reply, &err), 0);
+    cr_assert_eq(pj_repo_reply(reply, &now, &err), 0);
+    cr_assert_eq(now.status, PJ_REPO_INVALID);
+    cr_assert_not_null(now.status_cause);
+    pj_repo_release(&now);
+    pj_task_release(&task);
+    close_one(&o);
+}
