@@ -1,0 +1,4 @@
+# Tests of runner/agent and runner/gateway.
+pj_library(pj_rig SOURCES gateway_rig.c LIBS pj_gateway pj_support PkgConfig::CRITERION)
+pj_test(test_agent_run SOURCES agent_run.c LIBS pj_rig)
+add_dependencies(test_agent_run pj-agent)

@@ -1,0 +1,161 @@
+/* The agent's whole run, against a scripted model of each wire form and against a replay file. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tests/runner/gateway_rig.h"
+#include "tests/support/model_server.h"
+
+static const struct model_answer edits[] = {
+    {.text = "Let me look.", .calls = {{"list_dir", "{}"}, {"read_file", "{\"path\":\"greet.txt\"}"}}},
+    {.calls = {{"edit_file", "{\"path\":\"greet.txt\",\"old\":\"bye\",\"new\":\"hello\"}"}}},
+    {.calls = {{"run", "{\"command\":\"cat greet.txt; echo oops >&2; exit 3\"}"}}},
+    {.calls = {{"finish", "{\"summary\":\"It says hello now.\"}"}}},
+};
+
+static void check_edited(struct rig *rig, int rc)
+{
+    char *text = rig_text(rig, "greet.txt");
+
+    cr_assert_eq(rc, 0, "%s\n%s", rig->err.message, pj_str_cstr(&rig->events));
+    cr_assert_eq(rig->result.end, GATEWAY_FINISHED);
+    cr_assert_str_eq(rig->result.summary, "It says hello now.");
+    cr_assert_str_eq(text, "hello\n");
+    cr_assert(rig_saw(rig, "stdout info hello"));
+    cr_assert(rig_saw(rig, "stderr info oops"));
+    cr_assert(rig_saw(rig, "system llm_request"));
+    cr_assert_eq(rig->calls, 4);
+    cr_assert_eq(rig->result.turns, 4);
+    free(text);
+}
+
+static void edits_with(const char *provider, bool responses)
+{
+    struct model_server *m = model_server_start(0, edits, PJ_COUNT_OF(edits));
+    bool anthropic = strcmp(provider, "anthropic") == 0;
+    struct rig rig;
+    int rc;
+
+    rig_init(&rig, provider, anthropic ? model_server_anthropic_url(m) : model_server_openai_url(m));
+    rig.config.primary.api = responses ? "responses" : "auto";
+    rig_file(&rig, "greet.txt", "bye\n");
+    rc = rig_run(&rig);
+    cr_expect_str_empty(model_server_faults(m));
+    check_edited(&rig, rc);
+    cr_assert_eq(rig.result.tokens, 4400);
+    cr_assert_eq(rig.result.cost_microusd, -1);
+    cr_assert_not(rig_saw(&rig, MODEL_SERVER_KEY));
+    rig_release(&rig);
+    model_server_stop(m);
+}
+
+Test(agent_run, edits_a_tree_over_chat_completions)
+{
+    edits_with("openai", false);
+}
+
+Test(agent_run, edits_a_tree_over_responses)
+{
+    edits_with("openai", true);
+}
+
+Test(agent_run, edits_a_tree_over_messages)
+{
+    edits_with("anthropic", false);
+}
+
+Test(agent_run, edits_a_tree_by_replay_and_says_so)
+{
+    struct rig rig;
+    char file[128];
+    int rc;
+
+    rig_init(&rig, "replay", NULL);
+    rig_file(&rig, "greet.txt", "bye\n");
+    rig_file(&rig, "../replay.json",
+             "{\"answers\":[{\"text\":\"Let me look.\",\"toolCalls\":[{\"name\":\"list_dir\",\"arguments\":{}}],"
+             "\"usage\":{\"promptTokens\":10,\"completionTokens\":2}},"
+             "{\"toolCalls\":[{\"name\":\"edit_file\",\"arguments\":{\"path\":\"greet.txt\",\"old\":\"bye\",\"new\":\"hello\"}}]},"
+             "{\"toolCalls\":[{\"name\":\"run\",\"arguments\":{\"command\":\"cat greet.txt; echo oops >&2\"}}]},"
+             "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"It says hello now.\"}}]}]}");
+    (void)snprintf(file, sizeof file, "%s/replay.json", rig.dir);
+    rig.config.primary.replay_file = file;
+    rc = rig_run(&rig);
+    check_edited(&rig, rc);
+    cr_assert(rig_saw(&rig, "replays recorded answers"));
+    cr_assert_eq(rig.result.tokens, 12);
+    rig_release(&rig);
+}
+
+Test(agent_run, asks_for_clarification)
+{
+    static const struct model_answer asks[] = {
+        {.calls = {{"ask_clarification", "{\"question\":\"Which greeting?\",\"options\":[\"hi\",\"hello\"]}"}}},
+    };
+    struct model_server *m = model_server_start(0, asks, PJ_COUNT_OF(asks));
+    struct rig rig;
+
+    rig_init(&rig, "openai", model_server_openai_url(m));
+    cr_assert_eq(rig_run(&rig), 0, "%s", rig.err.message);
+    cr_assert_eq(rig.result.end, GATEWAY_ASKED);
+    cr_assert_str_eq(rig.result.question, "Which greeting?\n- hi\n- hello");
+    rig_release(&rig);
+    model_server_stop(m);
+}
+
+Test(agent_run, goes_on_when_the_checks_fail)
+{
+    static const struct model_answer answers[] = {
+        {.calls = {{"write_file", "{\"path\":\"greet.txt\",\"content\":\"helo\\n\"}"}}},
+        {.calls = {{"finish", "{\"summary\":\"done\"}"}}},
+        {.calls = {{"write_file", "{\"path\":\"greet.txt\",\"content\":\"hello\\n\"}"}}, .when = "1 test failed"},
+        {.calls = {{"finish", "{\"summary\":\"really done\"}"}}},
+    };
+    struct model_server *m = model_server_start(0, answers, PJ_COUNT_OF(answers));
+    struct rig rig;
+
+    rig_init(&rig, "anthropic", model_server_anthropic_url(m));
+    rig.finish_refusals = 1;
+    cr_assert_eq(rig_run(&rig), 0, "%s", rig.err.message);
+    cr_assert_eq(rig.finishes, 2);
+    cr_assert_str_eq(rig.result.summary, "really done");
+    cr_expect_str_empty(model_server_faults(m));
+    rig_release(&rig);
+    model_server_stop(m);
+}
+
+Test(agent_run, refuses_an_empty_finish_without_a_reason)
+{
+    static const struct model_answer answers[] = {
+        {.calls = {{"finish", "{\"summary\":\"done\"}"}}},
+        {.calls = {{"finish", "{\"summary\":\"nothing to do\",\"no_changes_reason\":\"it says hello already\"}"}},
+         .when = "give no_changes_reason"},
+    };
+    struct model_server *m = model_server_start(0, answers, PJ_COUNT_OF(answers));
+    struct rig rig;
+
+    rig_init(&rig, "openai", model_server_openai_url(m));
+    rig_file(&rig, "greet.txt", "hello\n");
+    cr_assert_eq(rig_run(&rig), 0, "%s", rig.err.message);
+    cr_assert_eq(rig.result.end, GATEWAY_NO_CHANGES);
+    cr_assert_str_eq(rig.result.no_changes_reason, "it says hello already");
+    rig_release(&rig);
+    model_server_stop(m);
+}
+
+Test(agent_run, ends_as_model_protocol_after_three_calls_no_tool_understands)
+{
+    static const struct model_answer answers[] = {
+        {.calls = {{"fly", "{}"}}},
+        {.calls = {{"read_file", "{\"file\":\"x\"}"}}},
+        {.calls = {{"read_file", "{}"}}},
+    };
+    struct model_server *m = model_server_start(0, answers, PJ_COUNT_OF(answers));
+    struct rig rig;
+
+    rig_init(&rig, "openai", model_server_openai_url(m));
+    cr_assert_lt(rig_run(&rig), 0);
+    cr_assert_str_eq(rig.err.code, "model_protocol");
+    cr_assert_eq(model_server_count(m), 3);
+    rig_release(&rig);
+    model_server_stop(m);
+}

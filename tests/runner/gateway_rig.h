@@ -1,0 +1,36 @@
+/* gateway_rig.h - a gateway in this process, a real pj-agent beside it, and a work tree in a temporary folder. No box: the agent
+ * connects to the gateway's own socket. */
+#ifndef TESTS_RUNNER_GATEWAY_RIG_H
+#define TESTS_RUNNER_GATEWAY_RIG_H
+
+#include <sys/types.h>
+#include "lib/base/str.h"
+#include "runner/gateway/gateway.h"
+
+struct rig {
+    char dir[64], tree[80], socket[96];
+    struct gateway_config config;
+    struct pj_prices *prices;
+    struct pj_redact *redact;
+    struct pj_str events; /* "stream type message data\n" */
+    size_t calls;         /* usage records */
+    struct gateway_call last;
+    int finish_refusals;  /* the finish hook refuses that many times */
+    int finishes;
+    pid_t agent;
+    struct gateway_result result;
+    struct pj_err err;
+};
+
+/* `provider` "openai", "anthropic" or "replay"; the rest may be set in rig->config afterwards. */
+void rig_init(struct rig *rig, const char *provider, const char *base_url);
+void rig_release(struct rig *rig);
+/* Write a file of the work tree (or outside it with "../name"). */
+void rig_file(struct rig *rig, const char *path, const char *text);
+/* Its content, owned by the caller; NULL when absent. */
+char *rig_text(const struct rig *rig, const char *path);
+/* Serve one agent until its end: the result of gateway_serve(), or of gateway_open() when that failed. */
+int rig_run(struct rig *rig);
+bool rig_saw(const struct rig *rig, const char *text);
+
+#endif
