@@ -5,14 +5,16 @@
 #include "lib/base/mem.h"
 #include "lib/git/net.h"
 
-static int write_tree(git_repository *repo, const struct pj_local_file *files, size_t count, git_oid *tree)
+static int write_tree(git_repository *repo, const struct pj_local_file *files, size_t count,
+                      git_oid *tree)
 {
     git_index *index = NULL;
     int rc = git_index_new(&index);
 
     for (size_t i = 0; rc == 0 && i < count; i++) {
         git_index_entry entry = {.path = files[i].path,
-                                 .mode = files[i].executable ? GIT_FILEMODE_BLOB_EXECUTABLE : GIT_FILEMODE_BLOB};
+                                 .mode = files[i].executable ? GIT_FILEMODE_BLOB_EXECUTABLE
+                                                             : GIT_FILEMODE_BLOB};
 
         rc = git_blob_create_from_buffer(&entry.id, repo, files[i].data, files[i].size);
         if (rc == 0)
@@ -24,7 +26,8 @@ static int write_tree(git_repository *repo, const struct pj_local_file *files, s
     return rc;
 }
 
-static int first_commit(git_repository *repo, const git_oid *tree_id, const char *message, int64_t date_ms)
+static int first_commit(git_repository *repo, const git_oid *tree_id, const char *message,
+                        int64_t date_ms)
 {
     git_signature *who = NULL;
     git_tree *tree = NULL;
@@ -34,7 +37,8 @@ static int first_commit(git_repository *repo, const git_oid *tree_id, const char
     if (rc == 0)
         rc = git_tree_lookup(&tree, repo, tree_id);
     if (rc == 0)
-        rc = git_commit_create(&commit, repo, "refs/heads/main", who, who, "UTF-8", message, tree, 0, NULL);
+        rc = git_commit_create(&commit, repo, "refs/heads/main", who, who, "UTF-8", message, tree,
+                               0, NULL);
     git_tree_free(tree);
     git_signature_free(who);
     return rc;
@@ -49,7 +53,8 @@ int pj_local_create(const char *dir, const struct pj_local_file *files, size_t c
 
     if (pj_git_setup(NULL, err) < 0)
         return -1;
-    options.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKDIR | GIT_REPOSITORY_INIT_NO_REINIT;
+    options.flags =
+        GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKDIR | GIT_REPOSITORY_INIT_NO_REINIT;
     options.initial_head = "main";
     int rc = git_repository_init_ext(&repo, dir, &options);
     if (rc == 0)
@@ -60,7 +65,8 @@ int pj_local_create(const char *dir, const struct pj_local_file *files, size_t c
     return rc < 0 ? pj_git_fail(NULL, rc, err, "make repository %s", dir) : 0;
 }
 
-int pj_local_branch(const char *dir, const char *branch, struct pj_local_tip *out, struct pj_err *err)
+int pj_local_branch(const char *dir, const char *branch, struct pj_local_tip *out,
+                    struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *ref = pj_asprintf("refs/heads/%s", branch);
     git_repository *repo = NULL;

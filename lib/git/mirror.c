@@ -119,9 +119,9 @@ static int update(git_repository *repo, const char *url, struct pj_git_call *cal
     struct pj_remote_head extra;
     struct pj_err none;
 
-    int rc = git_remote_create_anonymous(&remote, repo, url);
+    int rc = pj_git_remote_new(repo, url, &remote, err);
     if (rc < 0)
-        return pj_git_fail(call, rc, err, "address %s", url);
+        return rc;
     rc = pj_git_connect(remote, url, GIT_DIRECTION_FETCH, call, err);
     if (rc == 0)
         rc = pj_git_pick_head(remote, want->branch, &out->head, err);

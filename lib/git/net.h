@@ -38,6 +38,9 @@ int pj_git_net_register(void);
 int pj_git_fail(const struct pj_git_call *call, int code, struct pj_err *err, const char *fmt, ...)
     PJ_PRINTF(4, 5);
 
+/* A remote without a name or configuration; url.<base>.insteadOf is not looked at. */
+int pj_git_remote_new(git_repository *repo, const char *url, git_remote **out,
+                      struct pj_err *err) PJ_MUST_CHECK;
 /* Connect; errors have the class and the remedy that pj_remote_check() promises. */
 int pj_git_connect(git_remote *remote, const char *url, git_direction direction,
                    struct pj_git_call *call, struct pj_err *err) PJ_MUST_CHECK;

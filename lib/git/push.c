@@ -229,10 +229,10 @@ static int push_remote(struct pj_git_repo *repo, struct push *push, const char *
 
     int rc = git_reference_create(&local, repo->repo, LOCAL_REF, &push->commit, 1, NULL);
     git_reference_free(local);
-    if (rc == 0)
-        rc = git_remote_create_anonymous(&remote, repo->repo, push->spec->url);
     if (rc < 0)
         return pj_git_fail(NULL, rc, err, "push to %s", push->spec->url);
+    if (pj_git_remote_new(repo->repo, push->spec->url, &remote, err) < 0)
+        return -1;
     rc = push_once(remote, push, ref, err);
     if (rc == 0 && push->refused[0] != '\0')
         rc = explain_refusal(remote, push, err);

@@ -1,9 +1,13 @@
 #include "lib/git/remote.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <git2.h>
 
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
 #include "lib/git/net.h"
 
 #define HEADS "refs/heads/"
@@ -144,6 +148,45 @@ int pj_git_connect(git_remote *remote, const char *url, git_direction direction,
     return 0;
 }
 
+/* A path as a file:// URL: libgit2 takes a bare path with a colon in it for one of ssh. */
+static char *file_url(const char *path)
+{
+    struct pj_str url;
+
+    pj_str_init(&url, 3 * strlen(path) + sizeof("file://"));
+    (void)pj_str_puts(&url, "file://");
+    for (const char *p = path; *p != '\0'; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (isalnum(c) || strchr("/-_.~", c) != NULL)
+            (void)pj_str_putc(&url, *p);
+        else
+            (void)pj_str_putf(&url, "%%%02X", c);
+    }
+    return pj_str_take(&url);
+}
+
+int pj_git_remote_new(git_repository *repo, const char *url, git_remote **out, struct pj_err *err)
+{
+    git_remote_create_options options;
+    struct stat st;
+    bool is_path = url[0] == '/';
+
+    if (!is_path && strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0)
+        return pj_fail(err, PJ_E_INVALID, "%s is neither an http address nor an absolute path",
+                       url);
+    if (is_path && (stat(url, &st) < 0 || !S_ISDIR(st.st_mode))) {
+        (void)pj_fail(err, PJ_E_NOT_FOUND, "there is no repository at %s", url);
+        (void)pj_err_remedy(err, "check the path %s", url);
+        return pj_err_code(err, "repository_not_found");
+    }
+    git_remote_create_options_init(&options, GIT_REMOTE_CREATE_OPTIONS_VERSION);
+    options.repository = repo;
+    options.flags = GIT_REMOTE_CREATE_SKIP_INSTEADOF | GIT_REMOTE_CREATE_SKIP_DEFAULT_FETCHSPEC;
+    PJ_CLEANUP(pj_freep) char *as_url = is_path ? file_url(url) : pj_strdup(url);
+    int rc = git_remote_create_with_opts(out, as_url, &options);
+    return rc < 0 ? pj_git_fail(NULL, rc, err, "address %s", url) : 0;
+}
+
 int pj_remote_check(const char *url, const struct pj_git_net *net, const char *branch,
                     struct pj_remote_head *out, struct pj_err *err)
 {
@@ -153,10 +196,8 @@ int pj_remote_check(const char *url, const struct pj_git_net *net, const char *b
     if (pj_git_setup(net->ca_file, err) < 0)
         return -1;
     pj_git_call_begin(&call, net);
-    int rc = git_remote_create_detached(&remote, url);
-    if (rc < 0)
-        rc = pj_git_fail(&call, rc, err, "address %s", url);
-    else
+    int rc = pj_git_remote_new(NULL, url, &remote, err);
+    if (rc == 0)
         rc = pj_git_connect(remote, url, GIT_DIRECTION_FETCH, &call, err);
     if (rc == 0) {
         rc = pj_git_pick_head(remote, branch, out, err);

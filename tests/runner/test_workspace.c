@@ -1,0 +1,221 @@
+#include <criterion/criterion.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/fs.h"
+#include "lib/base/mem.h"
+#include "tests/runner/workspace_fix.h"
+
+static struct workspace_fix fix;
+
+static void begin(void)
+{
+    workspace_fix_begin(&fix, NULL, 0);
+}
+
+static void end(void)
+{
+    workspace_fix_end(&fix);
+}
+
+TestSuite(workspace, .init = begin, .fini = end);
+
+static char *read_tree_file(const char *path)
+{
+    struct pj_str text;
+    struct pj_err err;
+    char *full = fix_path(&fix, path);
+
+    pj_str_init(&text, 1 << 20);
+    cr_assert_eq(pj_fs_read(full, &text, &err), 0, "%s", err.message);
+    free(full);
+    return pj_str_take(&text);
+}
+
+Test(workspace, checks_out_the_tip_without_a_git_folder)
+{
+    struct stat st;
+
+    workspace_fix_open(&fix);
+    char *readme = read_tree_file("README.md");
+    char *tip = gitfix_rev(fix.remote, "refs/heads/main");
+    char *run = fix_path(&fix, "run.sh");
+    char *git = fix_path(&fix, ".git");
+
+    cr_assert_str_eq(readme, "# Sample\n\nA sample.\n");
+    cr_assert_str_eq(workspace_base_sha(fix.ws), tip);
+    cr_assert_str_eq(workspace_base_branch(fix.ws), "main");
+    cr_assert_str_eq(workspace_task_branch_tip(fix.ws), "");
+    cr_assert_eq(stat(run, &st), 0);
+    cr_assert_eq(st.st_mode & 0777, 0755);
+    cr_assert_eq(lstat(git, &st), -1);
+    free(readme);
+    free(tip);
+    free(run);
+    free(git);
+}
+
+Test(workspace, stays_at_the_pinned_commit_when_the_branch_moves_on)
+{
+    static const struct gitfix_file change[] = {
+        {"README.md", "moved\n", false}
+    };
+    struct workspace_spec spec = workspace_fix_spec(&fix);
+    struct pj_err err;
+    char *first = gitfix_rev(fix.remote, "refs/heads/main");
+    char *second = gitfix_commit(fix.remote, "main", change, 1, "second");
+
+    spec.pinned_sha = first;
+    cr_assert_eq(workspace_open(&spec, &fix.ws, &err), 0, "%s", err.message);
+    cr_assert_str_eq(workspace_base_sha(fix.ws), first);
+    workspace_close(fix.ws);
+    spec.pinned_sha = NULL;
+    cr_assert_eq(workspace_open(&spec, &fix.ws, &err), 0, "%s", err.message);
+    cr_assert_str_eq(workspace_base_sha(fix.ws), second);
+    free(first);
+    free(second);
+}
+
+Test(workspace, closing_leaves_the_mirror_and_nothing_of_the_task)
+{
+    workspace_fix_open(&fix);
+    char *dir = pj_strdup(workspace_dir(fix.ws));
+    workspace_close(fix.ws);
+    fix.ws = NULL;
+    cr_assert_not(pj_fs_exists(dir));
+    free(dir);
+    char *cache = pj_asprintf("%s/cache", fix.state);
+    cr_assert(pj_fs_exists(cache));
+    free(cache);
+}
+
+Test(workspace, a_remote_that_is_gone_is_repository_unavailable)
+{
+    struct workspace_spec spec = workspace_fix_spec(&fix);
+    struct pj_err err;
+
+    cr_assert_eq(pj_fs_remove_tree(fix.remote, &err), 0);
+    cr_assert_eq(workspace_open(&spec, &fix.ws, &err), -1);
+    cr_assert_str_eq(err.code, "repository_unavailable");
+    cr_assert_neq(err.remedy[0], '\0');
+    cr_assert_eq(err.cls, PJ_E_NOT_FOUND, "%s", err.message);
+}
+
+Test(workspace, a_branch_that_is_missing_is_named)
+{
+    struct workspace_spec spec = workspace_fix_spec(&fix);
+    struct pj_err err;
+
+    spec.base_branch = "nowhere";
+    cr_assert_eq(workspace_open(&spec, &fix.ws, &err), -1);
+    cr_assert_str_eq(err.code, "repository_unavailable");
+    cr_assert_not_null(strstr(err.message, "nowhere"), "%s", err.message);
+}
+
+/* The one mirror in the cache; owned by the caller. */
+static char *only_mirror(void)
+{
+    glob_t found;
+    char *pattern = pj_asprintf("%s/cache/*.git", fix.state);
+
+    cr_assert_eq(glob(pattern, 0, NULL, &found), 0);
+    cr_assert_eq(found.gl_pathc, 1);
+    char *path = pj_strdup(found.gl_pathv[0]);
+    globfree(&found);
+    free(pattern);
+    return path;
+}
+
+Test(workspace, a_damaged_mirror_is_made_anew)
+{
+    struct pj_err err;
+
+    workspace_fix_open(&fix);
+    workspace_close(fix.ws);
+    fix.ws = NULL;
+    char *mirror = only_mirror();
+    char *head = pj_asprintf("%s/HEAD", mirror);
+    cr_assert_eq(pj_fs_write_atomic(head, "", 0, 0600, &err), 0, "%s", err.message);
+    workspace_fix_open(&fix);
+    free(head);
+    free(mirror);
+}
+
+Test(workspace, the_mirror_never_holds_address_or_credential)
+{
+    workspace_fix_open(&fix);
+    char *mirror = only_mirror();
+    char *config = gitfix_run(mirror, NULL, "config", "--local", "--list", NULL);
+    cr_assert_not_null(config);
+    cr_assert_null(strstr(config, "url"), "%s", config);
+    cr_assert_null(strstr(config, fix.remote), "%s", config);
+    free(config);
+    free(mirror);
+}
+
+static bool is_other(void *ctx, const char *task_id)
+{
+    return strcmp(task_id, ctx) == 0;
+}
+
+Test(workspace, sweeps_what_no_live_task_owns)
+{
+    char live[] = "9a1b2c3d4e5f6g7h8i9j0k";
+    struct pj_err err;
+    char *kept = pj_asprintf("%s/work/%s", fix.state, live);
+
+    workspace_fix_open(&fix);
+    char *dir = pj_strdup(workspace_dir(fix.ws));
+    cr_assert_eq(pj_fs_mkdirs(kept, 0700, &err), 0);
+    cr_assert_eq(workspace_sweep(fix.state, is_other, live, &err), 1, "%s", err.message);
+    cr_assert(pj_fs_exists(kept));
+    cr_assert_not(pj_fs_exists(dir));
+    free(kept);
+    free(dir);
+}
+
+Test(workspace, trims_mirrors_nobody_uses)
+{
+    struct pj_err err;
+    char *cache = pj_asprintf("%s/cache", fix.state);
+
+    workspace_fix_open(&fix);
+    cr_assert_eq(workspace_cache_trim(fix.state, 0, &err), 0, "%s", err.message);
+    /* In use: its objects are still there. */
+    struct pj_str text;
+    pj_str_init(&text, 1000);
+    cr_assert_eq(workspace_base_file(fix.ws, "README.md", &text, &err), 0, "%s", err.message);
+    pj_str_release(&text);
+    workspace_close(fix.ws);
+    fix.ws = NULL;
+    cr_assert_eq(workspace_cache_trim(fix.state, 0, &err), 0, "%s", err.message);
+    workspace_fix_open(&fix);
+    free(cache);
+}
+
+static bool count_files(void *ctx, const char *path, int64_t bytes)
+{
+    cr_assert_gt(bytes, 0, "%s", path);
+    ++*(size_t *)ctx;
+    return true;
+}
+
+Test(workspace, reads_files_of_the_base_commit_not_of_the_tree)
+{
+    struct pj_str text;
+    struct pj_err err;
+    size_t count = 0;
+
+    workspace_fix_open(&fix);
+    fix_write(&fix, "README.md", "changed by the agent\n");
+    pj_str_init(&text, 1000);
+    cr_assert_eq(workspace_base_file(fix.ws, "README.md", &text, &err), 0, "%s", err.message);
+    cr_assert_str_eq(pj_str_cstr(&text), "# Sample\n\nA sample.\n");
+    cr_assert_eq(workspace_base_file(fix.ws, "AGENTS.md", &text, &err), PJ_NONE);
+    cr_assert_eq(workspace_base_each(fix.ws, count_files, &count, &err), 0);
+    cr_assert_eq(count, 4);
+    pj_str_release(&text);
+}
