@@ -38,42 +38,89 @@ size_t proxy_dial_want(const struct proxy_dial *d, struct pollfd *fds)
     return 1;
 }
 
-bool proxy_parse_connect(const char *head, size_t len, char host[254], uint16_t *port)
+/* "host:port" or "[address]:port"; the port may be absent when `fallback` is not 0. */
+static bool parse_authority(struct pj_view authority, uint16_t fallback, char host[254], uint16_t *port)
 {
-    struct pj_view line = pj_view_n(head, len), rest, target;
-    int64_t number;
-    const char *end = memchr(head, '\r', len), *colon;
-    size_t n;
+    const char *colon = memrchr(authority.p, ':', authority.n);
+    size_t n = authority.n;
+    int64_t number = fallback;
 
-    if (!end)
+    if (n && authority.p[n - 1] == ']')
+        colon = NULL;
+    if (colon) {
+        n = (size_t)(colon - authority.p);
+        if (pj_parse_i64(pj_view_n(colon + 1, authority.n - n - 1), &number) < 0)
+            return false;
+    }
+    if (number < 1 || number > 65535)
         return false;
-    line.n = (size_t)(end - head);
-    if (!pj_view_starts(line, "CONNECT "))
-        return false;
-    rest = pj_view_n(line.p + 8, line.n - 8);
-    if (!pj_view_cut(&rest, ' ', &target) || (!pj_view_is(rest, "HTTP/1.1") && !pj_view_is(rest, "HTTP/1.0")))
-        return false;
-    colon = memrchr(target.p, ':', target.n);
-    if (!colon || pj_parse_i64(pj_view_n(colon + 1, target.n - (size_t)(colon + 1 - target.p)), &number) < 0 || number < 1 ||
-        number > 65535)
-        return false;
-    n = (size_t)(colon - target.p);
-    if (n >= 2 && target.p[0] == '[' && target.p[n - 1] == ']') {
-        target.p++;
+    if (n >= 2 && authority.p[0] == '[' && authority.p[n - 1] == ']') {
+        authority.p++;
         n -= 2;
     }
     if (n == 0 || n > 253)
         return false;
     for (size_t i = 0; i < n; i++) {
-        if (!isalnum((unsigned char)target.p[i]) && !strchr(".-_:", target.p[i]))
+        if (!isalnum((unsigned char)authority.p[i]) && !strchr(".-_:", authority.p[i]))
             return false;
-        host[i] = (char)tolower((unsigned char)target.p[i]);
+        host[i] = (char)tolower((unsigned char)authority.p[i]);
     }
     host[n] = '\0';
     if (n > 1 && host[n - 1] == '.')
         host[n - 1] = '\0'; /* the root's dot names the same host */
     *port = (uint16_t)number;
     return true;
+}
+
+bool proxy_parse_request(const char *head, size_t len, struct proxy_request *out)
+{
+    const char *end = memchr(head, '\r', len);
+    struct pj_view rest = pj_view_n(head, end ? (size_t)(end - head) : 0), method, target, authority;
+    size_t n;
+
+    if (!pj_view_cut(&rest, ' ', &method) || !pj_view_cut(&rest, ' ', &target) ||
+        (!pj_view_is(rest, "HTTP/1.1") && !pj_view_is(rest, "HTTP/1.0")))
+        return false;
+    *out = (struct proxy_request){.connect = pj_view_is(method, "CONNECT")};
+    if (out->connect)
+        return parse_authority(target, 0, out->host, &out->port);
+    if (!pj_view_starts(target, "http://"))
+        return false;
+    authority = pj_view_n(target.p + 7, target.n - 7);
+    for (n = 0; n < authority.n && authority.p[n] != '/' && authority.p[n] != '?'; n++)
+        ;
+    out->method = method;
+    out->path = pj_view_n(authority.p + n, authority.n - n);
+    out->headers = pj_view_n(end, len - (size_t)(end - head));
+    return parse_authority(pj_view_n(authority.p, n), 80, out->host, &out->port);
+}
+
+/* The request as the origin wants it: its path alone, and no second request on this connection. */
+static int write_origin_form(const struct proxy_request *request, char *buf, size_t size)
+{
+    struct pj_view rest = request->headers, line;
+    struct pj_str out;
+    int rc;
+
+    pj_str_init(&out, size);
+    pj_str_append(&out, request->method.p, request->method.n);
+    pj_str_puts(&out, request->path.n && request->path.p[0] == '/' ? " " : " /");
+    pj_str_append(&out, request->path.p, request->path.n);
+    pj_str_puts(&out, " HTTP/1.1\r\nConnection: close");
+    pj_view_cut(&rest, '\n', &line); /* the end of the request line */
+    while (pj_view_cut(&rest, '\n', &line) && line.n > 1) {
+        if (strncasecmp(line.p, "connection:", line.n < 11 ? line.n : 11) == 0 ||
+            strncasecmp(line.p, "proxy-", line.n < 6 ? line.n : 6) == 0)
+            continue;
+        pj_str_puts(&out, "\r\n");
+        pj_str_append(&out, line.p, line.p[line.n - 1] == '\r' ? line.n - 1 : line.n);
+    }
+    pj_str_puts(&out, "\r\n\r\n");
+    rc = out.full ? -1 : (int)out.len;
+    if (rc > 0)
+        memcpy(buf, out.data, out.len);
+    pj_str_release(&out);
+    return rc;
 }
 
 struct range {
@@ -244,8 +291,7 @@ static enum proxy_answer read_head(struct proxy_dial *d)
 {
     ssize_t n = recv(d->client, d->head + d->len, sizeof d->head - d->len, MSG_DONTWAIT);
     const char *end;
-    char host[254];
-    uint16_t port;
+    struct proxy_request request;
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return PROXY_WAIT;
@@ -256,13 +302,13 @@ static enum proxy_answer read_head(struct proxy_dial *d)
     if (!end)
         return d->len == sizeof d->head ? refuse(d, "431 Request Header Fields Too Large") : PROXY_WAIT;
     d->head_len = (size_t)(end - d->head) + 4;
-    if (!proxy_parse_connect(d->head, d->head_len, host, &port))
-        return refuse(d, "405 Method Not Allowed");
-    if (!is_listed(d->spec, host, port)) {
-        result_refuse(d->result, host, port);
+    if (!proxy_parse_request(d->head, d->head_len, &request))
+        return refuse(d, "400 Bad Request");
+    if (!is_listed(d->spec, request.host, request.port)) {
+        result_refuse(d->result, request.host, request.port);
         return refuse(d, "403 Forbidden");
     }
-    return start_helper(d, host, port);
+    return start_helper(d, request.host, request.port);
 }
 
 static enum proxy_answer read_helper(struct proxy_dial *d, int *fd)
@@ -272,21 +318,22 @@ static enum proxy_answer read_helper(struct proxy_dial *d, int *fd)
         char bytes[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
     } control;
-    char answer = DIAL_FAILED, host[254];
+    char answer = DIAL_FAILED;
+    struct proxy_request request;
     struct iovec iov = {&answer, 1};
     struct msghdr msg = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
     ssize_t n = recvmsg(d->helper_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     struct cmsghdr *c;
-    uint16_t port;
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return PROXY_WAIT;
     pj_fd_close(&d->helper_fd);
     waitpid(d->helper, NULL, 0);
+    if (!proxy_parse_request(d->head, d->head_len, &request))
+        return PROXY_ENDED;
     if (n == 1 && answer == DIAL_REFUSED) {
-        if (proxy_parse_connect(d->head, d->head_len, host, &port))
-            result_refuse(d->result, host, port);
+        result_refuse(d->result, request.host, request.port);
         return refuse(d, "403 Forbidden");
     }
     c = n == 1 && answer == DIAL_OK ? CMSG_FIRSTHDR(&msg) : NULL;
@@ -294,7 +341,8 @@ static enum proxy_answer read_helper(struct proxy_dial *d, int *fd)
         return refuse(d, "502 Bad Gateway");
     memcpy(fd, CMSG_DATA(c), sizeof *fd);
     fcntl(*fd, F_SETFL, O_NONBLOCK);
-    if (send(d->client, ok, sizeof ok - 1, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)(sizeof ok - 1)) {
+    d->tunnel = request.connect;
+    if (d->tunnel && send(d->client, ok, sizeof ok - 1, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)(sizeof ok - 1)) {
         pj_fd_close(fd);
         return PROXY_ENDED;
     }
@@ -314,10 +362,14 @@ enum proxy_answer proxy_dial_step(struct proxy_dial *d, const struct pollfd *fds
 
 size_t proxy_dial_rest(const struct proxy_dial *d, char *buf, size_t size)
 {
-    size_t n = d->len - d->head_len;
+    struct proxy_request request;
+    size_t n = d->len - d->head_len, head = 0;
 
-    if (n > size)
-        n = size;
-    memcpy(buf, d->head + d->head_len, n);
-    return n;
+    if (!d->tunnel && proxy_parse_request(d->head, d->head_len, &request)) {
+        int written = write_origin_form(&request, buf, size - n);
+
+        head = written > 0 ? (size_t)written : 0;
+    }
+    memcpy(buf + head, d->head + d->head_len, n);
+    return head + n;
 }

@@ -1,0 +1,236 @@
+#include "tests/sandbox/run_box.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "lib/base/clock.h"
+#include "lib/base/fs.h"
+#include "lib/base/mem.h"
+
+#define NOBODY 65534
+#define KEPT_MAX (1 << 20)
+
+static char home[256];
+static pid_t home_owner;
+
+static void remove_home(void)
+{
+    struct pj_err err = {0};
+
+    if (home_owner == getpid())
+        (void)!pj_fs_remove_tree(home, &err);
+}
+
+static void copy_program(const char *dir_variable, const char *sub, const char *name)
+{
+    const char *dir = getenv(dir_variable);
+    char from[512], to[512];
+    struct pj_str bytes;
+    struct pj_err err = {0};
+
+    snprintf(from, sizeof from, "%s/%s%s", dir ? dir : ".", sub, name);
+    snprintf(to, sizeof to, "%s/%s", home, name);
+    pj_str_init(&bytes, 256 << 20);
+    if (pj_fs_read(from, &bytes, &err) < 0 || pj_fs_write_atomic(to, bytes.data, bytes.len, 0755, &err) < 0 ||
+        chmod(to, 0755) < 0) {
+        fprintf(stderr, "cannot copy %s: %s\n", from, err.message);
+        abort();
+    }
+    pj_str_release(&bytes);
+}
+
+const char *box_home(void)
+{
+    if (home[0] && home_owner == getpid())
+        return home;
+    snprintf(home, sizeof home, "/tmp/pj-box-XXXXXX");
+    if (!mkdtemp(home) || chmod(home, 0755) < 0)
+        abort();
+    home_owner = getpid();
+    atexit(remove_home);
+    copy_program("PJ_TEST_BIN", "", "pj-sandbox");
+    copy_program("PJ_TEST_BIN", "../tests/", "hostile");
+    return home;
+}
+
+const char *box_hostile(void)
+{
+    static char path[300];
+
+    snprintf(path, sizeof path, "%s/hostile", box_home());
+    return path;
+}
+
+const char *box_dir(const char *name, bool user)
+{
+    static char ring[8][320];
+    static unsigned next;
+    char *path = ring[next++ % 8];
+    struct pj_err err = {0};
+
+    snprintf(path, sizeof ring[0], "%s/%s", box_home(), name);
+    if (pj_fs_remove_tree(path, &err) < 0 || mkdir(path, 0755) < 0)
+        abort();
+    if (user && geteuid() == 0 && chown(path, NOBODY, NOBODY) < 0)
+        abort();
+    return path;
+}
+
+static void child_exec(bool user, const char *const *args, bool result)
+{
+    const char *argv[96];
+    char program[300];
+    size_t n = 0;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    snprintf(program, sizeof program, "%s/pj-sandbox", box_home());
+    argv[n++] = program;
+    if (result) {
+        argv[n++] = "--result-fd";
+        argv[n++] = "3";
+    }
+    for (; *args && n < 95; args++)
+        argv[n++] = *args;
+    argv[n] = NULL;
+    if (user && geteuid() == 0 &&
+        (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0))
+        _exit(99);
+    execv(program, (char *const *)(uintptr_t)argv);
+    _exit(98);
+}
+
+static void take_fds(const int *at)
+{
+    /* Park above, then place: source numbers may be among the targets. */
+    int parked[4];
+
+    for (int i = 0; i < 4; i++)
+        parked[i] = at[i] < 0 ? -1 : fcntl(at[i], F_DUPFD_CLOEXEC, 50);
+    for (int i = 0; i < 4; i++) {
+        if (parked[i] >= 0)
+            dup2(parked[i], i);
+    }
+}
+
+struct box_run box_run(bool user, const char *const *args)
+{
+    struct box_run run = {0};
+    struct pj_str kept[3];
+    int pipes[3][2], null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), status;
+    struct pollfd fds[3];
+    int64_t began;
+    pid_t pid;
+
+    box_home();
+    for (int i = 0; i < 3; i++) {
+        if (pipe2(pipes[i], O_CLOEXEC) < 0)
+            abort();
+        pj_str_init(&kept[i], KEPT_MAX);
+        fds[i] = (struct pollfd){.fd = pipes[i][0], .events = POLLIN};
+    }
+    began = pj_mono_ms();
+    pid = fork();
+    if (pid == 0) {
+        const int at[4] = {null_fd, pipes[0][1], pipes[1][1], pipes[2][1]};
+
+        take_fds(at);
+        child_exec(user, args, true);
+    }
+    for (int i = 0; i < 3; i++)
+        close(pipes[i][1]);
+    for (int open_count = 3; open_count > 0;) {
+        poll(fds, 3, -1);
+        for (int i = 0; i < 3; i++) {
+            char buf[65536];
+            ssize_t n;
+
+            if (fds[i].fd < 0 || !fds[i].revents)
+                continue;
+            n = read(fds[i].fd, buf, sizeof buf);
+            if (n <= 0) {
+                close(fds[i].fd);
+                fds[i].fd = -1;
+                open_count--;
+            } else {
+                pj_str_append(&kept[i], buf, (size_t)n);
+            }
+        }
+    }
+    waitpid(pid, &status, 0);
+    run.ms = pj_mono_ms() - began;
+    run.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    run.out_len = kept[0].len;
+    run.out = pj_str_take(&kept[0]);
+    run.err = pj_str_take(&kept[1]);
+    run.result = pj_str_take(&kept[2]);
+    close(null_fd);
+    return run;
+}
+
+void box_run_release(struct box_run *run)
+{
+    free(run->out);
+    free(run->err);
+    free(run->result);
+    *run = (struct box_run){0};
+}
+
+pid_t box_start(bool user, const char *const *args, int *out)
+{
+    int fds[2], null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    pid_t pid;
+
+    box_home();
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        abort();
+    pid = fork();
+    if (pid == 0) {
+        const int at[4] = {null_fd, fds[1], null_fd, -1};
+
+        take_fds(at);
+        child_exec(user, args, false);
+    }
+    close(null_fd);
+    close(fds[1]);
+    *out = fds[0];
+    return pid;
+}
+
+bool box_result_has(const struct box_run *run, const char *member)
+{
+    return run->result && strstr(run->result, member) != NULL;
+}
+
+int64_t box_result_int(const struct box_run *run, const char *name)
+{
+    char key[64];
+    const char *at;
+
+    snprintf(key, sizeof key, "\"%s\":", name);
+    at = run->result ? strstr(run->result, key) : NULL;
+    return at ? strtoll(at + strlen(key), NULL, 10) : -1;
+}
+
+bool box_can(bool user)
+{
+    static int known[2]; /* 0: not asked, 1: yes, 2: no */
+
+    if (!known[user]) {
+        struct box_run run = BOX(user, "--", "true");
+
+        known[user] = run.exit_code == 0 ? 1 : 2;
+        if (run.exit_code != 0)
+            fprintf(stderr, "SKIPPED as %s: %s\n", user ? "an ordinary user" : "this user", run.err);
+        box_run_release(&run);
+    }
+    return known[user] == 1;
+}
