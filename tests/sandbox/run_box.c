@@ -1,5 +1,7 @@
 #include "tests/sandbox/run_box.h"
 
+#include <criterion/criterion.h>
+#include <criterion/hooks.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -19,16 +21,10 @@
 #define NOBODY 65534
 #define KEPT_MAX (1 << 20)
 
+/* Where the folder is, for the processes in which Criterion runs the cases. */
+#define HOME_VARIABLE "PJ_TEST_BOX_HOME"
+
 static char home[256];
-static pid_t home_owner;
-
-static void remove_home(void)
-{
-    struct pj_err err = {0};
-
-    if (home_owner == getpid())
-        (void)!pj_fs_remove_tree(home, &err);
-}
 
 static void copy_program(const char *dir_variable, const char *sub, const char *name)
 {
@@ -50,16 +46,34 @@ static void copy_program(const char *dir_variable, const char *sub, const char *
 
 const char *box_home(void)
 {
-    if (home[0] && home_owner == getpid())
-        return home;
-    snprintf(home, sizeof home, "/tmp/pj-box-XXXXXX");
-    if (!mkdtemp(home) || chmod(home, 0755) < 0)
+    const char *given = getenv(HOME_VARIABLE);
+
+    if (!given) {
+        fprintf(stderr, "%s is not set\n", HOME_VARIABLE);
         abort();
-    home_owner = getpid();
-    atexit(remove_home);
+    }
+    snprintf(home, sizeof home, "%s", given);
+    return home;
+}
+
+/* Made before the first case and removed after the last, in the process that outlives them all. */
+ReportHook(PRE_ALL)(struct criterion_test_set *tests)
+{
+    (void)tests;
+    snprintf(home, sizeof home, "/tmp/pj-box-XXXXXX");
+    if (!mkdtemp(home) || chmod(home, 0755) < 0 || setenv(HOME_VARIABLE, home, 1) < 0)
+        abort();
     copy_program("PJ_TEST_BIN", "", "pj-sandbox");
     copy_program("PJ_TEST_BIN", "../tests/", "hostile");
-    return home;
+}
+
+ReportHook(POST_ALL)(struct criterion_global_stats *stats)
+{
+    struct pj_err err = {0};
+
+    (void)stats;
+    if (pj_fs_remove_tree(home, &err) < 0)
+        fprintf(stderr, "cannot remove %s: %s\n", home, err.message);
 }
 
 const char *box_hostile(void)
@@ -77,7 +91,7 @@ const char *box_dir(const char *name, bool user)
     char *path = ring[next++ % 8];
     struct pj_err err = {0};
 
-    snprintf(path, sizeof ring[0], "%s/%s", box_home(), name);
+    snprintf(path, sizeof ring[0], "%s/%s-%d", box_home(), name, (int)getpid());
     if (pj_fs_remove_tree(path, &err) < 0 || mkdir(path, 0755) < 0)
         abort();
     if (user && geteuid() == 0 && chown(path, NOBODY, NOBODY) < 0)

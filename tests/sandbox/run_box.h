@@ -15,9 +15,9 @@ struct box_run {
     int64_t ms;    /* until everything was over */
 };
 
-/* A folder of this test process for everything: programs copied where an ordinary user may read them. Made once. */
+/* The folder of this test program for everything: programs copied where an ordinary user may read them. Removed at the end. */
 const char *box_home(void);
-/* "<home>/<name>", a fresh empty directory that belongs to `user`; in a static ring of eight. */
+/* "<home>/<name>-<pid>", a fresh empty directory that belongs to `user`; in a static ring of eight. */
 const char *box_dir(const char *name, bool user);
 /* Path of the attack program as copied. */
 const char *box_hostile(void);
