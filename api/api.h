@@ -1,0 +1,42 @@
+/* api.h - what the parts of pj-api share: one struct, made by main.c, passed first. */
+#ifndef API_API_H
+#define API_API_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "api/metrics.h"
+#include "api/settings.h"
+
+struct auth;
+struct cidr_list;
+struct event_base;
+struct fanout;
+struct limits;
+struct pj_aredis;
+struct pj_forges;
+struct pj_keyring;
+struct pj_redact;
+struct pool;
+struct server;
+
+struct api {
+    struct settings settings;
+    struct event_base *base;
+    struct pj_aredis *redis;
+    struct fanout *fanout;
+    struct pool *pool;
+    struct server *server;
+    struct server *metrics_server; /* NULL without PJ_METRICS_LISTEN */
+    struct auth *auth;
+    struct limits *limits;
+    struct pj_keyring *keyring;
+    struct pj_forges *forges;
+    struct pj_redact *redact;
+    struct cidr_list *trusted;
+    struct metrics metrics;
+    char *public_url;    /* no slash at its end */
+    unsigned partitions; /* of the store */
+    bool draining;
+};
+
+#endif

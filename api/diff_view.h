@@ -1,0 +1,14 @@
+/* diff_view.h - a unified diff as JSON for pages and tools: files, counts, hunk headers. Shows, does not judge: also a diff that
+ * was refused can be looked at. */
+#ifndef API_DIFF_VIEW_H
+#define API_DIFF_VIEW_H
+
+#include <jansson.h>
+#include "lib/base/view.h"
+#include "lib/task/task.h"
+
+/* {files:[{path,oldPath,added,removed,hunks:[{header,rejected,reason}]}]}. A hunk is rejected when the task's error is
+ * patch_conflict and its detail names it as "<path>:<header>" or names the file. */
+json_t *diff_view(struct pj_view diff, const struct pj_task_error *error);
+
+#endif

@@ -1,0 +1,15 @@
+/* idempotency.h - same Idempotency-Key, same answer, for 24 hours (CONTRACT.md section 3). */
+#ifndef API_IDEMPOTENCY_H
+#define API_IDEMPOTENCY_H
+
+#include <stddef.h>
+
+struct request;
+
+/* A POST that may carry a key: calls `go` for a fresh one (or none), else answers from the store, 409 while the first still runs,
+ * or 422 for another body. */
+void idempotency_begin(struct request *req, void (*go)(struct request *req));
+/* The answer is known: keep it (answers of 500 and above are not kept: nothing was decided). */
+void idempotency_finish(struct request *req, int status, const char *type, const char *bytes, size_t n);
+
+#endif

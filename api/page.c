@@ -1,0 +1,45 @@
+#include "api/page.h"
+
+#include <string.h>
+#include "api/reply.h"
+
+#define PAGE_DEFAULT 50
+
+int page_query(struct request *req, int64_t max, struct page *out)
+{
+    if (request_query_int(req, "limit", 1, max, PAGE_DEFAULT, &out->limit) < 0 ||
+        request_query(req, "cursor", out->cursor, sizeof out->cursor) < 0)
+        return -1;
+    if (strspn(out->cursor, "0123456789abcdefghijklmnopqrstuvwxyz-:.,") != strlen(out->cursor)) {
+        reply_fault(req, "cursor", "is not a cursor of this list");
+        return -1;
+    }
+    return 0;
+}
+
+/* The same request with another cursor (RFC 8288). */
+static void link_next(struct request *req, const char *next)
+{
+    struct pj_view rest = req->head.query, item;
+    struct pj_str target;
+
+    pj_str_init(&target, HTTP_TARGET_MAX);
+    pj_str_append(&target, req->head.path.p, req->head.path.n);
+    pj_str_putc(&target, '?');
+    while (rest.p != NULL && pj_view_cut(&rest, '&', &item))
+        if (item.n > 0 && !pj_view_starts(item, "cursor=")) {
+            pj_str_append(&target, item.p, item.n);
+            pj_str_putc(&target, '&');
+        }
+    pj_str_putf(&target, "cursor=%s", next);
+    if (!target.full && memchr(target.data, '>', target.len) == NULL)
+        reply_header(req, "Link", "<%s>; rel=\"next\"", pj_str_cstr(&target));
+    pj_str_release(&target);
+}
+
+void page_reply(struct request *req, json_t *items, const char *next)
+{
+    if (next != NULL)
+        link_next(req, next);
+    reply_json(req, 200, json_pack("{s:o, s:s?}", "items", items, "nextCursor", next));
+}

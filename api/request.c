@@ -1,0 +1,324 @@
+#include "api/request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "api/api.h"
+#include "api/cidr.h"
+#include "api/conn.h"
+#include "api/idempotency.h"
+#include "api/limits.h"
+#include "api/reply.h"
+#include "api/routes.h"
+#include "api/server.h"
+#include "lib/base/clock.h"
+#include "lib/base/id.h"
+#include "lib/base/mem.h"
+#include "lib/crypto/hmac.h"
+#include "lib/store/async.h"
+#include "lib/task/repo.h"
+#include "lib/task/task.h"
+
+#define BODY_MAX_UNROUTED 65536
+#define HEADERS_OUT_MAX 6144
+
+/* A client's X-Request-Id is kept when it is a plain word; else we make one. */
+static void take_request_id(struct request *req)
+{
+    struct pj_view given = http_header(&req->head, "x-request-id");
+    bool plain = given.n > 0 && given.n < sizeof req->id;
+
+    for (size_t i = 0; plain && i < given.n; i++)
+        plain = strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.", given.p[i]) != NULL &&
+                given.p[i] != '\0';
+    if (plain)
+        memcpy(req->id, given.p, given.n);
+    else
+        pj_id_new(0, req->id);
+}
+
+/* W3C Trace Context, version 00: 00-<32 hex>-<16 hex>-<2 hex>. */
+static void take_traceparent(struct request *req)
+{
+    static const char shape[] = "00-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh";
+    struct pj_view given = http_header(&req->head, "traceparent");
+
+    if (given.n != sizeof shape - 1)
+        return;
+    for (size_t i = 0; i < given.n; i++) {
+        bool fits = shape[i] == 'h' ? strchr("0123456789abcdef", given.p[i]) != NULL && given.p[i] != '\0'
+                                    : given.p[i] == shape[i];
+        if (!fits)
+            return;
+    }
+    memcpy(req->traceparent, given.p, given.n);
+}
+
+struct request *request_new(struct conn *conn, const char *raw, size_t n)
+{
+    struct request *req = pj_alloc(1, sizeof *req);
+    struct http_refusal why;
+    size_t scanned = 0;
+
+    req->conn = conn;
+    req->api = server_api(conn->server);
+    req->started_us = pj_mono_us();
+    req->head.minor = 1;
+    pj_str_init(&req->body, BODY_MAX_UNROUTED);
+    pj_str_init(&req->headers, HEADERS_OUT_MAX);
+    memcpy(req->client, conn->peer, sizeof req->client);
+    if (n > 0) { /* the caller's bytes move on; this copy was accepted before */
+        req->raw = pj_strndup(raw, n);
+        int rc = http_parse(req->raw, n, &scanned, &req->head, &why);
+        (void)rc;
+        req->head_only = pj_view_is(req->head.method, "HEAD");
+        take_traceparent(req);
+    }
+    take_request_id(req);
+    if (conn->trusted) {
+        cidr_client(server_trusted(conn->server), conn->peer, http_header(&req->head, "x-forwarded-for"), req->client);
+        req->secure = pj_view_is(http_header(&req->head, "x-forwarded-proto"), "https");
+    }
+    return req;
+}
+
+void request_free(struct request *req)
+{
+    if (req->ctx != NULL && req->ctx_free != NULL)
+        req->ctx_free(req->ctx);
+    free(req->ctx);
+    pj_task_free(req->task);
+    pj_repo_free(req->repo);
+    free(req->raw);
+    free(req->idempotency);
+    pj_wipe(req->body.data, req->body.len);
+    pj_str_release(&req->body);
+    pj_str_release(&req->headers);
+    free(req);
+}
+
+void request_abandon(struct request *req)
+{
+    bool handled = req->conn->state == CONN_WAIT;
+
+    req->conn = NULL;
+    if (!handled) /* still being read: nobody else holds it */
+        request_free(req);
+}
+
+int request_judge(struct request *req, struct http_refusal *why)
+{
+    req->route = route_find(req->head.method, req->head.path, req->param, &req->allowed);
+    req->body.max = req->route != NULL ? req->route->body_max : BODY_MAX_UNROUTED;
+    if (req->head.content_length > (int64_t)req->body.max) {
+        *why = (struct http_refusal){413, "the body is larger than this path takes"};
+        return -1;
+    }
+    return 0;
+}
+
+int request_feed(struct request *req, const char *p, size_t n, size_t *used, struct http_refusal *why)
+{
+    *used = 0;
+    if (req->head.chunked)
+        return http_chunks_feed(&req->chunks, p, n, used, &req->body, why);
+    size_t missing = req->head.content_length > 0 ? (size_t)req->head.content_length - req->body.len : 0;
+    *used = n < missing ? n : missing;
+    if (*used > 0 && pj_str_append(&req->body, p, *used) < 0) {
+        *why = (struct http_refusal){413, "the body is larger than this path takes"};
+        return -1;
+    }
+    return *used == missing ? 0 : PJ_NONE;
+}
+
+void request_refuse(struct request *req, const struct http_refusal *why)
+{
+    reply_problem(req, why->status, NULL, NULL, "%s", why->detail);
+}
+
+static void allow_header(struct request *req)
+{
+    char list[80] = "OPTIONS";
+
+    for (unsigned bit = METHOD_GET; bit <= METHOD_DELETE; bit <<= 1)
+        if ((req->allowed & bit) != 0)
+            snprintf(list + strlen(list), sizeof list - strlen(list), ", %s%s", method_name(bit),
+                     bit == METHOD_GET ? ", HEAD" : "");
+    reply_header(req, "Allow", "%s", list);
+}
+
+static void no_route(struct request *req)
+{
+    if (req->allowed == 0 && !pj_view_is(req->head.path, "*")) {
+        reply_problem(req, 404, "not_found", "see /docs for what there is", "there is nothing at this path");
+        return;
+    }
+    allow_header(req);
+    if (pj_view_is(req->head.method, "OPTIONS"))
+        reply_empty(req, 204);
+    else
+        reply_problem(req, 405, NULL, NULL, "this path does not take that method");
+}
+
+void request_dispatch(struct request *req)
+{
+    bool inside = server_metrics_only(req->conn->server);
+
+    if (inside && (req->route == NULL || (req->route->flags & ROUTE_METRICS) == 0))
+        req->route = NULL, req->allowed = 0;
+    if (req->route == NULL)
+        no_route(req);
+    else if (inside || req->route->scope == SCOPE_PUBLIC)
+        req->route->handle(req);
+    else
+        auth_request(req);
+}
+
+static void handle(struct request *req)
+{
+    req->route->handle(req);
+}
+
+static bool is_json(struct pj_view type)
+{
+    struct pj_view essence;
+
+    if (!pj_view_cut(&type, ';', &essence))
+        return false;
+    return pj_view_is_nocase(pj_view_trim(essence), "application/json");
+}
+
+void request_authorised(struct request *req)
+{
+    struct limits_verdict v = limits_take(req->api->limits, req->who.token_id);
+
+    if (v.limit > 0)
+        reply_header(req, "RateLimit", "\"minute\";r=%lld;t=%lld", (long long)v.remaining, (long long)v.retry_after);
+    if (!v.allowed) {
+        req->api->metrics.rate_limited++;
+        reply_header(req, "Retry-After", "%lld", (long long)v.retry_after);
+        reply_problem(req, 429, "rate_limited", "wait as long as Retry-After says",
+                      "this token has made its %lld requests of the minute", (long long)v.limit);
+        return;
+    }
+    if (req->body.len > 0 && (req->route->flags & ROUTE_RAW) == 0 &&
+        !is_json(http_header(&req->head, "content-type"))) {
+        reply_problem(req, 415, NULL, "send Content-Type: application/json", "the body must be JSON");
+        return;
+    }
+    if ((req->route->flags & ROUTE_IDEMPOTENT) != 0)
+        idempotency_begin(req, handle);
+    else
+        handle(req);
+}
+
+void *request_ctx(struct request *req, size_t size, void (*ctx_free)(void *ctx))
+{
+    req->ctx = pj_alloc(1, size);
+    req->ctx_free = ctx_free;
+    return req->ctx;
+}
+
+struct pending {
+    struct request *req;
+    request_then *then;
+};
+
+static void on_redis(void *arg, const struct redisReply *reply, struct pj_err *err)
+{
+    struct pending *p = arg;
+    struct request *req = p->req;
+    request_then *then = p->then;
+
+    free(p);
+    if (reply != NULL)
+        then(req, reply);
+    else if (err->cls == PJ_E_UNAVAILABLE || err->cls == PJ_E_TIMEOUT || err->cls == PJ_E_CANCELLED ||
+             err->cls == PJ_E_AUTH)
+        reply_problem(req, 503, err->code[0] != '\0' ? err->code : "store_unavailable",
+                      "try again in a moment; the operator finds the cause in /readyz and the log", "%s", err->message);
+    else
+        reply_err_status(req, 500, err);
+}
+
+void request_redis(struct request *req, struct pj_cmd *cmd, request_then *then)
+{
+    struct pending *p = pj_alloc(1, sizeof *p);
+
+    p->req = req;
+    p->then = then;
+    pj_aredis_submit(req->api->redis, cmd, on_redis, p);
+}
+
+int request_json(struct request *req, const struct pj_field *table, size_t count, void *out)
+{
+    PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
+    struct pj_field_errors faults = {0};
+    struct pj_err err;
+
+    if (req->body.len == 0) {
+        doc = json_object();
+    } else if (pj_json_parse(pj_view_n(req->body.data, req->body.len), &doc, &err) < 0) {
+        reply_problem(req, 400, "malformed_json", "send one JSON object", "%s", err.message);
+        return -1;
+    }
+    if (!json_is_object(doc)) {
+        reply_problem(req, 400, "malformed_json", "send one JSON object", "the body is not a JSON object");
+        return -1;
+    }
+    if (pj_json_decode(doc, table, count, out, &faults, &err) < 0) {
+        reply_faults(req, &faults);
+        return -1;
+    }
+    return 0;
+}
+
+int request_query(struct request *req, const char *name, char *out, size_t cap)
+{
+    struct pj_view raw = http_query(req->head.query, name);
+
+    out[0] = '\0';
+    if (raw.p == NULL)
+        return PJ_NONE;
+    if (http_unescape(raw, true, out, cap) < 0) {
+        reply_fault(req, name, "is not a value of at most %zu bytes", cap - 1);
+        return -1;
+    }
+    return 0;
+}
+
+int request_query_int(struct request *req, const char *name, int64_t min, int64_t max, int64_t def, int64_t *out)
+{
+    char text[32];
+
+    int rc = request_query(req, name, text, sizeof text);
+    *out = def;
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    if (pj_parse_i64(pj_view_of(text), out) < 0 || *out < min || *out > max) {
+        reply_fault(req, name, "must be a whole number from %lld to %lld", (long long)min, (long long)max);
+        return -1;
+    }
+    return 0;
+}
+
+int request_query_known(struct request *req, const char *const *names)
+{
+    struct pj_view rest = req->head.query, item, key;
+
+    while (rest.p != NULL && pj_view_cut(&rest, '&', &item)) {
+        char name[64];
+        size_t i = 0;
+        if (item.n == 0 || !pj_view_cut(&item, '=', &key))
+            continue;
+        while (names[i] != NULL && !pj_view_is(key, names[i]))
+            i++;
+        if (names[i] != NULL)
+            continue;
+        if (http_unescape(key, true, name, sizeof name) < 0)
+            snprintf(name, sizeof name, "query");
+        reply_fault(req, name, "there is no such query parameter here");
+        return -1;
+    }
+    return 0;
+}
