@@ -1,7 +1,7 @@
 /* async.h - Redis on a libevent loop: a command connection and a subscriber.
  *
  * Both reconnect by themselves with backoff and jitter, for ever. Callbacks run on the loop, never inside the call that
- * submitted; freeing the connection from one of its callbacks is allowed. */
+ * submitted. A command connection may be freed from one of its callbacks, a subscriber may not. */
 #ifndef PJ_STORE_ASYNC_H
 #define PJ_STORE_ASYNC_H
 

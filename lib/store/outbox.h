@@ -32,6 +32,8 @@ void pj_outbox_settle_cmd(struct pj_cmd *cmd, unsigned partition, const char *id
                           const char *error, int64_t retry_ms);
 /* One more record of the same end ("webhook" to a URL), once: a second add of the same suffix does nothing. */
 void pj_outbox_add_cmd(struct pj_cmd *cmd, unsigned partition, const char *of_id, const char *suffix, const char *kind, const char *to);
+/* Reply of the two above. */
+int pj_outbox_reply(const struct redisReply *reply, struct pj_err *err) PJ_MUST_CHECK;
 /* Items of GET /admin/outbox: {"items":[…],"nextCursor":…}; task_id may be NULL. */
 void pj_outbox_list_cmd(struct pj_cmd *cmd, unsigned partition, const char *task_id, const char *before, int64_t limit);
 int pj_outbox_list_reply(const struct redisReply *reply, json_t **out, struct pj_err *err) PJ_MUST_CHECK;

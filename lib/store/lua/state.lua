@@ -88,6 +88,7 @@ local function finish(id, h, status, set, now)
     if h.slot == 'b' then
         call('ZREM', P .. 'bk:' .. h.owner, id)
     elseif h.slot ~= '' then
+        call('SREM', P .. 'external', id)
         leave(h.owner)
     end
 end

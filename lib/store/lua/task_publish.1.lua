@@ -19,7 +19,7 @@ if h.hasPatch ~= '1' then
     return {'no_patch_kept'}
 end
 call('HSET', KEYS[1], 'status', 'running', 'stage', 'waiting', 'mode', 'publish', 'executed', now, 'started', '', 'finished', '',
-    'deliveries', 0, 'updated', now, 'runner', '', 'fin', '')
+    'deliveries', 0, 'updated', now, 'runner', '', 'fin', '', 'logsGone', '')
 call('ZREM', P .. 'ended', id)
 index_status(id, h.status, 'running')
 announce(id, h, 'running', 'waiting', now)

@@ -1,0 +1,17 @@
+#!lua flags=allow-oom
+-- lease_external - a workflow elsewhere has the task from now on: no lease, no slot of a runner; the deadline stays.
+-- KEYS[1] the task's hash
+-- ARGV    id, epoch
+-- Result  {'ok'} | {'not_found'} | {'stale_lease', status}
+-- include queue.lua
+-- include state.lua
+-- include fence.lua
+local id = ARGV[1]
+local refusal = fence(load_task(id), ARGV[2], '0')
+if refusal then
+    return refusal
+end
+call('HSET', KEYS[1], 'slot', 'x', 'updated', now_ms())
+call('ZREM', P .. 'lease', id)
+call('SADD', P .. 'external', id)
+return {'ok'}

@@ -1,0 +1,73 @@
+#!lua flags=allow-oom
+-- lease_reap - one bounded tick over what was left behind. Any number of reapers may run.
+-- KEYS[1] the lease set
+-- ARGV    ttl ms, deliveries allowed, most to handle, code, title, detail, remedy of runner_lost, the same of task_timeout
+-- Result  {'ok', more (0|1), {task, kind, runner}, …}
+-- Moves   running: any stage -> waiting; running -> failed | cancelled
+-- include queue.lua
+-- include state.lua
+-- include requeue.lua
+local ttl, limit, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local lost, late = {ARGV[4], ARGV[5], ARGV[6], ARGV[7]}, {ARGV[8], ARGV[9], ARGV[10], ARGV[11]}
+local now, out = now_ms(), {'ok', 0}
+local function add(id, kind, h)
+    out[#out + 1] = {id, kind, h and h.runner or ''}
+    if #out == most + 2 then
+        out[2] = 1
+    end
+    return out[2] == 1
+end
+-- Past their deadline, wherever they are.
+for _, id in ipairs(call('ZRANGE', P .. 'deadline', '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
+    local h = load_task(id)
+    if h and h.status == 'running' then
+        note(id, h, 'error', late[3], now)
+        end_with(id, h, late[1], late[2], late[3], late[4], now)
+        if add(id, 'timeout', h) then
+            return out
+        end
+    else
+        call('ZREM', P .. 'deadline', id)
+        call('ZREM', P .. 'lease', id)
+    end
+end
+-- A server that has just come up, or another one: downtime is nobody's fault, each lease gets one whole term.
+local run_id = string.match(call('INFO', 'server'), 'run_id:(%x+)')
+local q = call('HMGET', P .. 'q', 'run_id', 'patience')
+if q[1] ~= run_id then
+    call('HSET', P .. 'q', 'run_id', run_id, 'patience', now + ttl)
+    return out
+end
+if now < (tonumber(q[2] or '') or 0) then
+    return out
+end
+for _, id in ipairs(call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
+    local h = load_task(id)
+    if h and h.status == 'running' and h.slot == 'l' then
+        note(id, h, 'warn', 'The runner ' .. h.runner .. ' was lost.', now)
+        if add(id, requeue(id, h, true, limit, lost, now), h) then
+            return out
+        end
+    else
+        call('ZREM', KEYS[1], id)
+        if add(id, 'repaired', h) then
+            return out
+        end
+    end
+end
+-- Tickets that a runner read and never turned into a lease.
+local stream = P .. 'ready'
+for _, entry in ipairs(call('XPENDING', stream, 'r', 'IDLE', ttl, '-', '+', most)) do
+    local got = call('XRANGE', stream, entry[1], entry[1])
+    call('XACK', stream, 'r', entry[1])
+    call('XDEL', stream, entry[1])
+    local id = got[1] and got[1][2][2]
+    local h = id and load_task(id)
+    if h and h.status == 'running' and h.slot == 'r' then
+        ticket(id)
+        if add(id, 'requeued', h) then
+            return out
+        end
+    end
+end
+return out

@@ -1,0 +1,13 @@
+#!lua flags=allow-oom
+-- log_retain - drop the logs and trajectories of tasks that ended long ago; the task stays.
+-- KEYS[1] the set of ended tasks
+-- ARGV    before ms, most
+-- Result  {'ok', dropped}
+local ids = call('ZRANGE', KEYS[1], '-inf', '(' .. ARGV[1], 'BYSCORE', 'LIMIT', 0, ARGV[2])
+for _, id in ipairs(ids) do
+    local t = P .. 't:' .. id
+    call('UNLINK', t .. ':log', t .. ':traj')
+    call('HSET', t, 'logsGone', 1)
+    call('ZREM', KEYS[1], id)
+end
+return {'ok', #ids}

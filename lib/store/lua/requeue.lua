@@ -1,0 +1,22 @@
+-- requeue.lua - a task whose runner is gone. Needs state.lua and queue.lua. LOST: code, title, detail, remedy of runner_lost.
+local function end_with(id, h, code, title, detail, remedy, now)
+    finish(id, h, 'failed', {'errCode', code, 'errTitle', title, 'errDetail', detail, 'errRemedy', remedy, 'errRetry', '1', 'upStatus',
+        '', 'upMessage', '', 'upRequest', ''}, now)
+end
+-- Back into the stream under the next epoch, or the end after the third delivery. `counts`: the delivery was used up.
+local function requeue(id, h, counts, limit, lost, now)
+    if h.cancel ~= '' then
+        finish(id, h, 'cancelled', {}, now)
+        return 'cancelled'
+    end
+    if counts and tonumber(h.deliveries) >= limit then
+        end_with(id, h, lost[1], lost[2], lost[3], lost[4], now)
+        return 'lost'
+    end
+    call('HSET', P .. 't:' .. id, 'stage', 'waiting', 'epoch', h.epoch + 1, 'runner', '', 'updated', now, 'deliveries',
+        counts and h.deliveries or h.deliveries - 1)
+    call('ZREM', P .. 'lease', id)
+    ticket(id)
+    announce(id, h, 'running', 'waiting', now)
+    return 'requeued'
+end

@@ -1,0 +1,3 @@
+# A private redis-server for tests; included by tests/support/CMakeLists.txt.
+pj_library(pj_test_redis SOURCES ${CMAKE_CURRENT_LIST_DIR}/redis.c LIBS pj_store pj_base PkgConfig::CRITERION)
+add_library(pj_support_redis ALIAS pj_test_redis)
