@@ -47,7 +47,7 @@ static int add_range(struct cidr_list *list, struct pj_view item, struct pj_err 
     }
     struct pj_view whole = item;
     pj_view_cut(&item, '/', &address);
-    if (memchr(whole.p, '/', whole.n) != NULL && pj_parse_i64(item, &bits) < 0)
+    if (memchr(whole.p, '/', whole.n) != NULL && (pj_parse_i64(item, &bits) < 0 || bits < 0))
         return pj_fail(err, PJ_E_INVALID, "'%s' is no address range", text);
     char bare[64];
     snprintf(bare, sizeof bare, "%.*s", (int)(address.n < 60 ? address.n : 60), address.p);
