@@ -4,7 +4,7 @@
  * apart, paths that stay inside the tree (relative, no "..", no empty or "." part, no `.git` in any case or in a form that
  * HFS+ or NTFS would fold to it, no control characters, valid UTF-8), one entry a path (but for a delete and a new file of
  * another type), no two paths equal but for case, modes 100644, 100755 and 120000 only, symlinks whose target stays inside,
- * binary parts that are well formed and within their bound. Everything else is INVALID with code "patch_malformed", and the
+ * binary parts that are well formed, within their bound, and have full object ids. Everything else is INVALID with code "patch_malformed", and the
  * message names line and reason.
  *
  * All slices point into the text, which must outlive the patch, but for paths that had to be unquoted. */
@@ -33,8 +33,10 @@ struct patch_file {
     unsigned old_mode,
         new_mode; /* 0: not said (new_mode is then as before, or 100644 for an added file) */
     bool binary;
-    size_t added, removed; /* lines */
-    size_t line;           /* where the entry begins */
+    struct pj_view forward, backward; /* binary: the two parts, from "literal" or "delta" on */
+    struct pj_view old_sha, new_sha;  /* of the index line, as written; empty when there is none */
+    size_t added, removed;            /* lines */
+    size_t line;                      /* where the entry begins */
     size_t first_hunk, hunk_count;
 };
 

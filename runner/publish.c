@@ -14,24 +14,6 @@ void publish_branch_name(const char *task_id, char out[PJ_BRANCH_SIZE])
     (void)snprintf(out, PJ_BRANCH_SIZE, "pj/%s", task_id);
 }
 
-int publish_apply(struct workspace *ws, struct pj_view diff, const char *expect_tree,
-                  char tree_sha[PJ_SHA_SIZE], struct pj_err *err)
-{
-    char tree[PJ_SHA_SIZE];
-
-    if (pj_git_apply(ws->repo, ws->base_tree, diff, tree, err) < 0) {
-        (void)pj_err_wrap(err, "onto %s", ws->base_sha);
-        if (err->cls == PJ_E_CONFLICT)
-            return pj_err_code(err, "patch_conflict");
-        return err->cls == PJ_E_INVALID ? pj_err_code(err, "patch_malformed") : -1;
-    }
-    if (expect_tree != NULL && expect_tree[0] != '\0' && strcmp(expect_tree, tree) != 0)
-        return pj_fail(err, PJ_E_INTERNAL, "the diff gives tree %s, the work tree was %s", tree,
-                       expect_tree);
-    memcpy(tree_sha, tree, sizeof(tree));
-    return 0;
-}
-
 int publish_add_file(struct workspace *ws, const char *path, struct pj_view content,
                      char tree_sha[PJ_SHA_SIZE], struct pj_err *err)
 {

@@ -11,13 +11,18 @@
 #include <stdint.h>
 #include "lib/base/err.h"
 #include "lib/base/view.h"
+#include "runner/patch_apply.h"
 #include "runner/workspace.h"
 
-/* Apply `diff` to the base commit's tree. `expect_tree` (NULL or "": none) is the tree the collector built; another result
- * is INTERNAL. CONFLICT with code "patch_conflict" when a hunk does not apply (message names file and hunk);
- * INVALID/"patch_malformed" when libgit2 cannot read it. */
+/* Judge `diff` (patch_parse.h) and apply it to the base commit's tree. `expect_tree` (NULL or "": none) is the tree the
+ * collector built; another result is INTERNAL. INVALID/"patch_malformed" when it is no well-formed patch, or would make a
+ * symlink that leads out, or a name that differs from another only by case; CONFLICT/"patch_conflict" when it does not apply
+ * (message names file and hunk, publish_rejects() tells all). Nothing is accepted that `git apply` would refuse. */
 int publish_apply(struct workspace *ws, struct pj_view diff, const char *expect_tree,
                   char tree_sha[PJ_SHA_SIZE], struct pj_err *err) PJ_MUST_CHECK;
+
+/* Which hunks of the last publish_apply() did not apply. Borrowed until the next one. */
+const struct patch_rejects *publish_rejects(const struct workspace *ws);
 
 /* `tree_sha` with one file more (mode 100644), written over *tree_sha. */
 int publish_add_file(struct workspace *ws, const char *path, struct pj_view content,

@@ -3,6 +3,7 @@
 #define RUNNER_WORKSPACE_IMPL_H
 
 #include "lib/git/repo.h"
+#include "runner/patch_apply.h"
 #include "runner/workspace.h"
 
 struct workspace {
@@ -16,6 +17,7 @@ struct workspace {
     char base_branch[PJ_BRANCH_SIZE];
     char task_branch_tip[PJ_SHA_SIZE];
     bool ignores_loaded;
+    struct patch_rejects rejects; /* of the last publish_apply() */
 };
 
 #endif

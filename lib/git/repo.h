@@ -92,11 +92,6 @@ struct pj_diff_stat {
 int pj_git_diff(struct pj_git_repo *repo, const char *old_tree, const char *new_tree,
                 size_t max_files, struct pj_str *out, struct pj_diff_stat *stat,
                 struct pj_err *err) PJ_MUST_CHECK;
-/* Apply a diff to a tree in memory. CONFLICT when it does not apply (the message names the file), INVALID when it cannot be
- * read. */
-int pj_git_apply(struct pj_git_repo *repo, const char *tree, struct pj_view diff,
-                 char out[PJ_SHA_SIZE], struct pj_err *err) PJ_MUST_CHECK;
-
 struct pj_commit_spec {
     const char *tree;
     const char *parent;
