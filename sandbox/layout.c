@@ -79,7 +79,8 @@ static struct plan_mount *add(struct plan *plan, enum mount_kind kind, const cha
                              .src = pj_strdup_or_null(src),
                              .dst = pj_strdup(dst),
                              .data = pj_strdup_or_null(data),
-                             .fd = -1};
+                             .fd = -1,
+                             .upper_fd = -1};
     return m;
 }
 

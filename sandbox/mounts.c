@@ -3,11 +3,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <linux/securebits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "sandbox/step.h"
@@ -20,6 +24,10 @@
 
 #define REMEDY_IDMAP                                                                                                        \
     "put the directory on a file system with idmapped mounts (ext4, xfs, btrfs, tmpfs), or run pj-sandbox as its owner"
+
+#define REMEDY_OVERLAY                                                                                                      \
+    "put --workspace on a file system that can be an overlay's upper layer (ext4, xfs, btrfs, tmpfs), or give a plain copy " \
+    "as --workspace"
 
 static int clone_tree(int dirfd, const char *path, unsigned flags)
 {
@@ -53,41 +61,6 @@ static int clone_source(const struct plan *plan, const char *path, uint64_t attr
         return step_fail(err, STEP, e, userns_fd >= 0 ? REMEDY_IDMAP : NULL, "cannot set the attributes of %s", path);
     }
     return fd;
-}
-
-static int open_sources(struct plan *plan, const struct mounts_idmap *idmap, struct pj_err *err)
-{
-    for (size_t i = 0; i < plan->mount_count; i++) {
-        struct plan_mount *m = &plan->mounts[i];
-
-        switch (m->kind) {
-        case MOUNT_BIND_RO:
-            m->fd = clone_source(plan, m->src, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1, err);
-            break;
-        case MOUNT_DEVICE:
-            m->fd = clone_source(plan, m->src, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, -1, err);
-            break;
-        case MOUNT_WORK:
-            m->fd = clone_source(plan, m->src, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, idmap->work_fd, err);
-            break;
-        case MOUNT_OVERLAY:
-            m->fd = clone_source(plan, m->src, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, idmap->base_fd,
-                                 err);
-            break;
-        case MOUNT_DIR:
-        case MOUNT_FILE:
-        case MOUNT_SYMLINK:
-        case MOUNT_TMPFS:
-        case MOUNT_PROC:
-        case MOUNT_PTS:
-        case MOUNT_COVER_RO:
-        case MOUNT_MASK:
-            continue;
-        }
-        if (m->fd < 0)
-            return -1;
-    }
-    return 0;
 }
 
 /* A new file system, not attached anywhere. `options` is "key=value,flag,…" (cut on a copy). */
@@ -128,6 +101,58 @@ fail:
     if (fs >= 0)
         close(fs);
     return -1;
+}
+
+/* The mount that holds an overlay's writable layer and its scratch folder: they must be reached through one mount, so it is
+ * that of the parent of --workspace. */
+static int open_upper(const struct plan *plan, const struct plan_mount *m, int work_userns, struct pj_err *err)
+{
+    const char *slash = strrchr(m->data, '/');
+    char parent[4096];
+
+    if (m->data[0] != '/')
+        return new_fs("tmpfs", m->data, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+    if (strpbrk(slash, ",:\\"))
+        return step_fail(err, STEP, EINVAL, "rename the directory", "overlay cannot name %s", m->data);
+    snprintf(parent, sizeof parent, "%.*s", (int)(slash == m->data ? 1 : slash - m->data), m->data);
+    return clone_source(plan, parent, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, work_userns, err);
+}
+
+static int open_sources(struct plan *plan, const struct mounts_idmap *idmap, struct pj_err *err)
+{
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        struct plan_mount *m = &plan->mounts[i];
+
+        switch (m->kind) {
+        case MOUNT_BIND_RO:
+            m->fd = clone_source(plan, m->src, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1, err);
+            break;
+        case MOUNT_DEVICE:
+            m->fd = clone_source(plan, m->src, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, -1, err);
+            break;
+        case MOUNT_WORK:
+            m->fd = clone_source(plan, m->src, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, idmap->work_fd, err);
+            break;
+        case MOUNT_OVERLAY:
+            m->fd = clone_source(plan, m->src, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, idmap->base_fd,
+                                 err);
+            if (m->fd >= 0 && (m->upper_fd = open_upper(plan, m, idmap->work_fd, err)) < 0)
+                return -1;
+            break;
+        case MOUNT_DIR:
+        case MOUNT_FILE:
+        case MOUNT_SYMLINK:
+        case MOUNT_TMPFS:
+        case MOUNT_PROC:
+        case MOUNT_PTS:
+        case MOUNT_COVER_RO:
+        case MOUNT_MASK:
+            continue;
+        }
+        if (m->fd < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int open_in(int root, const char *path, uint64_t flags)
@@ -265,49 +290,45 @@ static int cover(int root, const char *dst, bool mask, struct pj_err *err)
 }
 
 /* The writable side of an overlay, attached at UPPER: its directories' names relative to the new root. */
-static int overlay_upper(const struct plan *plan, const struct plan_mount *m, int root, int work_userns, char *upper,
-                         char *work, size_t size, struct pj_err *err)
+static int overlay_upper(const struct plan *plan, const struct plan_mount *m, int root, char *upper, char *work, size_t size,
+                         struct pj_err *err)
 {
     bool sized = m->data[0] != '/';
-    const char *slash = strrchr(m->data, '/');
-    char parent[4096];
-    int fd, rc;
+    const char *name = sized ? "u" : strrchr(m->data, '/') + 1;
+    uid_t uid = plan->root ? plan->host_uid : BOX_UID;
+    gid_t gid = plan->root ? plan->host_gid : BOX_GID;
 
-    if (sized) {
-        fd = new_fs("tmpfs", m->data, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
-    } else {
-        if (strpbrk(slash, ",:\\"))
-            return step_fail(err, STEP, EINVAL, "rename the directory", "overlay cannot name %s", m->data);
-        snprintf(parent, sizeof parent, "%.*s", (int)(slash == m->data ? 1 : slash - m->data), m->data);
-        fd = clone_source(plan, parent, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, work_userns, err);
-    }
-    if (fd < 0)
+    if (attach(root, m->upper_fd, "/" UPPER, err) < 0)
         return -1;
-    rc = attach(root, fd, "/" UPPER, err);
-    close(fd);
-    if (rc < 0)
-        return -1;
-    snprintf(upper, size, UPPER "/%s", sized ? "u" : slash + 1);
-    snprintf(work, size, UPPER "/%s%s", sized ? "w" : slash + 1, sized ? "" : ".pj-work");
-    if (sized) {
-        uid_t uid = plan->root ? plan->host_uid : BOX_UID;
-        gid_t gid = plan->root ? plan->host_gid : BOX_GID;
-
-        if (mkdirat(root, upper, 0755) < 0 || mkdirat(root, work, 0755) < 0 ||
-            fchownat(root, upper, uid, gid, 0) < 0 || fchownat(root, work, uid, gid, 0) < 0)
-            return step_fail(err, STEP, errno, NULL, "cannot make the sized layer");
-    }
+    snprintf(upper, size, UPPER "/%s", name);
+    snprintf(work, size, UPPER "/%s.pj-work", name);
+    if (sized && (mkdirat(root, upper, 0755) < 0 || mkdirat(root, work, 0755) < 0 ||
+                  fchownat(root, upper, uid, gid, 0) < 0 || fchownat(root, work, uid, gid, 0) < 0))
+        return step_fail(err, STEP, errno, NULL, "cannot make the sized layer");
     return 0;
 }
 
-static int mount_overlay(const struct plan *plan, const struct plan_mount *m, int root, int work_userns,
-                         struct pj_err *err)
+/* An overlay makes whiteouts and copies with the identity that mounted it. On an idmapped layer only the box's uid exists,
+ * so that is who mounts, with root's capabilities kept (securebits; set back at once). */
+static int act_as(const struct plan *plan, bool box)
+{
+    if (!plan->root)
+        return 0;
+    if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0)
+        return -1;
+    setfsgid(box ? plan->host_gid : 0);
+    setfsuid(box ? plan->host_uid : 0);
+    return box ? 0 : prctl(PR_SET_SECUREBITS, 0, 0, 0, 0);
+}
+
+static int mount_overlay(const struct plan *plan, const struct plan_mount *m, int root, struct pj_err *err)
 {
     char upper[300], work[300], options[900];
+    struct statvfs st;
     int fd, rc;
 
     if (attach(root, m->fd, "/" LOWER, err) < 0 ||
-        overlay_upper(plan, m, root, work_userns, upper, work, sizeof upper, err) < 0)
+        overlay_upper(plan, m, root, upper, work, sizeof upper, err) < 0)
         return -1;
     if (fchdir(root) < 0) /* the layers are named relative to the new root */
         return step_fail(err, STEP, errno, NULL, "fchdir");
@@ -315,11 +336,18 @@ static int mount_overlay(const struct plan *plan, const struct plan_mount *m, in
      * write. With user.* attributes the kernel turns it off itself. */
     snprintf(options, sizeof options, "source=overlay,lowerdir=" LOWER ",upperdir=%s,workdir=%s,%s", upper, work,
              plan->root ? "redirect_dir=on,metacopy=off" : "userxattr");
+    if (act_as(plan, true) < 0)
+        return step_fail(err, STEP, errno, NULL, "cannot act as the box's user");
     fd = new_fs("overlay", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+    if (act_as(plan, false) < 0)
+        return step_fail(err, STEP, errno, NULL, "cannot act as root again");
     if (fd < 0)
-        return pj_err_remedy(err, "put --workspace on a file system that can be an overlay's upper layer (ext4, xfs, "
-                                  "btrfs, tmpfs), or give a plain copy as --workspace");
-    rc = attach(root, fd, m->dst, err);
+        return pj_err_remedy(err, "%s", REMEDY_OVERLAY);
+    /* The kernel falls back to read-only when the scratch folder does not do; that is not what was asked for. */
+    if (fstatvfs(fd, &st) < 0 || (st.f_flag & ST_RDONLY))
+        rc = step_fail(err, STEP, EROFS, REMEDY_OVERLAY, "the overlay came up read-only");
+    else
+        rc = attach(root, fd, m->dst, err);
     close(fd);
     /* The overlay holds clones of its own. */
     if (rc == 0 && (umount2(UPPER, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 || umount2(LOWER, MNT_DETACH | UMOUNT_NOFOLLOW) < 0))
@@ -355,7 +383,7 @@ static int mount_new(const struct plan *plan, const struct plan_mount *m, int ro
     return rc;
 }
 
-static int apply_one(const struct plan *plan, struct plan_mount *m, int root, int work_userns, struct pj_err *err)
+static int apply_one(const struct plan *plan, struct plan_mount *m, int root, struct pj_err *err)
 {
     int fd;
 
@@ -382,7 +410,7 @@ static int apply_one(const struct plan *plan, struct plan_mount *m, int root, in
     case MOUNT_MASK:
         return cover(root, m->dst, m->kind == MOUNT_MASK, err);
     case MOUNT_OVERLAY:
-        return mount_overlay(plan, m, root, work_userns, err);
+        return mount_overlay(plan, m, root, err);
     }
     return 0;
 }
@@ -425,7 +453,7 @@ int mounts_apply(struct plan *plan, const struct mounts_idmap *idmap, struct pj_
     if (make_file(root, "/" MASK_FILE, "") < 0 || mkdirat(root, MASK_DIR, 0555) < 0)
         return step_fail(err, STEP, errno, NULL, "cannot fill the new root");
     for (size_t i = 0; i < plan->mount_count && rc == 0; i++)
-        rc = apply_one(plan, &plan->mounts[i], root, idmap->work_fd, err);
+        rc = apply_one(plan, &plan->mounts[i], root, err);
     if (rc < 0)
         return -1;
     unlinkat(root, MASK_FILE, 0);

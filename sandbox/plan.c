@@ -92,6 +92,11 @@ static int plan_workspace(struct plan *plan, struct pj_err *err)
                          "back through --tree-fd",
                          "--disk: %s is a plain directory without project quota, so its growth cannot be bounded",
                          spec->workspace);
+    if (!plan->root && spec->workspace_base &&
+        (plan->base_owner.uid != plan->host_uid || plan->base_owner.gid != plan->host_gid))
+        return step_fail(err, "workspace", EPERM, "give it to this user and group (chown), or run pj-sandbox as root",
+                         "--workspace-base %s belongs to another user or group, whose files could not be changed inside",
+                         spec->workspace_base);
     if (!plan->root && spec->workspace && access(spec->workspace, R_OK | W_OK | X_OK) < 0)
         return step_fail(err, "workspace", errno, "make the directory writable for this user, or run as its owner",
                          "--workspace %s", spec->workspace);
