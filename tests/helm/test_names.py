@@ -1,0 +1,36 @@
+"""Each environment name that the chart sets is a setting of that program, and each setting can be set through the chart."""
+import unittest
+
+import names
+import support
+from support import HERE, TABLES_ARE_TRUTH, need, objects, template
+
+
+class Names(unittest.TestCase):
+    maxDiff = None
+
+    def test_lists_equal_settings_tables(self):
+        self.assertEqual(names.found(), names.wanted(), TABLES_ARE_TRUTH)
+
+    def test_managed_names_are_settings(self):
+        for program, managed in names.MANAGED.items():
+            self.assertLessEqual(managed, set(support.settings_table(names.TABLES[program])))
+
+    def test_rendered_environment_is_known_and_managed_names_are_rendered(self):
+        (helm,) = need("helm4")
+        result = template(helm, HERE / "values/everything.yaml")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for program, path in names.TABLES.items():
+            table = support.settings_table(path)
+            known = {name + "_FILE" if kind == "SECRET" else name for name, kind in table.items()}
+            seen = set()
+            for deployment in (o for o in objects(result.stdout) if o["kind"] == "Deployment"):
+                for container in deployment["spec"]["template"]["spec"]["containers"]:
+                    if container["name"] == program:
+                        seen |= {e["name"] for e in container["env"]}
+            self.assertLessEqual(seen - {"EXTRA"}, known, f"{program} is given what it does not know")
+            self.assertLessEqual(names.MANAGED[program], seen, f"{program}: not rendered with everything on")
+
+
+if __name__ == "__main__":
+    support.main()
