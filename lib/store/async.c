@@ -20,7 +20,7 @@ struct call {
 };
 
 struct pj_aredis {
-    struct pj_link link;
+    struct pj_alink link;
     int command_ms;
     struct call *first, *last; /* in order of submit */
     size_t pending;
@@ -116,7 +116,7 @@ static void on_reply(redisAsyncContext *ctx, void *got, void *arg)
     } else if (is_passing(&err)) { /* it was not carried out: wait for a server that will */
         enter(r);
         if (r->link.ctx == ctx)
-            pj_link_drop(&r->link, err.message);
+            pj_alink_drop(&r->link, err.message);
         leave(r);
     } else {
         answer(r, c, NULL, &err);
@@ -180,7 +180,7 @@ static bool fail_one_late(struct pj_aredis *r, int64_t now)
             return true;
         }
         c->cmd.repeatable = false; /* its time is over: not once more */
-        pj_link_drop(&r->link, "no answer in time");
+        pj_alink_drop(&r->link, "no answer in time");
         return true;
     }
     return false;
@@ -206,7 +206,7 @@ int pj_aredis_new(struct event_base *base, const struct pj_redis_options *option
 {
     struct pj_aredis *r = pj_alloc(1, sizeof(*r));
 
-    if (pj_link_init(&r->link, base, options, r, on_up, on_down, err) < 0) {
+    if (pj_alink_init(&r->link, base, options, r, on_up, on_down, err) < 0) {
         free(r);
         return -1;
     }
@@ -224,7 +224,7 @@ void pj_aredis_free(struct pj_aredis *r)
     r->freed = true;
     while (r->first)
         fail_call(r, r->first, PJ_E_CANCELLED, "the connection to Redis is being closed");
-    pj_link_release(&r->link);
+    pj_alink_release(&r->link);
     event_free(r->tick);
     leave(r);
 }

@@ -7,16 +7,16 @@
 #include "lib/base/mem.h"
 #include "lib/store/dial.h"
 
-static void start(struct pj_link *link);
+static void start(struct pj_alink *link);
 
-static void set_timer(struct pj_link *link, int ms)
+static void set_timer(struct pj_alink *link, int ms)
 {
     struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
 
     (void)event_add(link->timer, &tv);
 }
 
-static void retry_later(struct pj_link *link, const char *why)
+static void retry_later(struct pj_alink *link, const char *why)
 {
     bool was_up = link->state == PJ_LINK_UP;
 
@@ -35,7 +35,7 @@ static void detach(redisAsyncContext *ctx)
     redisAsyncFree(ctx);
 }
 
-void pj_link_drop(struct pj_link *link, const char *why)
+void pj_alink_drop(struct pj_alink *link, const char *why)
 {
     redisAsyncContext *ctx = link->ctx;
 
@@ -48,17 +48,17 @@ void pj_link_drop(struct pj_link *link, const char *why)
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-    struct pj_link *link = arg;
+    struct pj_alink *link = arg;
 
     (void)fd;
     (void)what;
     if (link->state == PJ_LINK_DOWN)
         start(link);
     else if (link->state != PJ_LINK_UP)
-        pj_link_drop(link, "no answer in time");
+        pj_alink_drop(link, "no answer in time");
 }
 
-static void set_up(struct pj_link *link)
+static void set_up(struct pj_alink *link)
 {
     (void)event_del(link->timer);
     link->state = PJ_LINK_UP;
@@ -69,14 +69,14 @@ static void set_up(struct pj_link *link)
 
 static void on_greeted(redisAsyncContext *ctx, void *got, void *arg)
 {
-    struct pj_link *link = ctx->data;
+    struct pj_alink *link = ctx->data;
     struct pj_err err;
 
     (void)arg;
     if (!link || link->ctx != ctx || !got)
         return;
     if (pj_reply_error(got, &err) < 0)
-        pj_link_drop(link, err.message);
+        pj_alink_drop(link, err.message);
     else if (--link->greetings_left == 0)
         set_up(link);
 }
@@ -92,7 +92,7 @@ static void send_cmd(redisAsyncContext *ctx, redisCallbackFn *fn, const struct p
     free(lens);
 }
 
-static void greet(struct pj_link *link)
+static void greet(struct pj_alink *link)
 {
     struct pj_cmd cmds[PJ_GREETING_MAX + 1] = {0};
     size_t n = pj_redis_greeting(&link->target, link->name, cmds);
@@ -108,14 +108,14 @@ static void greet(struct pj_link *link)
 
 static void on_primary(redisAsyncContext *ctx, void *got, void *arg)
 {
-    struct pj_link *link = ctx->data;
+    struct pj_alink *link = ctx->data;
     const redisReply *reply = got;
 
     (void)arg;
     if (!link || link->ctx != ctx || !reply)
         return;
     if (pj_reply_count(reply) != 2) {
-        pj_link_drop(link, "the sentinel does not know this master");
+        pj_alink_drop(link, "the sentinel does not know this master");
         return;
     }
     free(link->primary.host);
@@ -126,7 +126,7 @@ static void on_primary(redisAsyncContext *ctx, void *got, void *arg)
     start(link);
 }
 
-static void ask_sentinel(struct pj_link *link)
+static void ask_sentinel(struct pj_alink *link)
 {
     struct pj_cmd cmd = {0};
 
@@ -139,7 +139,7 @@ static void ask_sentinel(struct pj_link *link)
 
 static void on_connect(const redisAsyncContext *ctx, int status)
 {
-    struct pj_link *link = ctx->data;
+    struct pj_alink *link = ctx->data;
 
     if (!link || link->ctx != ctx)
         return;
@@ -153,7 +153,7 @@ static void on_connect(const redisAsyncContext *ctx, int status)
 
 static void on_disconnect(const redisAsyncContext *ctx, int status)
 {
-    struct pj_link *link = ctx->data;
+    struct pj_alink *link = ctx->data;
 
     (void)status;
     if (link && link->ctx == ctx)
@@ -161,7 +161,7 @@ static void on_disconnect(const redisAsyncContext *ctx, int status)
 }
 
 /* Where the next try goes: a sentinel first when there are some, then what it named. */
-static redisAsyncContext *dial(struct pj_link *link)
+static redisAsyncContext *dial(struct pj_alink *link)
 {
     const struct pj_redis_addr *addr = &link->target.addr[0];
 
@@ -177,7 +177,7 @@ static redisAsyncContext *dial(struct pj_link *link)
     return redisAsyncConnect(addr->host, addr->port);
 }
 
-static void start(struct pj_link *link)
+static void start(struct pj_alink *link)
 {
     redisAsyncContext *ctx = dial(link);
     char why[sizeof(link->last_error)];
@@ -202,10 +202,10 @@ static void start(struct pj_link *link)
     set_timer(link, link->connect_ms);
 }
 
-int pj_link_init(struct pj_link *link, struct event_base *base, const struct pj_redis_options *options, void *owner,
+int pj_alink_init(struct pj_alink *link, struct event_base *base, const struct pj_redis_options *options, void *owner,
                  void (*on_up)(void *owner), void (*on_down)(void *owner), struct pj_err *err)
 {
-    *link = (struct pj_link){.base = base, .owner = owner, .on_up = on_up, .on_down = on_down};
+    *link = (struct pj_alink){.base = base, .owner = owner, .on_up = on_up, .on_down = on_down};
     if (pj_redis_target_parse(options, &link->target, err) < 0)
         return -1;
     link->name = pj_strdup_or_null(options->name);
@@ -216,7 +216,7 @@ int pj_link_init(struct pj_link *link, struct event_base *base, const struct pj_
     return 0;
 }
 
-void pj_link_release(struct pj_link *link)
+void pj_alink_release(struct pj_alink *link)
 {
     redisAsyncContext *ctx = link->ctx;
 
@@ -229,5 +229,5 @@ void pj_link_release(struct pj_link *link)
     free(link->primary.host);
     free(link->name);
     pj_redis_target_release(&link->target);
-    *link = (struct pj_link){0};
+    *link = (struct pj_alink){0};
 }

@@ -8,14 +8,14 @@
 #include <hiredis/async.h>
 #include "lib/store/conn.h"
 
-enum pj_link_state { PJ_LINK_DOWN, PJ_LINK_ASKING, PJ_LINK_CONNECTING, PJ_LINK_GREETING, PJ_LINK_UP };
+enum pj_alink_state { PJ_LINK_DOWN, PJ_LINK_ASKING, PJ_LINK_CONNECTING, PJ_LINK_GREETING, PJ_LINK_UP };
 
-struct pj_link {
+struct pj_alink {
     struct event_base *base;
     struct pj_redis_target target;
     char *name;
     int connect_ms;
-    enum pj_link_state state;
+    enum pj_alink_state state;
     redisAsyncContext *ctx;
     struct event *timer; /* the pause before a try, or the deadline of one */
     unsigned tries;
@@ -29,10 +29,10 @@ struct pj_link {
 };
 
 /* Fails only for a bad URL. The first try starts from the loop. */
-int pj_link_init(struct pj_link *link, struct event_base *base, const struct pj_redis_options *options, void *owner,
+int pj_alink_init(struct pj_alink *link, struct event_base *base, const struct pj_redis_options *options, void *owner,
                  void (*on_up)(void *owner), void (*on_down)(void *owner), struct pj_err *err) PJ_MUST_CHECK;
-void pj_link_release(struct pj_link *link);
+void pj_alink_release(struct pj_alink *link);
 /* Close and try again after a pause. Pending callbacks of hiredis fire with NULL. */
-void pj_link_drop(struct pj_link *link, const char *why);
+void pj_alink_drop(struct pj_alink *link, const char *why);
 
 #endif

@@ -26,7 +26,7 @@ struct channel {
 };
 
 struct pj_sub {
-    struct pj_link link;
+    struct pj_alink link;
     struct pj_aredis *voice; /* publishes the heartbeat */
     struct pj_sub_events events;
     void *arg;
@@ -159,7 +159,7 @@ static void left(struct pj_sub *sub, struct channel **slot)
 /* ["subscribe"|"message"|"unsubscribe", channel, count|payload] */
 static void on_push(redisAsyncContext *ctx, void *got, void *arg)
 {
-    struct pj_sub *sub = ctx->data ? ((struct pj_link *)ctx->data)->owner : NULL;
+    struct pj_sub *sub = ctx->data ? ((struct pj_alink *)ctx->data)->owner : NULL;
     struct pj_view kind, name;
     struct channel **slot;
 
@@ -228,7 +228,7 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (sub->link.state == PJ_LINK_UP && pj_mono_ms() - sub->heard_ms > SILENCE_MS) {
-        pj_link_drop(&sub->link, "the subscription is silent");
+        pj_alink_drop(&sub->link, "the subscription is silent");
         return;
     }
     pj_cmd_start(&cmd, "PUBLISH");
@@ -244,12 +244,12 @@ int pj_sub_new(struct event_base *base, const struct pj_redis_options *options, 
     struct pj_sub *sub = pj_alloc(1, sizeof(*sub));
     char unique[17];
 
-    if (pj_link_init(&sub->link, base, options, sub, on_up, on_down, err) < 0) {
+    if (pj_alink_init(&sub->link, base, options, sub, on_up, on_down, err) < 0) {
         free(sub);
         return -1;
     }
     if (pj_aredis_new(base, options, &sub->voice, err) < 0) {
-        pj_link_release(&sub->link);
+        pj_alink_release(&sub->link);
         free(sub);
         return -1;
     }
@@ -269,7 +269,7 @@ void pj_sub_free(struct pj_sub *sub)
 {
     if (!sub)
         return;
-    pj_link_release(&sub->link);
+    pj_alink_release(&sub->link);
     pj_aredis_free(sub->voice);
     event_free(sub->beat);
     event_free(sub->soon);
@@ -317,7 +317,7 @@ void pj_sub_remove(struct pj_sub *sub, const char *name)
         sub->joining--;
     c->state = LEAVING;
     if (redisAsyncCommand(sub->link.ctx, NULL, NULL, "UNSUBSCRIBE %s", c->name) != REDIS_OK)
-        pj_link_drop(&sub->link, "cannot unsubscribe");
+        pj_alink_drop(&sub->link, "cannot unsubscribe");
     else
         tell_back(sub);
 }
