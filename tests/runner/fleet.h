@@ -2,6 +2,7 @@
 #ifndef TESTS_RUNNER_FLEET_H
 #define TESTS_RUNNER_FLEET_H
 
+#include "lib/task/repo.h"
 #include "lib/task/task.h"
 #include "tests/support/gitfix.h"
 #include "tests/support/program.h"

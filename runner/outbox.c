@@ -1,0 +1,254 @@
+#include "runner/outbox.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/crypto/random.h"
+#include "lib/http/smtp.h"
+#include "lib/store/meta.h"
+#include "lib/store/outbox.h"
+#include "lib/store/repos.h"
+#include "lib/store/tasks.h"
+#include "lib/store/users.h"
+#include "runner/mail.h"
+#include "runner/notify.h"
+
+#define HOLD_MS 60000
+#define LOOK_MS 1000
+#define GIVE_UP_MS ((int64_t)3 * 24 * 3600 * 1000)
+#define RETRY_FIRST_MS ((int64_t)10 * 1000)
+#define RETRY_MAX_MS ((int64_t)4 * 3600 * 1000)
+#define REPOSITORY_SUFFIX "webhook"
+
+struct outbox {
+    const struct runner_settings *settings;
+    struct pj_redis *redis;
+    struct pj_http *http;
+    struct pj_meta meta;
+};
+
+int64_t outbox_retry_ms(int64_t age_ms, int64_t attempts)
+{
+    int64_t wait = RETRY_FIRST_MS;
+    uint16_t jitter;
+
+    if (age_ms >= GIVE_UP_MS)
+        return -1;
+    for (int64_t i = 1; i < attempts && wait < RETRY_MAX_MS; i++)
+        wait *= 2;
+    if (wait > RETRY_MAX_MS)
+        wait = RETRY_MAX_MS;
+    pj_random_bytes(&jitter, sizeof(jitter));
+    return wait - wait / 4 + wait / 4 * jitter / 65535;
+}
+
+static int ask(struct outbox *o, struct pj_cmd *cmd, struct redisReply **reply, struct pj_err *err)
+{
+    int rc = pj_redis_do(o->redis, cmd, reply, err);
+
+    pj_cmd_release(cmd);
+    return rc;
+}
+
+static int read_task(struct outbox *o, const char *id, struct pj_task *out, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    struct pj_cmd cmd = {0};
+
+    pj_task_get_cmd(&cmd, id);
+    if (ask(o, &cmd, &reply, err) < 0)
+        return -1;
+    return pj_task_get_reply(reply, out, err);
+}
+
+/* The repository's name for the mail; NULL when it is gone. */
+static char *repository_name(struct outbox *o, const char *id)
+{
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    struct pj_cmd cmd = {0};
+    struct pj_repo repo;
+    struct pj_err err;
+    char *name = NULL;
+
+    pj_repo_init(&repo);
+    pj_repo_get_cmd(&cmd, id);
+    if (ask(o, &cmd, &reply, &err) == 0 && pj_repo_reply(reply, &repo, &err) == 0)
+        name = pj_strdup_or_null(repo.name);
+    pj_repo_release(&repo);
+    return name;
+}
+
+static char *owner_address(struct outbox *o, const char *user_id, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    struct pj_cmd cmd = {0};
+    struct pj_user user = {0};
+    char *address = NULL;
+
+    pj_user_get_cmd(&cmd, user_id);
+    if (ask(o, &cmd, &reply, err) == 0 && pj_user_reply(reply, &user, err) == 0)
+        address = pj_strdup_or_null(user.email);
+    pj_user_release(&user);
+    return address;
+}
+
+static int send_mail(struct outbox *o, const struct pj_outbox *record, const struct pj_task *task, const char *to, struct pj_err *err)
+{
+    const struct runner_settings *s = o->settings;
+    PJ_CLEANUP(pj_freep) char *repository = repository_name(o, task->repository_id);
+    PJ_CLEANUP(pj_freep) char *from = mail_bare_address(s->mail_from);
+    const struct mail_facts facts = {
+        .template_name = record->template_name,
+        .task = task,
+        .repository = repository,
+        .public_url = s->public_url,
+        .message_id = record->id,
+        .from = s->mail_from,
+        .to = to,
+        .date_ms = pj_now_ms(),
+    };
+    const struct pj_smtp server = {
+        .url = s->smtp_url,
+        .user = s->smtp_user,
+        .password = s->smtp_password,
+        .tls_required = strcmp(s->smtp_tls, "required") == 0,
+        .ca_file = s->ca_file,
+    };
+    struct pj_str message;
+    int rc = mail_compose(&facts, &message, err);
+
+    if (rc == 0)
+        rc = pj_smtp_send(&server, from, to, pj_view_n(message.data, message.len), err);
+    pj_str_release(&message);
+    return rc;
+}
+
+static void settle(struct outbox *o, unsigned partition, const struct pj_outbox *record, int rc, const char *to, const struct pj_err *err)
+{
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    int64_t retry = outbox_retry_ms(pj_now_ms() - record->created_ms, record->attempts + 1);
+    enum pj_outbox_state state = PJ_OUTBOX_SENT;
+    struct pj_cmd cmd = {0};
+    struct pj_err trouble;
+
+    if (rc == PJ_NONE)
+        state = PJ_OUTBOX_SKIPPED;
+    else if (rc < 0)
+        state = err->cls == PJ_E_INVALID || retry < 0 ? PJ_OUTBOX_FAILED : PJ_OUTBOX_PENDING;
+    pj_outbox_settle_cmd(&cmd, partition, record->id, state, to, rc < 0 ? err->message : NULL, retry < 0 ? 0 : retry);
+    if (ask(o, &cmd, &reply, &trouble) < 0)
+        pj_log_err(PJ_LOG_WARN, "outbox_not_settled", &trouble, "record", record->id);
+    pj_log(rc < 0 ? PJ_LOG_WARN : PJ_LOG_INFO, "notification", "taskId", record->task_id, "kind", record->kind, "template",
+           record->template_name, "state", pj_outbox_state_words[state], "detail", rc < 0 ? err->message : NULL, NULL);
+}
+
+/* The same end goes to the operator's webhook as a record of its own, made once. */
+static int add_webhook(struct outbox *o, unsigned partition, const struct pj_outbox *record, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    struct pj_cmd cmd = {0};
+
+    if (o->settings->notify_url == NULL)
+        return 0;
+    pj_outbox_add_cmd(&cmd, partition, record->id, REPOSITORY_SUFFIX, "webhook", o->settings->notify_url);
+    return ask(o, &cmd, &reply, err);
+}
+
+/* 0 delivered, PJ_NONE nothing to do, -1 with err. */
+static int deliver(struct outbox *o, unsigned partition, const struct pj_outbox *record, char **to, struct pj_err *err)
+{
+    struct pj_task task;
+    int rc;
+
+    pj_task_init(&task);
+    rc = read_task(o, record->task_id, &task, err);
+    if (rc < 0) {
+        pj_task_release(&task);
+        if (err->cls == PJ_E_NOT_FOUND)
+            return PJ_NONE; /* deleted meanwhile */
+        return -1;
+    }
+    if (strcmp(record->kind, "webhook") == 0) {
+        *to = pj_strdup_or_null(record->to);
+        rc = o->settings->notify_url == NULL
+                 ? PJ_NONE
+                 : notify_send(o->http, o->settings->notify_url, o->settings->notify_secret, record->id, &task, err);
+    } else {
+        rc = add_webhook(o, partition, record, err);
+        if (rc == 0)
+            *to = owner_address(o, record->owner, err);
+        if (rc == 0 && (o->settings->smtp_url == NULL || *to == NULL))
+            rc = PJ_NONE;
+        else if (rc == 0)
+            rc = send_mail(o, record, &task, *to, err);
+    }
+    pj_task_release(&task);
+    return rc;
+}
+
+static int serve(struct outbox *o, unsigned partition, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    struct pj_outbox records[PJ_OUTBOX_BATCH_MAX] = {0};
+    struct pj_cmd cmd = {0};
+    size_t count = 0;
+    int rc;
+
+    pj_outbox_claim_cmd(&cmd, partition, PJ_OUTBOX_BATCH_MAX / 4, HOLD_MS);
+    rc = ask(o, &cmd, &reply, err);
+    if (rc == 0)
+        rc = pj_outbox_claim_reply(reply, records, PJ_OUTBOX_BATCH_MAX, &count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        PJ_CLEANUP(pj_freep) char *to = NULL;
+        struct pj_err why = {0};
+        int done = deliver(o, partition, &records[i], &to, &why);
+
+        settle(o, partition, &records[i], done, to, &why);
+    }
+    pj_outbox_release(records, count);
+    return rc < 0 ? -1 : (int)count;
+}
+
+/* True when the daemon has gone. */
+static bool wait_for_next(int64_t ms)
+{
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    return poll(&p, 1, (int)ms) > 0;
+}
+
+int outbox_main(const struct runner_settings *settings)
+{
+    const struct pj_redis_options options = {.url = settings->redis_url, .password = settings->redis_password, .name = "pj-outbox"};
+    struct outbox o = {.settings = settings, .http = pj_http_new(settings->ca_file)};
+    struct pj_err err = {0};
+    int rc = 1;
+
+    if (pj_redis_new(&options, &o.redis, &err) < 0 || pj_store_open(o.redis, 1, &o.meta, &err) < 0) {
+        pj_log_err(PJ_LOG_ERROR, "outbox_not_started", &err, NULL, NULL);
+        goto out;
+    }
+    for (;;) {
+        int served = 0;
+
+        for (unsigned p = 0; p < o.meta.partitions; p++) {
+            int n = serve(&o, p, &err);
+
+            if (n < 0 && err.cls != PJ_E_UNAVAILABLE)
+                pj_log_err(PJ_LOG_ERROR, "outbox_failed", &err, NULL, NULL);
+            served += n > 0 ? n : 0;
+        }
+        if (wait_for_next(served > 0 ? 0 : LOOK_MS))
+            break;
+    }
+    rc = 0;
+out:
+    pj_redis_free(o.redis);
+    pj_http_free(o.http);
+    return rc;
+}
