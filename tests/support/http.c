@@ -54,6 +54,13 @@ static CURL *prepare(const char *base, const char *path, const char *token,
 void http_try(const char *base, const char *method, const char *path, const char *token,
               const char *body, const char *const *headers, struct http_answer *out)
 {
+    http_try_briefly(base, method, path, token, body, headers, CALL_TIMEOUT_MS, out);
+}
+
+void http_try_briefly(const char *base, const char *method, const char *path, const char *token,
+                      const char *body, const char *const *headers, long timeout_ms,
+                      struct http_answer *out)
+{
     struct curl_slist *list = NULL;
     CURL *curl = prepare(base, path, token, headers, &list);
     struct pj_str head, text;
@@ -71,7 +78,7 @@ void http_try(const char *base, const char *method, const char *path, const char
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
     }
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, CALL_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, timeout_ms);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, append);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &text);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, append);

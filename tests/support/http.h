@@ -22,6 +22,10 @@ void http_call(const char *base, const char *method, const char *path, const cha
 /* The same, but a refused or broken connection is status 0. */
 void http_try(const char *base, const char *method, const char *path, const char *token,
               const char *body, const char *const *headers, struct http_answer *out);
+/* http_try() that gives up after timeout_ms. */
+void http_try_briefly(const char *base, const char *method, const char *path, const char *token,
+                      const char *body, const char *const *headers, long timeout_ms,
+                      struct http_answer *out);
 void http_answer_release(struct http_answer *a);
 /* Value of a header, owned by the caller; NULL when absent. */
 char *http_answer_header(const struct http_answer *a, const char *name);

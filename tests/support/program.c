@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -181,6 +182,33 @@ int program_wait(struct program *p, int deadline_ms)
 bool program_has_ended(struct program *p)
 {
     return wait_end(p, 0);
+}
+
+static bool log_has(const struct program *p, const char *text)
+{
+    PJ_CLEANUP(pj_freep) char *log = program_log(p);
+
+    return strstr(log, text) != NULL;
+}
+
+bool program_wait_log(struct program *p, const char *text, int deadline_ms)
+{
+    PJ_CLEANUP(pj_closep) int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    int64_t until = pj_mono_ms() + deadline_ms;
+    char events[4096];
+
+    cr_assert(watch >= 0 && inotify_add_watch(watch, p->log_path, IN_MODIFY) >= 0);
+    while (!log_has(p, text)) {
+        struct pollfd fds[2] = {{watch, POLLIN, 0}, {p->pidfd, POLLIN, 0}};
+        int64_t left = until - pj_mono_ms();
+
+        if (left <= 0 || p->pid == 0 || poll(fds, 2, (int)left) == 0)
+            return false;
+        if (fds[1].revents)
+            return log_has(p, text);
+        (void)!read(watch, events, sizeof events);
+    }
+    return true;
 }
 
 int program_stop(struct program *p, int signal, int deadline_ms)

@@ -26,6 +26,8 @@ bool program_start_ready(struct program *p, const char *name, const char *const 
                          char *const *env, const char *dir, const char *tag, int deadline_ms);
 /* Wait for its end. Returns the exit code; the test fails with the log when the deadline passes. */
 int program_wait(struct program *p, int deadline_ms);
+/* Wait until its log holds this text; false when it ended without, or at the deadline. */
+bool program_wait_log(struct program *p, const char *text, int deadline_ms);
 bool program_has_ended(struct program *p);
 /* Send a signal and wait for the end. */
 int program_stop(struct program *p, int signal, int deadline_ms);

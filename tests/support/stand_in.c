@@ -223,6 +223,9 @@ static void on_peer_gone(struct evhttp_connection *conn, void *arg)
 
     (void)conn;
     unlink_held(x);
+    /* evhttp takes an unanswered request off a connection that the peer closed, and leaves it to us. */
+    if (!evhttp_request_get_connection(x->req))
+        evhttp_request_free(x->req);
     free(x->arg);
     free(x);
     pthread_mutex_lock(&s->lock);

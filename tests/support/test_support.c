@@ -136,6 +136,23 @@ Test(model_server, holds_a_gated_answer_until_it_is_released)
     model_server_stop(m);
 }
 
+Test(model_server, notices_that_the_peer_gave_up)
+{
+    const struct model_answer answers[] = {{.trouble = MODEL_HANG}, {.trouble = MODEL_CUT}};
+    struct model_server *m = model_server_start(0, answers, 2);
+    const char *const headers[] = {KEY_HEADER, NULL};
+    struct http_answer a;
+
+    http_try_briefly(model_server_anthropic_url(m), "POST", "/v1/chat/completions", NULL, chat_request, headers, 300, &a);
+    cr_assert_eq(a.status, 0);
+    http_answer_release(&a);
+    cr_assert(stand_in_wait_abandoned(model_server_stand_in(m), 1, SOON));
+    http_try(model_server_anthropic_url(m), "POST", "/v1/chat/completions", NULL, chat_request, headers, &a);
+    cr_assert_eq(a.status, 0);
+    http_answer_release(&a);
+    model_server_stop(m);
+}
+
 Test(forge_server, lets_git_clone_and_push_with_the_token_only)
 {
     char *dir = temp_dir();

@@ -1,0 +1,136 @@
+/* R3: patch application and validation. */
+#include "tests/scenarios/scene.h"
+
+static const struct model_answer write_and_finish[] = {SCENE_WRITE("docs/new.txt", "made\\n"), SCENE_FINISH};
+
+static void assert_pushed(struct scene *s, const char *task, const char *subject)
+{
+    char *branch = scene_branch(task), *spec = pj_asprintf("%s:docs/new.txt", branch);
+    char *parent_spec = pj_asprintf("%s~1", branch);
+    char *said = gitfix_subject(s->remote, branch), *content = gitfix_show(s->remote, spec);
+    char *parent = gitfix_rev(s->remote, parent_spec), *main_tip = gitfix_rev(s->remote, "refs/heads/main");
+
+    cr_expect_str_eq(said, subject);
+    cr_expect_str_eq(content, "made\n");
+    cr_expect_str_eq(parent, main_tip, "the commit stands on the base branch");
+    free(branch);
+    free(spec);
+    free(parent_spec);
+    free(said);
+    free(content);
+    free(parent);
+    free(main_tip);
+}
+
+Test(r3, r3_1_the_patch_is_committed_and_pushed_to_a_path)
+{
+    struct scene s;
+
+    scene_start(&s, write_and_finish, 2);
+    char *task = scene_run(&s, "Write a file");
+    json_t *doc = world_wait_status(&s.w, task, "completed");
+    char *branch = scene_branch(task);
+    cr_expect_str_eq(pj_json_str(doc, "branch", ""), branch);
+    assert_pushed(&s, task, "Pithy Jaunt: Write a file");
+    free(branch);
+    json_decref(doc);
+    free(task);
+    scene_stop(&s);
+}
+
+Test(r3, r3_1_the_patch_is_pushed_over_smart_http_with_the_token)
+{
+    struct scene s;
+
+    scene_prepare(&s, write_and_finish, 2);
+    scene_open_forge(&s, ",\"codeRabbit\":\"off\"");
+    char *task = scene_run(&s, "Write a file");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    assert_pushed(&s, task, "Pithy Jaunt: Write a file");
+    free(task);
+    scene_stop(&s);
+}
+
+Test(r3, r3_1_commits_of_others_on_the_branch_are_never_overwritten)
+{
+    static const struct model_answer gated[] = {
+        {.trouble = MODEL_GATE,
+         .text = "I write.",
+         .calls = {{"write_file", "{\"path\":\"docs/new.txt\",\"content\":\"made\\n\"}"}}},
+        SCENE_FINISH,
+    };
+    static const struct gitfix_file strange[] = {{"stranger.txt", "mine\n", false}};
+    struct scene s;
+
+    scene_start(&s, gated, 2);
+    char *task = scene_run(&s, "Write a file");
+    cr_assert(model_server_wait(s.model, 1, WORLD_SOON));
+    char *branch = scene_branch(task);
+    char *tip = gitfix_commit(s.remote, branch, strange, 1, "Somebody else");
+    model_server_release(s.model);
+    json_t *doc = world_wait_status(&s.w, task, "needs_review");
+    cr_expect_str_eq(scene_error_code(doc), "push_conflict");
+    char *now = gitfix_rev(s.remote, branch);
+    cr_expect_str_eq(now, tip);
+    free(now);
+    free(tip);
+    free(branch);
+    json_decref(doc);
+    free(task);
+    scene_stop(&s);
+}
+
+/* A tree that would make a malformed diff: nothing of it may reach the remote. */
+static void assert_refused(const char *command)
+{
+    struct model_answer answers[] = {
+        {.text = "I run a command.", .calls = {{"run", command}}},
+        {.repeat = true, .text = "Done.", .calls = {{"finish", "{\"summary\":\"Done.\"}"}}},
+    };
+    struct scene s;
+
+    scene_start(&s, answers, 2);
+    char *task = scene_run(&s, "Do harm");
+    json_t *doc = world_wait_end(&s.w, task);
+    cr_expect(strcmp(scene_error_code(doc), "patch_malformed") == 0 || strcmp(scene_error_code(doc), "patch_policy") == 0,
+              "%s ended as %s/%s", command, scene_status(doc), scene_error_code(doc));
+    cr_expect_str_eq(scene_status(doc), "needs_review");
+    char *branches = gitfix_branches(s.remote);
+    cr_expect_str_eq(branches, "main\n");
+    free(branches);
+    json_decref(doc);
+    free(task);
+    scene_stop(&s);
+}
+
+Test(r3, r3_3_a_link_out_of_the_tree_is_refused)
+{
+    assert_refused("{\"command\":\"ln -s ../../../etc/passwd leak\"}");
+}
+
+Test(r3, r3_3_an_absolute_link_is_refused)
+{
+    assert_refused("{\"command\":\"ln -s /etc/passwd leak\"}");
+}
+
+Test(r3, r3_3_a_planted_git_folder_is_ignored)
+{
+    static const struct model_answer answers[] = {
+        SCENE_RUN("mkdir -p .git/hooks sub/.git && echo evil > .git/hooks/pre-push && echo '[core]' > sub/.git/config"),
+        SCENE_WRITE("docs/new.txt", "made\\n"),
+        SCENE_FINISH,
+    };
+    struct scene s;
+
+    scene_start(&s, answers, PJ_COUNT_OF(answers));
+    char *task = scene_run(&s, "Write a file");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    assert_pushed(&s, task, "Pithy Jaunt: Write a file");
+    char *branch = scene_branch(task);
+    char *names = gitfix_run(s.remote, NULL, "ls-tree", "-r", "--name-only", branch, (const char *)NULL);
+    cr_expect_null(strstr(names, ".git"), "%s", names);
+    free(names);
+    free(branch);
+    free(task);
+    scene_stop(&s);
+}
