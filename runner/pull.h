@@ -25,7 +25,6 @@ struct pull_forge {
     const struct pj_forge *forge; /* kind github or gitea */
     const char *token;            /* NULL: none, which is AUTH/"github_auth" with the remedy */
     const char *ca_file;
-    const char *proxy;     /* HTTPS_PROXY; NULL: as the environment says */
     int64_t timeout_ms;    /* one request; 0: 30 s */
     int64_t retry_base_ms; /* PJ_RETRY_BASE; 0: 1 s */
     int64_t deadline_ms;   /* pj_mono_ms() after which no retry starts; 0: none */

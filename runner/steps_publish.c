@@ -180,7 +180,6 @@ int step_pull(struct job *job, struct pj_err *err)
         .forge = job->address.forge,
         .token = job->credential.token,
         .ca_file = job->settings->ca_file,
-        .proxy = job->settings->https_proxy,
         .retry_base_ms = job->settings->retry_base_ms,
         .deadline_ms = job->spec.deadline_mono_ms,
         .pump = &job->pump,
