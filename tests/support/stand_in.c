@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/http_struct.h>
@@ -241,7 +242,10 @@ void stand_in_hold(struct stand_in_exchange *x,
     x->arg = arg;
     x->next = x->server->held;
     x->server->held = x;
-    evhttp_connection_set_closecb(evhttp_request_get_connection(x->req), on_peer_gone, x);
+    struct evhttp_connection *conn = evhttp_request_get_connection(x->req);
+    evhttp_connection_set_closecb(conn, on_peer_gone, x);
+    /* evhttp stops reading after a body; only a reader learns that the peer has gone. */
+    bufferevent_enable(evhttp_connection_get_bufferevent(conn), EV_READ);
 }
 
 static void release_held(struct stand_in *s)
