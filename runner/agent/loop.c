@@ -14,10 +14,10 @@
 #define TEXT_LOGGED_MAX 4000
 #define HISTORY_MAX ((size_t)1200 << 10) /* below the frame's limit and most context windows */
 
-static int give_up(struct agent *a, const char *why, struct pj_err *err)
+static int give_up(struct agent *a, const char *code, const char *why, struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp)
-    json_t *frame = json_pack("{s:s, s:s, s:s}", "type", "fail", "code", "model_protocol", "message", why);
+    json_t *frame = json_pack("{s:s, s:s, s:s}", "type", "fail", "code", code, "message", why);
     PJ_CLEANUP(pj_json_decrefp) json_t *reply = NULL;
     struct pj_err ignored;
 
@@ -37,7 +37,7 @@ static int ask(struct agent *a, json_t **turn, struct pj_err *err)
         const char *type;
 
         if (full && (a->just_compacted || !agent_compact(a->messages)))
-            return give_up(a, "the conversation has grown too long to go on", err);
+            return give_up(a, "llm_context", "the conversation has grown too long to go on", err);
         a->just_compacted = full;
         frame = json_pack("{s:s, s:s, s:O, s:O}", "type", "turn", "system", a->system, "messages", a->messages, "tools",
                           a->tools);
@@ -126,9 +126,9 @@ static int do_calls(struct agent *a, const json_t *turn, const json_t *calls, st
         if (a->end == AGENT_DONE)
             return 0;
         if (a->bad_calls >= BAD_CALLS_MAX)
-            return give_up(a, "the model made three calls in a row that no tool understands", err);
+            return give_up(a, "model_protocol", "the model made three calls in a row that no tool understands", err);
         if (a->repeats >= REPEATS_MAX)
-            return give_up(a, "the model repeats the same call without getting on", err);
+            return give_up(a, "model_protocol", "the model repeats the same call without getting on", err);
     }
     return 0;
 }
@@ -162,7 +162,7 @@ int agent_loop(struct agent *a, struct pj_err *err)
             if (do_calls(a, turn, calls, err) < 0)
                 return -1;
         } else if (++a->idle_turns >= IDLE_TURNS_MAX) {
-            return give_up(a, "the model answered three times in a row without calling a tool", err);
+            return give_up(a, "model_protocol", "the model answered three times in a row without calling a tool", err);
         } else {
             add_user(a, strcmp(pj_json_str(turn, "stop", ""), "length") == 0 ? "cut.md" : "idle.md");
         }

@@ -145,12 +145,14 @@ static int on_ask(struct gateway *gw, const json_t *frame, const struct pj_pump 
 static int on_fail(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *message = gateway_masked(gw, pj_json_str(frame, "message", "the agent gave up"), 800);
+    bool context = strcmp(pj_json_str(frame, "code", ""), "llm_context") == 0;
     struct pj_err ignored;
 
     (void)!send_type(gw, "end", NULL, pump, &ignored);
-    pj_fail(err, PJ_E_PROTOCOL, "%s", message);
-    pj_err_remedy(err, "choose a model that can use tools, or describe the task more precisely");
-    return pj_err_code(err, "model_protocol");
+    pj_fail(err, context ? PJ_E_LIMIT : PJ_E_PROTOCOL, "%s", message);
+    pj_err_remedy(err, context ? "split the task into smaller ones or choose a model with a larger context window"
+                               : "choose a model that can use tools, or describe the task more precisely");
+    return pj_err_code(err, context ? "llm_context" : "model_protocol");
 }
 
 static const struct {

@@ -12,6 +12,14 @@ static const struct {
     {"openai", "https://api.openai.com/v1", "OPENAI_API_KEY", "OPENAI_BASE_URL", PJ_API_CHAT},
 };
 
+static bool is_known(const char *provider)
+{
+    for (size_t i = 0; i < PJ_COUNT_OF(known); i++)
+        if (strcmp(known[i].provider, provider) == 0)
+            return true;
+    return false;
+}
+
 static int open_real(const struct gateway_provider *from, struct gateway_source *out, struct pj_err *err)
 {
     for (size_t i = 0; i < PJ_COUNT_OF(known); i++) {
@@ -29,7 +37,7 @@ static int open_real(const struct gateway_provider *from, struct gateway_source 
         }
         return known[i].api == PJ_API_CHAT ? pj_model_openai_api(from->api, base, &out->target.api, err) : 0;
     }
-    return pj_fail(err, PJ_E_INVALID, "MODEL_PROVIDER is \"%s\", not openai, anthropic or replay", from->provider);
+    return pj_fail(err, PJ_E_INTERNAL, "provider %s has no row", from->provider);
 }
 
 int gateway_source_open(const struct gateway_config *config, const struct gateway_provider *from,
@@ -37,6 +45,8 @@ int gateway_source_open(const struct gateway_config *config, const struct gatewa
 {
     bool replay = strcmp(from->provider, "replay") == 0;
 
+    if (!replay && !is_known(from->provider))
+        return pj_fail(err, PJ_E_INVALID, "MODEL_PROVIDER is \"%s\", not openai, anthropic or replay", from->provider);
     out->provider = from->provider;
     out->model = from->model && *from->model ? from->model : pj_prices_default_model(config->prices, from->provider);
     if (replay) {

@@ -2,3 +2,5 @@
 pj_library(pj_rig SOURCES gateway_rig.c LIBS pj_gateway pj_support PkgConfig::CRITERION)
 pj_test(test_agent_run SOURCES agent_run.c LIBS pj_rig)
 add_dependencies(test_agent_run pj-agent)
+pj_test(test_gateway_run SOURCES gateway_run.c LIBS pj_rig)
+add_dependencies(test_gateway_run pj-agent)
