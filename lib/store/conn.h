@@ -1,7 +1,8 @@
 /* conn.h - the blocking Redis connection: one caller, timeouts, reconnecting with backoff (hiredis 0.14).
  *
  * URL forms (PJ_REDIS_URL): redis://[user:password@]host[:port][/db], unix://[user:password@]/path[?db=n], and
- * redis-sentinel://[user:password@]h1[:port],h2[:port]/master[/db]. rediss:// is refused: this hiredis has no TLS. */
+ * redis-sentinel://[user:password@]h1[:port],h2[:port]/master[/db]. rediss:// is refused: this hiredis has no TLS.
+ * The program ignores SIGPIPE: hiredis writes to sockets that the server may have closed. */
 #ifndef PJ_STORE_CONN_H
 #define PJ_STORE_CONN_H
 

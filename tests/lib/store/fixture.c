@@ -1,5 +1,6 @@
 #include "tests/lib/store/fixture.h"
 
+#include <signal.h>
 #include "lib/base/mem.h"
 #include "lib/store/keys.h"
 
@@ -7,6 +8,7 @@ void fixture_up(struct fixture *f)
 {
     struct pj_err err = {0};
 
+    (void)signal(SIGPIPE, SIG_IGN); /* as every program of ours does */
     test_redis_start(&f->server);
     f->redis = test_redis_connect(&f->server);
     cr_assert_eq(pj_store_open(f->redis, 1, &f->meta, &err), 0, "%s", err.message);
