@@ -382,6 +382,7 @@ static void free_event(struct event *ev)
 
 static void stop(struct daemon *d)
 {
+    helper_free(d->outbox);
     spawner_stop(&d->spawner);
     pj_sub_free(d->doorbell);
     pj_aredis_free(d->tickets);
@@ -422,7 +423,7 @@ static void leave_fleet(struct daemon *d)
     (void)event_base_dispatch(d->base);
 }
 
-int daemon_run(const struct runner_settings *settings, const struct spawner *spawner)
+int daemon_run(const struct runner_settings *settings, const struct spawner *spawner, char *const *outbox_argv)
 {
     struct daemon d = {.settings = settings, .spawner = *spawner, .started_ms = pj_now_ms()};
     struct pj_err err = {0};
@@ -434,6 +435,7 @@ int daemon_run(const struct runner_settings *settings, const struct spawner *spa
         stop(&d);
         return 1;
     }
+    d.outbox = helper_new(&d, outbox_argv);
     keep_beat(&d, "ready");
     daemon_next(&d);
     (void)event_base_dispatch(d.base);

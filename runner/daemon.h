@@ -5,7 +5,8 @@
  * the spawner says that nothing of it runs any more. It holds no forge or model connection.
  *
  *     daemon.c  loop, tickets, drain      slot.c    one attempt: start, orders, outcome, settling
- *     keep.c    renewing, heartbeat       reaper.c  expired work of any runner      janitor.c  retention */
+ *     keep.c    renewing, heartbeat       reaper.c  expired work of any runner      janitor.c  retention
+ *     helper.c  the outbox process */
 #ifndef RUNNER_DAEMON_H
 #define RUNNER_DAEMON_H
 
@@ -22,6 +23,7 @@
 struct event;
 struct event_base;
 struct daemon;
+struct helper;
 
 /* Why a job was told to stop; the first reason stays, but for LOST, which always wins: the task is no longer ours. */
 enum slot_stop { SLOT_GO, SLOT_CANCEL, SLOT_TIMEOUT, SLOT_DRAIN, SLOT_LOST };
@@ -56,6 +58,7 @@ struct daemon {
     struct pj_aredis *redis, *tickets;
     struct pj_sub *doorbell;
     struct spawner spawner;
+    struct helper *outbox;
     struct slot *slots;
     size_t slot_count;
     uint32_t next_token;
@@ -69,8 +72,9 @@ struct daemon {
     struct event *spawner_event, *term_event, *int_event, *keep_event, *reap_event, *janitor_event, *retry_event;
 };
 
-/* Run until drained; the process's exit code. `spawner` was forked before. */
-int daemon_run(const struct runner_settings *settings, const struct spawner *spawner);
+/* Run until drained; the process's exit code. `spawner` was forked before. `outbox_argv`: arguments of our executable as the
+ * process that delivers mails and notifications (outbox.h). */
+int daemon_run(const struct runner_settings *settings, const struct spawner *spawner, char *const *outbox_argv);
 
 /* ---- daemon.c, for the other files ---- */
 size_t daemon_free_slots(const struct daemon *d);
@@ -92,6 +96,10 @@ struct slot *slot_find(struct daemon *d, const char *task_id);
 /* ---- keep.c ---- */
 void keep_tick(struct daemon *d);
 void keep_beat(struct daemon *d, const char *state);
+
+/* ---- helper.c ---- */
+struct helper *helper_new(struct daemon *d, char *const *argv);
+void helper_free(struct helper *h);
 
 /* ---- reaper.c, janitor.c ---- */
 void reaper_tick(struct daemon *d);

@@ -1,4 +1,4 @@
-/* main.c - pj-runner: the daemon, and, as `pj-runner job`, one job process of it. */
+/* main.c - pj-runner: the daemon; and, as `pj-runner job` and `pj-runner outbox`, processes that it starts. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,6 +16,7 @@
 #include "lib/store/conn.h"
 #include "runner/daemon.h"
 #include "runner/job.h"
+#include "runner/outbox.h"
 #include "runner/workspace.h"
 
 /* A predecessor that was killed is still clearing up: its keepers hold the lock until nothing of it runs. */
@@ -92,26 +93,28 @@ static bool nothing_lives(void *ctx, const char *task_id)
     return false;
 }
 
-/* Our own arguments and the word `job`: a job sees the settings as we do. */
-static char **job_argv(const struct pj_settings_args *args)
+/* Our own arguments and a verb: such a process sees the settings as we do. */
+static char **argv_with(const struct pj_settings_args *args, char *verb)
 {
     char **argv = pj_alloc((size_t)args->rest + 2, sizeof(*argv));
 
     for (int i = 0; i < args->rest; i++)
         argv[i] = args->argv[i];
-    argv[args->rest] = pj_strdup("job");
+    argv[args->rest] = verb;
     return argv;
 }
 
 static int run_daemon(const struct runner_settings *settings, const struct pj_settings_args *args)
 {
-    char **argv = job_argv(args);
+    static char job[] = "job", outbox[] = "outbox";
+    char **job_argv = argv_with(args, job);
+    char **outbox_argv = argv_with(args, outbox);
     struct spawner spawner = {0};
     struct pj_err err = {0};
     int lock = -1;
     int rc = 1, swept;
 
-    if (lock_state(settings, &lock, &err) < 0 || spawner_start(argv, lock, &spawner, &err) < 0) {
+    if (lock_state(settings, &lock, &err) < 0 || spawner_start(job_argv, lock, &spawner, &err) < 0) {
         pj_log_err(PJ_LOG_ERROR, "start_failed", &err, NULL, NULL);
         goto out;
     }
@@ -120,12 +123,59 @@ static int run_daemon(const struct runner_settings *settings, const struct pj_se
         pj_log_err(PJ_LOG_WARN, "sweep_failed", &err, NULL, NULL);
     else if (swept > 0)
         pj_log(PJ_LOG_WARN, "leftovers_removed", "folders", PJ_I64(swept), NULL);
-    rc = daemon_run(settings, &spawner);
+    rc = daemon_run(settings, &spawner, outbox_argv);
 out:
     pj_fd_close(&lock);
-    free(argv[args->rest]);
-    free(argv);
+    free(job_argv);
+    free(outbox_argv);
     return rc;
+}
+
+struct verb {
+    const char *word;
+    int (*run)(const struct runner_settings *settings);
+};
+
+static const struct verb verbs[] = {
+    {"job",    job_main   }, /* one attempt of one task, started by a keeper */
+    {"outbox", outbox_main}, /* mails and notifications */
+};
+
+static const struct verb *find_verb(const char *word)
+{
+    for (size_t i = 0; word != NULL && i < PJ_COUNT_OF(verbs); i++)
+        if (strcmp(verbs[i].word, word) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+static int run(const struct runner_settings *settings, const struct pj_settings_args *args)
+{
+    const char *word = args->rest < args->argc ? args->argv[args->rest] : NULL;
+    const struct verb *verb = find_verb(word);
+    struct pj_err err = {0};
+
+    if (args->help) {
+        runner_settings_help(stdout);
+        return 0;
+    }
+    if (args->version) {
+        (void)printf("pj-runner %s\n", PJ_VERSION);
+        return 0;
+    }
+    if (verb != NULL)
+        return verb->run(settings);
+    if (word != NULL) {
+        (void)pj_fail(&err, PJ_E_INVALID, "unexpected argument %.80s", word);
+        return config_fault(&err);
+    }
+    if (check_named(settings, &err) < 0)
+        return config_fault(&err);
+    if (args->check) {
+        (void)printf("pj-runner: the configuration is in order\n");
+        return 0;
+    }
+    return run_daemon(settings, args);
 }
 
 int main(int argc, char **argv)
@@ -133,28 +183,11 @@ int main(int argc, char **argv)
     struct pj_settings_args args = {.argc = argc, .argv = argv, .stop_at_word = true};
     struct runner_settings settings = {0};
     struct pj_err err = {0};
-    bool is_job;
-    int rc = 0;
+    int rc;
 
     if (runner_settings_load(&settings, &args, &err) < 0)
         return config_fault(&err);
-    is_job = args.rest < argc && strcmp(argv[args.rest], "job") == 0;
-    if (args.help) {
-        runner_settings_help(stdout);
-    } else if (args.version) {
-        (void)printf("pj-runner %s\n", PJ_VERSION);
-    } else if (args.rest < argc && !is_job) {
-        (void)pj_fail(&err, PJ_E_INVALID, "unexpected argument %.80s", argv[args.rest]);
-        rc = config_fault(&err);
-    } else if (is_job) {
-        rc = job_main(&settings);
-    } else if (check_named(&settings, &err) < 0) {
-        rc = config_fault(&err);
-    } else if (args.check) {
-        (void)printf("pj-runner: the configuration is in order\n");
-    } else {
-        rc = run_daemon(&settings, &args);
-    }
+    rc = run(&settings, &args);
     runner_settings_release(&settings);
     return rc;
 }

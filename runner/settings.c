@@ -1,6 +1,7 @@
 #include "runner/settings.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "lib/base/log.h"
@@ -159,6 +160,15 @@ static int check(struct runner_settings *s, struct pj_err *err)
     return check_model(s, err);
 }
 
+/* libcurl and libgit2 read these from the environment, where they are not when PJ_CONFIG or a flag gave them. */
+static int pass_proxy_on(const struct runner_settings *s, struct pj_err *err)
+{
+    if ((s->https_proxy != NULL && setenv("HTTPS_PROXY", s->https_proxy, 1) < 0) ||
+        (s->no_proxy != NULL && setenv("NO_PROXY", s->no_proxy, 1) < 0))
+        return pj_fail_errno(err, errno, "HTTPS_PROXY, NO_PROXY");
+    return 0;
+}
+
 int runner_settings_load(struct runner_settings *out, struct pj_settings_args *args, struct pj_err *err)
 {
     struct runner_settings s = {.redact = pj_redact_new()};
@@ -171,7 +181,7 @@ int runner_settings_load(struct runner_settings *out, struct pj_settings_args *a
         *out = s;
         return 0;
     }
-    if (check(&s, err) < 0) {
+    if (check(&s, err) < 0 || pass_proxy_on(&s, err) < 0) {
         runner_settings_release(&s);
         return -1;
     }

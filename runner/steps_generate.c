@@ -305,6 +305,14 @@ static int end_of(struct job *job, const struct gateway_result *result, struct p
     return 0;
 }
 
+/* The task shows what really ran. Only of a run that came to its end: after another, a retry is to follow the settings of then. */
+static int note_model(struct job *job, const struct gateway_result *result, struct pj_err *err)
+{
+    const struct pj_lease_note note = {.provider = result->provider, .model = result->model};
+
+    return job->spec.task.model.provider != NULL ? 0 : job_note(job, &note, err);
+}
+
 static int serve_agent(struct job *job, const struct gateway_config *config, struct pj_err *err)
 {
     PJ_CLEANUP(gateway_freep) struct gateway *gw = NULL;
@@ -327,6 +335,8 @@ static int serve_agent(struct job *job, const struct gateway_config *config, str
         if (rc < 0 && strcmp(err->code, "agent_lost") == 0)
             rc = explain_lost(job, &box, err);
         else if (rc == 0)
+            rc = note_model(job, &result, err);
+        if (rc == 0)
             rc = end_of(job, &result, err);
         let_leave(job, &box, served);
         box_release(&box);

@@ -31,6 +31,7 @@ static int open_workspace(struct job *job, struct pj_err *err)
         /* Only a further delivery of the same attempt works on the commit that the first one pinned. */
         .pinned_sha = job->spec.deliveries > 1 ? task->base_sha : NULL,
         .start_at_task_branch = continues_pull(task),
+        .retry_base_ms = job->settings->retry_base_ms,
         .net =
             {
                 .credential = &job->credential,

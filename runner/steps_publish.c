@@ -90,6 +90,7 @@ int step_push(struct job *job, struct pj_err *err)
         .commit_sha = job->commit_sha,
         .recorded_tip = job->spec.task.commit_sha,
         .url = job->address.url,
+        .retry_base_ms = job->settings->retry_base_ms,
         .net =
             {
                 .credential = &job->credential,
