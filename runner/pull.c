@@ -268,8 +268,9 @@ static int find_comment(struct op *op, const char *path, const char *text, struc
 
     if (call(op, "GET", list, NULL, err) < 0)
         return -1;
-    if (op->answer.status != 200)
+    if (op->answer.rate_limited || op->answer.status >= 500)
         return pj_rest_fail(&op->answer, "read the comments", err);
+    /* A token that may write but not read them: the comment itself tells. */
     json_array_foreach(op->answer.doc, i, item)
     {
         if (strcmp(pj_json_str(item, "body", ""), text) == 0)

@@ -391,6 +391,18 @@ static void comment_create(struct forge_server *f, const char *repo, int number,
     send_error(x, 404, "Not Found");
 }
 
+static void comments_get(struct forge_server *f, const char *repo, int number,
+                         struct stand_in_exchange *x)
+{
+    pthread_mutex_lock(&f->lock);
+    json_t *list = json_deep_copy(json_object_get(pull_numbered(f, repo, number), "comments_list"));
+    pthread_mutex_unlock(&f->lock);
+    if (list)
+        send_json(x, 200, list);
+    else
+        send_error(x, 404, "Not Found");
+}
+
 /* `path` begins after "/api/v3/repos/". */
 static void serve_repo_api(struct forge_server *f, const char *path,
                            const struct stand_in_request *r, struct stand_in_exchange *x)
@@ -417,6 +429,9 @@ static void serve_repo_api(struct forge_server *f, const char *path,
         pulls_list(f, repo, r->query, x);
     else if (post && strcmp(end, "/pulls") == 0)
         pulls_create(f, repo, r, x);
+    else if (get && sscanf(end, "/issues/%d/%39s", &number, rest_word) == 2 &&
+             strcmp(rest_word, "comments") == 0)
+        comments_get(f, repo, number, x);
     else if (post && sscanf(end, "/issues/%d/%39s", &number, rest_word) == 2 &&
              strcmp(rest_word, "comments") == 0)
         comment_create(f, repo, number, r, x);
