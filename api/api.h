@@ -15,6 +15,7 @@ struct limits;
 struct pj_aredis;
 struct pj_forges;
 struct pj_keyring;
+struct pj_prices;
 struct pj_redact;
 struct pool;
 struct server;
@@ -31,6 +32,7 @@ struct api {
     struct limits *limits;
     struct pj_keyring *keyring;
     struct pj_forges *forges;
+    struct pj_prices *prices;
     struct pj_redact *redact;
     struct cidr_list *trusted;
     struct metrics metrics;

@@ -10,14 +10,14 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/crypto/hmac.h"
+#include "lib/crypto/secret.h"
 #include "lib/store/async.h"
 #include "lib/store/idem.h"
 
 #define KEY_TEXT_MAX 200
 #define KEPT_MAX (256 * 1024)
 
-/* What the store keeps: "<status>\n<type>\n<body>". */
-static void replay(struct request *req, const char *kept, size_t n)
+static void send_again(struct request *req, const char *kept, size_t n)
 {
     struct pj_view rest = pj_view_n(kept, n), status_text, type;
     int64_t status = 0;
@@ -31,13 +31,28 @@ static void replay(struct request *req, const char *kept, size_t n)
     char type_text[80];
     snprintf(type_text, sizeof type_text, "%.*s", (int)(type.n < 70 ? type.n : 70), type.p != NULL ? type.p : "");
     reply_header(req, "Idempotency-Replayed", "true");
-    reply_bytes(req, (int)status, type_text[0] == 'a' ? strcmp(type_text, "application/json") == 0 ? "application/json" : "application/problem+json" : NULL,
+    reply_bytes(req, (int)status, type_text[0] != '\0' ? type_text : NULL,
                 rest.n > 0 ? pj_strndup(rest.p, rest.n) : NULL, rest.n);
 }
 
-struct waiting { /* the handler's context does not exist yet */
+/* What the store keeps: "<status>\n<type>\n<body>", sealed, since an answer may show a token that is shown once. */
+static void replay(struct request *req, const char *key, const char *sealed, size_t sealed_n)
+{
+    PJ_CLEANUP(pj_str_release) struct pj_str kept;
+    struct pj_err err;
+
+    pj_str_init(&kept, KEPT_MAX + 256);
+    if (pj_unseal(req->api->keyring, key, pj_view_n(sealed, sealed_n), &kept, &err) < 0)
+        reply_problem(req, 500, "internal", NULL, "the kept answer of this Idempotency-Key cannot be opened");
+    else
+        send_again(req, kept.data, kept.len);
+}
+
+struct waiting {
     char *key;
     void (*go)(struct request *req);
+    void *ctx; /* the handler's, kept meanwhile */
+    void (*ctx_free)(void *ctx);
 };
 
 static void waiting_free(void *ctx)
@@ -45,6 +60,9 @@ static void waiting_free(void *ctx)
     struct waiting *w = ctx;
 
     free(w->key);
+    if (w->ctx != NULL && w->ctx_free != NULL)
+        w->ctx_free(w->ctx);
+    free(w->ctx);
 }
 
 static void on_begin(struct request *req, const struct redisReply *reply)
@@ -63,15 +81,14 @@ static void on_begin(struct request *req, const struct redisReply *reply)
     case PJ_IDEM_FRESH: {
         void (*go)(struct request *) = w->go;
         req->idempotency = w->key;
-        w->key = NULL;
-        free(req->ctx);
-        req->ctx = NULL;
-        req->ctx_free = NULL;
+        req->ctx = w->ctx;
+        req->ctx_free = w->ctx_free;
+        free(w);
         go(req);
         return;
     }
     case PJ_IDEM_DONE:
-        replay(req, kept, kept_n);
+        replay(req, w->key, kept, kept_n);
         return;
     case PJ_IDEM_RUNNING:
         reply_header(req, "Retry-After", "1");
@@ -85,11 +102,28 @@ static void on_begin(struct request *req, const struct redisReply *reply)
     }
 }
 
+void idempotency_with(struct request *req, const char *scope, const char *text, unsigned partition,
+                      const char *fingerprint, void (*go)(struct request *req))
+{
+    struct waiting *w = pj_alloc(1, sizeof *w);
+    char key[PJ_KEY_SIZE];
+    struct pj_cmd cmd = {0};
+
+    w->ctx = req->ctx;
+    w->ctx_free = req->ctx_free;
+    req->ctx = w;
+    req->ctx_free = waiting_free;
+    pj_idem_key(key, partition, scope, text);
+    w->key = pj_strdup(key);
+    w->go = go;
+    pj_idem_begin_cmd(&cmd, key, fingerprint);
+    request_redis(req, &cmd, on_begin);
+}
+
 void idempotency_begin(struct request *req, void (*go)(struct request *req))
 {
     struct pj_view given = http_header(&req->head, "idempotency-key");
-    char scope[64], text[KEY_TEXT_MAX + 1], key[PJ_KEY_SIZE], fingerprint[65];
-    struct pj_cmd cmd = {0};
+    char scope[64], text[KEY_TEXT_MAX + 1], fingerprint[65];
 
     if (given.p == NULL) {
         go(req);
@@ -102,7 +136,6 @@ void idempotency_begin(struct request *req, void (*go)(struct request *req))
     memcpy(text, given.p, given.n);
     text[given.n] = '\0';
     snprintf(scope, sizeof scope, "u:%s", req->who.user_id);
-    pj_idem_key(key, pj_partition_of_user(req->who.user_id, req->api->partitions), scope, text);
     struct pj_str whole;
     pj_str_init(&whole, HTTP_TARGET_MAX + req->body.len + 64);
     pj_str_append(&whole, req->head.method.p, req->head.method.n);
@@ -112,11 +145,7 @@ void idempotency_begin(struct request *req, void (*go)(struct request *req))
     pj_str_append(&whole, req->body.data != NULL ? req->body.data : "", req->body.len);
     pj_sha256_hex(whole.data, whole.len, fingerprint);
     pj_str_release(&whole);
-    struct waiting *w = request_ctx(req, sizeof *w, waiting_free);
-    w->key = pj_strdup(key);
-    w->go = go;
-    pj_idem_begin_cmd(&cmd, key, fingerprint);
-    request_redis(req, &cmd, on_begin);
+    idempotency_with(req, scope, text, pj_partition_of_user(req->who.user_id, req->api->partitions), fingerprint, go);
 }
 
 static void on_kept(void *arg, const struct redisReply *reply, struct pj_err *err)
@@ -124,6 +153,20 @@ static void on_kept(void *arg, const struct redisReply *reply, struct pj_err *er
     (void)arg;
     if (reply == NULL)
         pj_log_err(PJ_LOG_WARN, "idempotency_not_kept", err, NULL, NULL);
+}
+
+static void keep(struct request *req, struct pj_cmd *cmd, struct pj_view answer)
+{
+    PJ_CLEANUP(pj_str_release) struct pj_str sealed;
+    struct pj_err err;
+
+    pj_str_init(&sealed, 2 * KEPT_MAX);
+    if (pj_seal(req->api->keyring, req->idempotency, answer, &sealed, &err) == 0) {
+        pj_idem_complete_cmd(cmd, req->idempotency, pj_view_n(sealed.data, sealed.len));
+        return;
+    }
+    pj_log_err(PJ_LOG_WARN, "idempotency_not_kept", &err, "requestId", req->id);
+    pj_idem_abandon_cmd(cmd, req->idempotency);
 }
 
 void idempotency_finish(struct request *req, int status, const char *type, const char *bytes, size_t n)
@@ -138,7 +181,7 @@ void idempotency_finish(struct request *req, int status, const char *type, const
         pj_str_putf(&kept, "%d\n%s\n", status, type != NULL ? type : "");
         if (n > 0)
             pj_str_append(&kept, bytes, n);
-        pj_idem_complete_cmd(&cmd, req->idempotency, pj_view_n(kept.data, kept.len));
+        keep(req, &cmd, pj_view_n(kept.data, kept.len));
         pj_wipe(kept.data, kept.len);
         pj_str_release(&kept);
     }

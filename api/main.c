@@ -20,6 +20,7 @@
 #include "lib/crypto/secret.h"
 #include "lib/forge/hosts.h"
 #include "lib/git/git.h"
+#include "lib/model/prices.h"
 #include "lib/store/async.h"
 #include "lib/store/meta.h"
 #include "lib/store/users.h"
@@ -77,6 +78,8 @@ static int check_settings(struct api *api, struct pj_err *err)
         return pj_fail(err, PJ_E_INVALID, "PJ_PUBLIC_URL: '%s' does not start with http:// or https://", s->public_url);
     if (cidr_list_new(s->trusted_proxies, &api->trusted, err) < 0)
         return pj_err_wrap(err, "PJ_TRUSTED_PROXIES");
+    if (pj_prices_load(s->prices, &api->prices, err) < 0)
+        return pj_err_wrap(err, "PJ_PRICES");
     const struct pj_forges_spec forges = {s->forges, s->github_api_url, api->redact};
     return pj_forges_load(&forges, &api->forges, err);
 }
@@ -296,6 +299,7 @@ int main(int argc, char **argv)
         printf("pj-api: the settings are fine\n");
     else
         status = run(&p);
+    pj_prices_free(api->prices);
     pj_forges_free(api->forges);
     pj_keyring_free(api->keyring);
     cidr_list_free(api->trusted);

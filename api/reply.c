@@ -274,6 +274,20 @@ void reply_problem(struct request *req, int status, const char *code, const char
     send_problem(req, status, problem(req, status, code, remedy, detail));
 }
 
+void reply_problem_members(struct request *req, int status, const char *code, json_t *members, const char *fmt, ...)
+{
+    char detail[1200];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(detail, sizeof detail, fmt, ap);
+    va_end(ap);
+    json_t *doc = problem(req, status, code, NULL, detail);
+    json_object_update(doc, members);
+    json_decref(members);
+    send_problem(req, status, doc);
+}
+
 void reply_err_status(struct request *req, int status, const struct pj_err *err)
 {
     reply_problem(req, status, pj_err_code_of(err), err->remedy, "%s", err->message);

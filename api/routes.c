@@ -5,6 +5,7 @@
 #include "api/auth.h"
 #include "api/auth_session.h"
 #include "api/health.h"
+#include "api/hooks.h"
 #include "api/http_parse.h"
 #include "api/logs.h"
 #include "api/people.h"
@@ -64,6 +65,8 @@ const struct route route_table[] = {
     {METHOD_POST, P "/users", SCOPE_ADMIN_WRITE, 16 * K, IDEM, user_create},
     {METHOD_DELETE, P "/users/:id", SCOPE_ADMIN_WRITE, 0, 0, user_delete},
     {METHOD_PATCH, P "/users/:id", SCOPE_ADMIN_WRITE, 16 * K, 0, user_edit},
+    {METHOD_POST, P "/webhooks/execution/:repositoryId", SCOPE_PUBLIC, 1024 * K, ROUTE_RAW, hook_execution}, /* R5.1-R5.4 */
+    {METHOD_POST, P "/webhooks/github", SCOPE_PUBLIC, 1024 * K, ROUTE_RAW, hook_github},
 };
 
 const size_t route_count = PJ_COUNT_OF(route_table);

@@ -44,6 +44,7 @@ const struct pj_setting settings_table[] = {
      "serve /metrics here, without a token, instead of on PJ_LISTEN"},
     {"PJ_PARTITIONS", PJ_SET_INT, AT(partitions), "1", 1, 256, NULL,
      "partitions of a store at its first start; fixed afterwards"},
+    {"PJ_PRICES", PJ_SET_STR, AT(prices), NULL, 0, 0, NULL, "JSON file of model prices; built in when unset"},
     {"PJ_PUBLIC_URL", PJ_SET_STR, AT(public_url), NULL, 0, 0, NULL,
      "address of this API as others reach it; from PJ_LISTEN when unset"},
     {"PJ_RATE_LIMIT", PJ_SET_INT, AT(rate_limit), "6000", 0, 100000000, NULL,
@@ -54,6 +55,8 @@ const struct pj_setting settings_table[] = {
      "redis://, unix:///path?db=0 or redis-sentinel://"},
     {"PJ_SECRET_KEY", PJ_SET_SECRET, AT(secret_key), NULL, 0, 0, NULL,
      "32 bytes base64 that seal credentials in Redis; several, comma separated, for rotation"},
+    {"PJ_TOKEN_ALERT", PJ_SET_INT, AT(token_alert), "50000", 0, 1000000000000, NULL,
+     "tokens of one task above which a warning is logged (0: never)"},
     {"PJ_TRUSTED_PROXIES", PJ_SET_STR, AT(trusted_proxies), NULL, 0, 0, NULL,
      "address ranges whose X-Forwarded-* headers count"},
 };

@@ -15,6 +15,8 @@ struct settings {
     char *forges, *ca_file, *proxy, *no_proxy;
     char *github_token, *github_api_url, *github_webhook_secret;
     char *github_app_id, *github_app_private_key;
+    char *prices;
+    int64_t token_alert;
     int64_t rate_limit;
     int64_t max_connections, max_per_address;
     int64_t partitions;

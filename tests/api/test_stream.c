@@ -1,0 +1,304 @@
+/* R6.1: what is written reaches every viewer, in order, once, however he joins, leaves and comes back. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include "lib/base/mem.h"
+#include "tests/api/writer.h"
+
+#define SOON 30000
+
+struct scene {
+    struct world w;
+    struct writer wr;
+    char *repository, *task, *path;
+};
+
+static void scene_start(struct scene *s)
+{
+    world_start(&s->w);
+    world_api_start(&s->w);
+    s->repository = writer_repository(&s->w, "one");
+    s->task = writer_task(&s->w, s->repository);
+    s->path = world_stream_path(s->task);
+    writer_begin(&s->wr, &s->w, s->task);
+}
+
+static void scene_stop(struct scene *s)
+{
+    writer_end(&s->wr);
+    free(s->path);
+    free(s->task);
+    free(s->repository);
+    world_stop(&s->w);
+}
+
+/* A viewer that reads to the end, coming back whenever he is cut off. */
+struct viewer {
+    struct scene *s;
+    struct sse_reader *reader;
+    int64_t last; /* number of the last entry seen */
+    char last_id[64];
+    int returns;
+    bool ended;
+    char end_id[64];
+};
+
+static void viewer_open(struct viewer *v, struct scene *s, int64_t from)
+{
+    memset(v, 0, sizeof *v);
+    v->s = s;
+    v->last = from;
+    snprintf(v->last_id, sizeof v->last_id, "1-%lld", (long long)from);
+    v->reader = sse_open(s->w.base, s->path, WORLD_TOKEN, from > 0 ? v->last_id : NULL);
+}
+
+static void viewer_return(struct viewer *v)
+{
+    sse_close(v->reader);
+    v->returns++;
+    v->reader = sse_open(v->s->w.base, v->s->path, WORLD_TOKEN, v->last > 0 ? v->last_id : NULL);
+}
+
+/* False when the deadline passed. */
+static bool viewer_step(struct viewer *v, int deadline_ms)
+{
+    struct sse_event e = {0};
+
+    int rc = sse_next(v->reader, &e, deadline_ms);
+    if (rc < 0)
+        return false;
+    if (rc == 0) {
+        viewer_return(v);
+        return true;
+    }
+    if (strcmp(e.name, "log") == 0) {
+        int64_t n = json_integer_value(json_object_get(e.json, "n"));
+        cr_assert_eq(n, v->last + 1, "after %lld came %lld (%d returns)", (long long)v->last, (long long)n, v->returns);
+        v->last = n;
+        snprintf(v->last_id, sizeof v->last_id, "%s", e.id);
+    } else if (strcmp(e.name, "end") == 0) {
+        v->ended = true;
+        snprintf(v->end_id, sizeof v->end_id, "%s", e.id);
+    }
+    sse_event_release(&e);
+    return true;
+}
+
+static void viewer_until(struct viewer *v, int64_t n)
+{
+    while (v->last < n)
+        cr_assert(viewer_step(v, SOON), "stuck at %lld of %lld", (long long)v->last, (long long)n);
+}
+
+static void viewer_to_end(struct viewer *v)
+{
+    while (!v->ended)
+        cr_assert(viewer_step(v, SOON), "stuck at %lld without an end", (long long)v->last);
+}
+
+static void expect_204(struct scene *s, const char *id)
+{
+    struct http_answer a = {0};
+    PJ_CLEANUP(pj_freep) char *header = pj_asprintf("Last-Event-ID: %s", id);
+    const char *headers[] = {header, NULL};
+
+    http_call(s->w.base, "GET", s->path, WORLD_TOKEN, NULL, headers, &a);
+    cr_expect_eq(a.status, 204);
+    http_answer_release(&a);
+}
+
+Test(stream, r6_1_a_viewer_sees_lines_as_they_are_written)
+{
+    struct scene s;
+    struct viewer v;
+
+    scene_start(&s);
+    viewer_open(&v, &s, 0);
+    for (int i = 1; i <= 20; i++) {
+        writer_append(&s.wr, i % 3 + 1, 60);
+        viewer_until(&v, s.wr.n);
+    }
+    writer_finish(&s.wr, NULL, NULL);
+    viewer_to_end(&v);
+    char expected[64];
+    snprintf(expected, sizeof expected, "1-%lld", (long long)s.wr.n + 1);
+    cr_expect_str_eq(v.end_id, expected);
+    cr_expect_eq(v.returns, 0);
+    sse_close(v.reader);
+    expect_204(&s, v.end_id);
+    viewer_open(&v, &s, 0);
+    viewer_to_end(&v);
+    cr_expect_eq(v.last, s.wr.n, "the history of a finished task");
+    sse_close(v.reader);
+    viewer_open(&v, &s, s.wr.n - 3);
+    viewer_to_end(&v);
+    cr_expect_eq(v.last, s.wr.n);
+    sse_close(v.reader);
+    scene_stop(&s);
+}
+
+struct load {
+    struct scene *s;
+    int chunks;
+};
+
+static void *write_load(void *arg)
+{
+    struct load *load = arg;
+    unsigned seed = 7;
+
+    for (int i = 0; i < load->chunks; i++)
+        writer_append(&load->s->wr, rand_r(&seed) % 40 + 1, 80);
+    writer_finish(&load->s->wr, NULL, NULL);
+    return NULL;
+}
+
+Test(stream, r6_1_viewers_that_join_and_leave_under_load_miss_and_repeat_nothing)
+{
+    struct scene s;
+    struct viewer v[24];
+    pthread_t thread;
+    unsigned seed = 11;
+
+    scene_start(&s);
+    writer_append(&s.wr, 700, 80);
+    int64_t before = s.wr.n;
+    struct load load = {&s, 500};
+    cr_assert_eq(pthread_create(&thread, NULL, write_load, &load), 0);
+    for (size_t i = 0; i < PJ_COUNT_OF(v); i++) {
+        viewer_open(&v[i], &s, (int64_t)((unsigned)rand_r(&seed) % (unsigned)before));
+        for (size_t k = 0; k <= i; k++)
+            for (int step = 0; step < 40 && !v[k].ended; step++)
+                cr_assert(viewer_step(&v[k], SOON));
+        if (i % 3 == 2 && !v[i / 2].ended)
+            viewer_return(&v[i / 2]);
+    }
+    for (size_t i = 0; i < PJ_COUNT_OF(v); i++)
+        viewer_to_end(&v[i]);
+    pthread_join(thread, NULL);
+    for (size_t i = 0; i < PJ_COUNT_OF(v); i++) {
+        cr_expect_eq(v[i].last, s.wr.n, "viewer %zu stopped at %lld of %lld", i, (long long)v[i].last, (long long)s.wr.n);
+        sse_close(v[i].reader);
+    }
+    scene_stop(&s);
+}
+
+Test(stream, messages_lost_on_the_way_are_filled_from_the_store)
+{
+    struct scene s;
+    struct viewer v;
+
+    scene_start(&s);
+    viewer_open(&v, &s, 0);
+    writer_append(&s.wr, 5, 40);
+    viewer_until(&v, 5);
+    for (int i = 0; i < 3; i++) {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(s.wr.redis, "CLIENT", "KILL", "TYPE", "pubsub", NULL);
+        writer_append(&s.wr, 50, 40); /* nobody is subscribed now */
+        viewer_until(&v, s.wr.n);
+    }
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(s.wr.redis, "CLIENT", "KILL", "TYPE", "pubsub", NULL);
+    writer_append(&s.wr, 5, 40);
+    writer_finish(&s.wr, NULL, NULL);
+    viewer_to_end(&v);
+    cr_expect_eq(v.last, s.wr.n);
+    cr_expect_eq(v.returns, 0, "the viewer noticed nothing");
+    sse_close(v.reader);
+    scene_stop(&s);
+}
+
+Test(stream, a_stream_runs_through_all_attempts_and_can_be_narrowed_to_one)
+{
+    struct scene s;
+    struct viewer v;
+
+    scene_start(&s);
+    writer_append(&s.wr, 3, 40);
+    writer_finish(&s.wr, "llm_service", NULL);
+    writer_end(&s.wr);
+    PJ_CLEANUP(pj_freep) char *retry = pj_asprintf("/tasks/%s/retry", s.task);
+    json_decref(world_call(&s.w, "POST", retry, "{\"execute\":true}", 202));
+    writer_begin(&s.wr, &s.w, s.task);
+    cr_expect_eq(s.wr.attempt, 2);
+    writer_append(&s.wr, 2, 40);
+    struct sse_reader *all = sse_open(s.w.base, s.path, WORLD_TOKEN, NULL);
+    static const char *const ids[] = {"1-1", "1-2", "1-3", "2-1", "2-2"};
+    for (size_t i = 0; i < PJ_COUNT_OF(ids);) {
+        struct sse_event e = {0};
+        cr_assert_eq(sse_next(all, &e, SOON), 1);
+        if (strcmp(e.name, "log") == 0)
+            cr_expect_str_eq(e.id, ids[i++]);
+        sse_event_release(&e);
+    }
+    sse_close(all);
+    PJ_CLEANUP(pj_freep) char *narrow = pj_asprintf("%s?attempt=1", s.path);
+    free(s.path);
+    s.path = pj_strdup(narrow);
+    viewer_open(&v, &s, 0);
+    viewer_to_end(&v);
+    cr_expect_eq(v.last, 3);
+    cr_expect_str_eq(v.end_id, "1-4");
+    sse_close(v.reader);
+    expect_204(&s, "1-4");
+    writer_finish(&s.wr, NULL, NULL);
+    scene_stop(&s);
+}
+
+Test(stream, a_draining_server_tells_streams_to_come_back)
+{
+    struct scene s;
+    struct viewer v;
+
+    scene_start(&s);
+    viewer_open(&v, &s, 0);
+    writer_append(&s.wr, 2, 40);
+    viewer_until(&v, 2);
+    cr_expect_eq(program_stop(&s.w.api, 15, SOON), 0);
+    struct sse_event e = {0};
+    int rc;
+    while ((rc = sse_next(v.reader, &e, SOON)) == 1)
+        sse_event_release(&e);
+    cr_expect_eq(rc, 0);
+    sse_close(v.reader);
+    writer_finish(&s.wr, NULL, NULL);
+    scene_stop(&s);
+}
+
+Test(stream, events_tell_the_statuses_of_all_tasks_one_may_see)
+{
+    struct scene s;
+    struct sse_event e = {0};
+
+    scene_start(&s);
+    json_t *user = world_call(&s.w, "POST", "/users", "{\"email\":\"b@example.org\"}", 201);
+    const char *token = json_string_value(json_object_get(user, "token"));
+    struct sse_reader *mine = sse_open(s.w.base, "/api/v1/events", WORLD_TOKEN, NULL);
+    struct sse_reader *other = sse_open(s.w.base, "/api/v1/events", token, NULL);
+    cr_expect_eq(sse_next(mine, &e, 200), -1);
+    cr_expect_eq(sse_next(other, &e, 200), -1);
+    writer_stage(&s.wr, "analyzing");
+    cr_assert_eq(sse_next(mine, &e, SOON), 1);
+    cr_expect_str_eq(e.name, "status");
+    cr_expect_str_eq(json_string_value(json_object_get(e.json, "stage")), "analyzing");
+    char id[64];
+    snprintf(id, sizeof id, "%s", e.id);
+    sse_event_release(&e);
+    sse_close(mine);
+    writer_stage(&s.wr, "generating");
+    writer_finish(&s.wr, NULL, NULL);
+    mine = sse_open(s.w.base, "/api/v1/events", WORLD_TOKEN, id);
+    cr_assert_eq(sse_next(mine, &e, SOON), 1);
+    cr_expect_str_eq(json_string_value(json_object_get(e.json, "stage")), "generating");
+    sse_event_release(&e);
+    cr_assert_eq(sse_next(mine, &e, SOON), 1);
+    cr_expect_str_eq(json_string_value(json_object_get(e.json, "status")), "completed");
+    sse_event_release(&e);
+    cr_expect_eq(sse_next(other, &e, 200), -1, "another's task");
+    sse_close(mine);
+    sse_close(other);
+    json_decref(user);
+    scene_stop(&s);
+}
