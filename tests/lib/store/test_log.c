@@ -1,0 +1,266 @@
+#include <stdlib.h>
+#include <string.h>
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/store/keys.h"
+#include "lib/store/status.h"
+#include "lib/store/usage.h"
+#include "tests/lib/store/fixture.h"
+
+static struct fixture f;
+static char id[PJ_ID_SIZE];
+static struct pj_lease lease;
+
+static void up(void)
+{
+    fixture_up(&f);
+    make_task(&f, "user1", true, id);
+    take_one(&f, "r1", &lease);
+}
+
+static void down(void)
+{
+    pj_leases_release(&lease, 1);
+    fixture_down(&f);
+}
+
+TestSuite(log, .init = up, .fini = down, .timeout = 60);
+
+static void put_lines(struct pj_str *out, int64_t attempt, int64_t first, int64_t count)
+{
+    pj_str_init(out, PJ_CHUNK_BYTES_MAX);
+    for (int64_t n = first; n < first + count; n++) {
+        PJ_CLEANUP(pj_freep) char *text = pj_asprintf("line %lld", (long long)n);
+        struct pj_event event = {.attempt = attempt, .n = n, .ts_ms = 1000, .stream = PJ_STREAM_STDOUT, .message = pj_view_of(text)};
+
+        cr_assert_eq(pj_event_encode(&event, out), 0);
+        (void)pj_str_putc(out, '\n');
+    }
+}
+
+static int append(int64_t first, int64_t count, int64_t *next)
+{
+    struct pj_cmd cmd = {0};
+    struct pj_str lines;
+    struct pj_err err = {0};
+
+    put_lines(&lines, 1, first, count);
+    pj_events_append_cmd(&cmd, id, lease.epoch, 1, first, count, pj_view_n(lines.data, lines.len));
+    pj_str_release(&lines);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    return pj_events_append_reply(reply, next, &err);
+}
+
+static void page_after(int64_t attempt, int64_t n, int64_t limit, int64_t only, struct pj_events_page *page)
+{
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+
+    pj_events_page_cmd(&cmd, id, attempt, n, limit, only);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    cr_assert_eq(pj_events_page_reply(reply, page, &err), 0, "%s", err.message);
+}
+
+Test(log, a_chunk_is_stored_once_and_a_hole_is_refused)
+{
+    int64_t next;
+
+    cr_assert_eq(append(1, 3, &next), 0);
+    cr_assert_eq(next, 4);
+    cr_assert_eq(append(1, 3, &next), 0, "again: fine");
+    cr_assert_eq(next, 4);
+    cr_assert_eq(append(5, 2, &next), PJ_NONE, "4 is missing");
+    cr_assert_eq(next, 4);
+    cr_assert_eq(append(2, 5, &next), PJ_NONE, "a part of it is there: resend from 4");
+    cr_assert_eq(next, 4);
+    cr_assert_eq(append(4, 3, &next), 0);
+    cr_assert_eq(next, 7);
+    cr_assert_eq(ask_int(&f, "XLEN", pj_key_task_sub((char[PJ_KEY_SIZE]){0}, id, "log"), NULL), 2);
+}
+
+Test(log, pages_meet_without_gap_or_overlap)
+{
+    int64_t next, n = 0, first = 1;
+    struct pj_events_page page;
+
+    for (int i = 0; i < 60; i++) {
+        cr_assert_eq(append(first, 1 + i % 7, &next), 0);
+        first = next;
+    }
+    for (;;) {
+        page_after(n ? 1 : 0, n, 17, 0, &page);
+        for (size_t i = 0; i < page.count; i++) {
+            int64_t attempt, got;
+
+            cr_assert_eq(pj_event_line_id(page.lines[i], &attempt, &got), 0);
+            cr_assert_eq(got, ++n);
+        }
+        cr_assert_eq(page.more, n < first - 1);
+        cr_assert_eq(page.logged_n, first - 1);
+        pj_events_page_release(&page);
+        if (n == first - 1)
+            break;
+    }
+    page_after(1, n, 10, 0, &page);
+    cr_assert_eq(page.count, 0);
+    cr_assert_not(page.more);
+    cr_assert_eq(page.last_n, n, "the question's own numbers");
+    pj_events_page_release(&page);
+}
+
+Test(log, one_attempt_can_be_asked_for)
+{
+    int64_t next;
+    struct pj_events_page page;
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+
+    cr_assert_eq(append(1, 5, &next), 0);
+    cr_assert_eq(finish_as(&f, id, lease.epoch, 0, "no_changes", NULL, &err), 0);
+    pj_task_retry_cmd(&cmd, id, NULL, true);
+    cr_assert_eq(run_move(&f, &cmd, NULL, &err), 0);
+    page_after(0, 0, 100, 2, &page);
+    cr_assert_eq(page.count, 0);
+    pj_events_page_release(&page);
+    page_after(0, 0, 100, 1, &page);
+    cr_assert_eq(page.count, 5);
+    pj_events_page_release(&page);
+    page_after(1, 3, 100, 1, &page);
+    cr_assert_eq(page.count, 2);
+    pj_events_page_release(&page);
+    page_after(1, 99, 100, 0, &page);
+    cr_assert_eq(page.count, 0, "nothing after the end of attempt 1 yet");
+    pj_events_page_release(&page);
+}
+
+Test(log, retention_takes_logs_and_keeps_the_task)
+{
+    int64_t next, dropped;
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+
+    cr_assert_eq(append(1, 5, &next), 0);
+    cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0);
+    for (int round = 0; round < 2; round++) { /* ended just now; then the clock is turned */
+        pj_events_retain_cmd(&cmd, 0, lease.now_ms + (round ? 7 * 86400000LL : 0), 100);
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_events_retain_reply(reply, &dropped, &err), 0);
+        cr_assert_eq(dropped, round);
+    }
+    cr_assert_eq(status_of(&f, id), PJ_TASK_COMPLETED);
+    pj_events_page_cmd(&cmd, id, 0, 0, 10, 0);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+        struct pj_events_page page;
+
+        cr_assert_lt(pj_events_page_reply(reply, &page, &err), 0);
+        cr_assert_str_eq(err.code, "logs_expired");
+    }
+}
+
+Test(log, calls_add_up_in_task_and_analytics)
+{
+    struct pj_usage_call call = {.id = "c1", .provider = "openai", .model = "m1", .prompt_tokens = 100, .completion_tokens = 10,
+                                 .cached_tokens = 40, .cost_microusd = 1234};
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    struct pj_task task;
+    int64_t before, after;
+    struct pj_analytics *sums = pj_analytics_new(lease.now_ms - 3600000, lease.now_ms + 3600000, 3600000);
+    PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
+    json_t *totals;
+
+    for (int i = 0; i < 3; i++) {
+        call.id = i == 2 ? "c2" : "c1"; /* the second is the first again */
+        if (i == 2)
+            call.cost_microusd = -1;
+        pj_usage_record_cmd(&cmd, id, lease.epoch, 1, &call);
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_usage_record_reply(reply, &before, &after, &err), 0, "%s", err.message);
+        cr_assert_eq(after, i == 2 ? 220 : 110);
+    }
+    cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0);
+    pj_task_get_cmd(&cmd, id);
+    cr_assert_eq(run_move(&f, &cmd, &task, &err), 0);
+    cr_assert_eq(task.usage.total_tokens, 220);
+    cr_assert_eq(task.usage.cached_tokens, 80);
+    cr_assert_eq(task.usage.cost_microusd, -1, "one call has no price");
+    pj_task_release(&task);
+    pj_analytics_cmd(&cmd, 0, 0, lease.now_ms + 3600000);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_analytics_reply(reply, sums, &err), 0, "%s", err.message);
+    }
+    doc = pj_analytics_json(sums);
+    pj_analytics_free(sums);
+    totals = json_object_get(doc, "totals");
+    cr_assert_eq(pj_json_i64(json_object_get(totals, "tokens"), "total", -1), 220);
+    cr_assert_eq(pj_json_i64(json_object_get(totals, "tasks"), "completed", -1), 1);
+    cr_assert_eq(pj_json_i64(totals, "unpricedCalls", -1), 1);
+    cr_assert_float_eq(json_real_value(json_object_get(totals, "costUsd")), 0.001234, 1e-9);
+    cr_assert_float_eq(json_real_value(json_object_get(totals, "successRate")), 1.0, 1e-9);
+    cr_assert(json_is_integer(json_object_get(json_object_get(totals, "durationMs"), "p95")));
+}
+
+Test(log, messages_parse_and_nothing_else_does)
+{
+    static const char *const bad[] = {"", "X", "L 1 2\n", "L a b c\nx", "S nothing 1 2\n{}", "S running\n{}", "S running 1 x\n"};
+    struct pj_message m;
+    struct pj_err err = {0};
+
+    cr_assert_eq(pj_message_parse(pj_view_of("L 1 5 2\na\nb\n"), &m, &err), 0);
+    cr_assert_eq(m.kind, PJ_MESSAGE_LOG);
+    cr_assert_eq(m.first, 5);
+    cr_assert_eq(m.count, 2);
+    cr_assert(pj_view_is(m.body, "a\nb\n"));
+    cr_assert_eq(pj_message_parse(pj_view_of("S needs_review 2 17\n{}"), &m, &err), 0);
+    cr_assert_eq(m.kind, PJ_MESSAGE_STATUS);
+    cr_assert_eq(m.status, PJ_TASK_NEEDS_REVIEW);
+    cr_assert_eq(m.status_attempt, 2);
+    cr_assert_eq(m.logged_n, 17);
+    cr_assert(pj_view_is(m.body, "{}"));
+    for (size_t i = 0; i < PJ_COUNT_OF(bad); i++)
+        cr_assert_lt(pj_message_parse(pj_view_of(bad[i]), &m, &err), 0, "%s", bad[i]);
+}
+
+Test(log, status_events_are_kept_in_order_with_right_times)
+{
+    struct pj_status_event *events = pj_alloc(PJ_STATUS_PAGE_MAX, sizeof(*events));
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    size_t count;
+    PJ_CLEANUP(pj_freep) char *after = pj_asprintf("%lld-0", (long long)(lease.now_ms - 60000));
+
+    cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0);
+    pj_status_read_cmd(&cmd, 0, after);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+        PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
+
+        cr_assert_eq(pj_status_read_reply(reply, events, &count, &err), 0);
+        cr_assert_eq(count, 3, "waiting, preparing, completed");
+        cr_assert(pj_view_is(events[2].owner, "user1"));
+        cr_assert_eq(pj_json_parse(events[2].json, &doc, &err), 0, "%s", err.message);
+        cr_assert_str_eq(pj_json_str(doc, "status", ""), "completed");
+        cr_assert(json_is_null(json_object_get(doc, "stage")));
+        {
+            int64_t at;
+
+            cr_assert_eq(pj_rfc3339_parse(pj_json_str(doc, "updatedAt", ""), &at), 0);
+            cr_assert_geq(at, lease.now_ms);
+            cr_assert_lt(at, lease.now_ms + 60000);
+        }
+    }
+    pj_status_read_cmd(&cmd, 0, "1-0");
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_status_read_reply(reply, events, &count, &err), PJ_NONE, "older than an hour");
+    }
+    free(events);
+}
