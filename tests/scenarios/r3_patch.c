@@ -80,37 +80,55 @@ Test(r3, r3_1_commits_of_others_on_the_branch_are_never_overwritten)
     scene_stop(&s);
 }
 
-/* A tree that would make a malformed diff: nothing of it may reach the remote. */
-static void assert_refused(const char *command)
+/* What cannot be part of a well-formed diff stays behind, and the log says so. */
+Test(r3, r3_3_links_out_of_the_tree_never_leave_the_box)
 {
-    struct model_answer answers[] = {
-        {.text = "I run a command.", .calls = {{"run", command}}},
-        {.repeat = true, .text = "Done.", .calls = {{"finish", "{\"summary\":\"Done.\"}"}}},
+    static const struct model_answer answers[] = {
+        SCENE_RUN("ln -s ../../../etc/passwd relative; ln -s /etc/passwd absolute; ln README.md hard; mkfifo pipe; ln -s docs fine"),
+        SCENE_WRITE("docs/new.txt", "made\\n"),
+        SCENE_FINISH,
     };
     struct scene s;
 
-    scene_start(&s, answers, 2);
-    char *task = scene_run(&s, "Do harm");
-    json_t *doc = world_wait_end(&s.w, task);
-    cr_expect(strcmp(scene_error_code(doc), "patch_malformed") == 0 || strcmp(scene_error_code(doc), "patch_policy") == 0,
-              "%s ended as %s/%s", command, scene_status(doc), scene_error_code(doc));
-    cr_expect_str_eq(scene_status(doc), "needs_review");
-    char *branches = gitfix_branches(s.remote);
-    cr_expect_str_eq(branches, "main\n");
-    free(branches);
-    json_decref(doc);
+    scene_start(&s, answers, PJ_COUNT_OF(answers));
+    char *task = scene_run(&s, "Write a file");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    assert_pushed(&s, task, "Pithy Jaunt: Write a file");
+    char *branch = scene_branch(task);
+    char *names = gitfix_run(s.remote, NULL, "ls-tree", "-r", "--name-only", branch, (const char *)NULL);
+    cr_expect_str_eq(names, "README.md\ncheck.sh\ndocs/new.txt\nfine\nsrc/main.py\n");
+    cr_expect(world_log_has(&s.w, task, "a symlink that leads out of the tree"));
+    free(names);
+    free(branch);
     free(task);
     scene_stop(&s);
 }
 
-Test(r3, r3_3_a_link_out_of_the_tree_is_refused)
+Test(r3, r3_3_a_change_that_policy_forbids_is_kept_for_review)
 {
-    assert_refused("{\"command\":\"ln -s ../../../etc/passwd leak\"}");
-}
+    static const struct model_answer answers[] = {
+        SCENE_WRITE(".github/workflows/ci.yml", "on: push\\n"),
+        {.repeat = true, .text = "Done.", .calls = {{"finish", "{\"summary\":\"Done.\"}"}}},
+    };
+    struct scene s;
+    struct http_answer a;
 
-Test(r3, r3_3_an_absolute_link_is_refused)
-{
-    assert_refused("{\"command\":\"ln -s /etc/passwd leak\"}");
+    scene_start(&s, answers, 2);
+    char *task = scene_run(&s, "Add a workflow");
+    json_t *doc = world_wait_status(&s.w, task, "needs_review");
+    cr_expect_str_eq(scene_error_code(doc), "patch_policy");
+    char *branches = gitfix_branches(s.remote);
+    cr_expect_str_eq(branches, "main\n");
+    char *path = pj_asprintf("/api/v1/tasks/%s/patch", task);
+    http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
+    cr_expect_eq(a.status, 200);
+    cr_expect_not_null(strstr(a.body, "+++ b/.github/workflows/ci.yml"), "the patch is kept: %s", a.body);
+    http_answer_release(&a);
+    free(path);
+    free(branches);
+    json_decref(doc);
+    free(task);
+    scene_stop(&s);
 }
 
 Test(r3, r3_3_a_planted_git_folder_is_ignored)
