@@ -61,7 +61,7 @@ ReportHook(PRE_ALL)(struct criterion_test_set *tests)
 {
     (void)tests;
     snprintf(home, sizeof home, "/tmp/pj-box-XXXXXX");
-    if (!mkdtemp(home) || chmod(home, 0755) < 0 || setenv(HOME_VARIABLE, home, 1) < 0)
+    if (!mkdtemp(home) || chmod(home, 01777) < 0 || setenv(HOME_VARIABLE, home, 1) < 0)
         abort();
     copy_program("PJ_TEST_BIN", "", "pj-sandbox");
     copy_program("PJ_TEST_BIN", "../tests/", "hostile");
@@ -180,6 +180,7 @@ struct box_run box_run(bool user, const char *const *args)
         }
     }
     waitpid(pid, &status, 0);
+    run.pid = pid;
     run.ms = pj_mono_ms() - began;
     run.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     run.out_len = kept[0].len;

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 struct box_run {
+    pid_t pid;     /* that it had */
     int exit_code; /* of pj-sandbox, 128+n when it was killed itself */
     char *out;     /* standard output, at most 1 MiB kept */
     size_t out_len;
