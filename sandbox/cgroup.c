@@ -28,7 +28,7 @@ struct hierarchy {
 
 static int write_at(const char *dir, const char *file, const char *text)
 {
-    char path[700];
+    char path[900];
     int fd, rc;
 
     snprintf(path, sizeof path, "%s/%s", dir, file);
@@ -50,7 +50,7 @@ static int write_number(const char *dir, const char *file, int64_t n)
 
 static ssize_t read_at(const char *dir, const char *file, char *buf, size_t size)
 {
-    char path[700];
+    char path[900];
     ssize_t n;
     int fd;
 

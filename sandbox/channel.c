@@ -21,10 +21,12 @@ int channel_send(int fd, const struct channel_msg *msg, const int *fds, size_t f
         head.msg_control = control.bytes;
         head.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
         c = CMSG_FIRSTHDR(&head);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
+        if (c) { /* there is room: it was sized for this */
+            c->cmsg_level = SOL_SOCKET;
+            c->cmsg_type = SCM_RIGHTS;
+            c->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+            memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
+        }
     }
     return sendmsg(fd, &head, MSG_NOSIGNAL) == (ssize_t)sizeof *msg ? 0 : -1;
 }

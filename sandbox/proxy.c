@@ -248,10 +248,12 @@ static void helper_main(const struct spec *spec, const char *host, uint16_t port
         msg.msg_control = control.bytes;
         msg.msg_controllen = sizeof control.bytes;
         c = CMSG_FIRSTHDR(&msg);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &sock, sizeof sock);
+        if (c) { /* there is room: it was sized for this */
+            c->cmsg_level = SOL_SOCKET;
+            c->cmsg_type = SCM_RIGHTS;
+            c->cmsg_len = CMSG_LEN(sizeof(int));
+            memcpy(CMSG_DATA(c), &sock, sizeof sock);
+        }
     }
     sendmsg(fd, &msg, MSG_NOSIGNAL);
     _exit(0);
