@@ -148,11 +148,19 @@ void idempotency_begin(struct request *req, void (*go)(struct request *req))
     idempotency_with(req, scope, text, pj_partition_of_user(req->who.user_id, req->api->partitions), fingerprint, go);
 }
 
+struct finishing {
+    void (*then)(void *arg);
+    void *arg;
+};
+
 static void on_kept(void *arg, const struct redisReply *reply, struct pj_err *err)
 {
-    (void)arg;
+    const struct finishing f = *(struct finishing *)arg;
+
     if (reply == NULL)
         pj_log_err(PJ_LOG_WARN, "idempotency_not_kept", err, NULL, NULL);
+    free(arg);
+    f.then(f.arg);
 }
 
 static void keep(struct request *req, struct pj_cmd *cmd, struct pj_view answer)
@@ -169,9 +177,14 @@ static void keep(struct request *req, struct pj_cmd *cmd, struct pj_view answer)
     pj_idem_abandon_cmd(cmd, req->idempotency);
 }
 
-void idempotency_finish(struct request *req, int status, const char *type, const char *bytes, size_t n)
+void idempotency_finish(struct request *req, int status, const char *type, const char *bytes, size_t n,
+                        void (*then)(void *arg), void *arg)
 {
+    struct finishing *f = pj_alloc(1, sizeof *f);
     struct pj_cmd cmd = {0};
+
+    f->then = then;
+    f->arg = arg;
 
     if (status >= 500 || status == 429 || n > KEPT_MAX) {
         pj_idem_abandon_cmd(&cmd, req->idempotency);
@@ -185,5 +198,5 @@ void idempotency_finish(struct request *req, int status, const char *type, const
         pj_wipe(kept.data, kept.len);
         pj_str_release(&kept);
     }
-    pj_aredis_submit(req->api->redis, &cmd, on_kept, NULL);
+    pj_aredis_submit(req->api->redis, &cmd, on_kept, f);
 }

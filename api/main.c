@@ -76,6 +76,9 @@ static int check_settings(struct api *api, struct pj_err *err)
     }
     if (s->public_url != NULL && strncmp(s->public_url, "http://", 7) != 0 && strncmp(s->public_url, "https://", 8) != 0)
         return pj_fail(err, PJ_E_INVALID, "PJ_PUBLIC_URL: '%s' does not start with http:// or https://", s->public_url);
+    if (server_address_check(s->listen, "PJ_LISTEN", err) < 0 ||
+        (s->metrics_listen != NULL && server_address_check(s->metrics_listen, "PJ_METRICS_LISTEN", err) < 0))
+        return -1;
     if (cidr_list_new(s->trusted_proxies, &api->trusted, err) < 0)
         return pj_err_wrap(err, "PJ_TRUSTED_PROXIES");
     if (pj_prices_load(s->prices, &api->prices, err) < 0)
@@ -166,9 +169,10 @@ static int build(struct api *api, struct pj_err *err)
     api->base = event_base_new();
     api->auth = auth_new();
     api->limits = limits_new(api->settings.rate_limit);
-    if (pj_git_setup(api->settings.ca_file, err) < 0 || open_store(api, err) < 0 ||
+    /* An address that is taken is found before anything is written to the store; clients wait until the loop runs. */
+    if (pj_git_setup(api->settings.ca_file, err) < 0 || start_servers(api, err) < 0 || open_store(api, err) < 0 ||
         pj_aredis_new(api->base, &redis, &api->redis, err) < 0 || fanout_new(api, &api->fanout, err) < 0 ||
-        pool_new(api->base, &api->pool, err) < 0 || start_servers(api, err) < 0)
+        pool_new(api->base, &api->pool, err) < 0)
         return -1;
     note_public_url(api);
     return 0;
@@ -285,12 +289,16 @@ int main(int argc, char **argv)
         pj_redact_free(api->redact);
         return complain(&err, PJ_EXIT_CONFIG);
     }
+    if (args.help || args.version) { /* nothing else was filled */
+        if (args.help)
+            usage(stdout);
+        else
+            printf("pj-api %s\n", PJ_VERSION);
+        pj_redact_free(api->redact);
+        return 0;
+    }
     pj_log_setup("pj-api", level_of(api->settings.log_level), format_of(api->settings.log_format), api->redact);
-    if (args.help)
-        usage(stdout);
-    else if (args.version)
-        printf("pj-api %s\n", PJ_VERSION);
-    else if (args.rest < argc && argv[args.rest] != NULL) {
+    if (args.rest < argc && argv[args.rest] != NULL) {
         pj_fail(&err, PJ_E_INVALID, "'%s' is no option; see --help", argv[args.rest]);
         status = complain(&err, PJ_EXIT_CONFIG);
     } else if (check_settings(api, &err) < 0)

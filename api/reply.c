@@ -130,10 +130,8 @@ static void build_head(struct request *req, struct pj_str *head, int status, con
     pj_str_puts(head, "\r\n");
 }
 
-static void send_reply(struct request *req, int status, const char *type, char *bytes, size_t n)
+static void deliver(struct request *req, int status, const char *type, char *bytes, size_t n)
 {
-    if (req->idempotency != NULL)
-        idempotency_finish(req, status, type, bytes, n);
     log_access(req, status, n);
     metrics_request(&req->api->metrics, status, pj_mono_us() - req->started_us);
     struct conn *conn = req->conn;
@@ -156,6 +154,36 @@ static void send_reply(struct request *req, int status, const char *type, char *
     request_free(req);
     conn_answer(conn, &head, bytes, n);
     pj_str_release(&head);
+}
+
+/* An answer that waits until it is kept for its Idempotency-Key. */
+struct held {
+    struct request *req;
+    int status;
+    const char *type; /* constant */
+    char *bytes;
+    size_t n;
+};
+
+static void on_kept(void *arg)
+{
+    const struct held h = *(struct held *)arg;
+
+    free(arg);
+    deliver(h.req, h.status, h.type, h.bytes, h.n);
+}
+
+static void send_reply(struct request *req, int status, const char *type, char *bytes, size_t n)
+{
+    struct held *h;
+
+    if (req->idempotency == NULL) {
+        deliver(req, status, type, bytes, n);
+        return;
+    }
+    h = pj_alloc(1, sizeof *h);
+    *h = (struct held){req, status, type, bytes, n};
+    idempotency_finish(req, status, type, bytes, n, on_kept, h);
 }
 
 void reply_bytes(struct request *req, int status, const char *type, char *bytes, size_t n)

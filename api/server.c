@@ -201,15 +201,23 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
     evtimer_add(server->resume, &pause);
 }
 
-/* A socket file that nobody listens on is left over from a process that was killed. */
-static int unix_address(const char *path, struct sockaddr_un *sun, const char *setting, struct pj_err *err)
+static int unix_path(const char *path, struct sockaddr_un *sun, const char *setting, struct pj_err *err)
 {
     sun->sun_family = AF_UNIX;
     if (strlen(path) == 0 || strlen(path) >= sizeof sun->sun_path)
         return pj_fail(err, PJ_E_INVALID, "%s: a Unix socket path has 1 to %zu bytes", setting,
                        sizeof sun->sun_path - 1);
     memcpy(sun->sun_path, path, strlen(path) + 1);
+    return 0;
+}
+
+/* A socket file that nobody listens on is left over from a process that was killed. */
+static int unix_address(const char *path, struct sockaddr_un *sun, const char *setting, struct pj_err *err)
+{
     struct stat st;
+
+    if (unix_path(path, sun, setting, err) < 0)
+        return -1;
     if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         bool alive = fd >= 0 && connect(fd, (const struct sockaddr *)sun, sizeof *sun) == 0;
@@ -239,6 +247,19 @@ static int tcp_address(const char *text, struct sockaddr_storage *out, socklen_t
     memcpy(out, list->ai_addr, list->ai_addrlen);
     *len = list->ai_addrlen;
     freeaddrinfo(list);
+    return 0;
+}
+
+int server_address_check(const char *listen, const char *setting, struct pj_err *err)
+{
+    struct sockaddr_storage ss;
+    struct sockaddr_un sun = {0};
+    socklen_t len;
+
+    if (strncmp(listen, "unix:", 5) == 0)
+        return unix_path(listen + 5, &sun, setting, err);
+    if (tcp_address(listen, &ss, &len, setting, err) < 0)
+        return pj_err_remedy(err, "set %s to host:port, say 127.0.0.1:8080, or unix:/path", setting);
     return 0;
 }
 

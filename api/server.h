@@ -24,6 +24,8 @@ struct server_options {
 
 struct server;
 
+/* Can `listen` be an address at all? INVALID names the setting. */
+int server_address_check(const char *listen, const char *setting, struct pj_err *err) PJ_MUST_CHECK;
 int server_new(struct api *api, struct event_base *base, const struct server_options *options, struct server **out,
                struct pj_err *err) PJ_MUST_CHECK;
 void server_free(struct server *server);
