@@ -244,10 +244,14 @@ int pull_open(const struct pull_forge *forge, const struct pull_spec *spec, stru
     do {
         /* Looked up before every try: the last one may have made it, though its answer was lost. */
         rc = lookup(&op, out, err);
-        if (rc == PJ_NONE)
+        bool creating = rc == PJ_NONE;
+        if (creating)
             rc = create(&op, out, err);
         if (rc < 0)
             more = again(&op, err);
+        /* R4.2: what could not be created after all retries is pr_failed, with the forge's answer beside it. */
+        if (rc < 0 && more == 0 && creating && strcmp(err->code, "github_service") == 0)
+            (void)pj_err_code(err, "pr_failed");
     } while (rc < 0 && more > 0);
     op_end(&op);
     return rc;

@@ -8,6 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <git2/sys/stream.h>
+#if __has_include(<git2/sys/errors.h>)
+#include <git2/sys/errors.h> /* git_error_set_str() lives there since libgit2 1.8 */
+#endif
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"

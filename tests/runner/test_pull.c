@@ -139,7 +139,7 @@ Test(pull, r4_2_after_three_retries_it_fails_with_the_message)
 
     forge_server_fail(server, "POST", "/pulls", 4, 503, NULL, "{\"message\":\"out for lunch\"}");
     cr_assert_eq(pull_open(&forge, &spec, &out, &err), -1);
-    cr_assert_str_eq(err.code, "github_service");
+    cr_assert_str_eq(err.code, "pr_failed");
     cr_assert_not_null(strstr(err.message, "out for lunch"), "%s", err.message);
     cr_assert_eq(out.upstream.status, 503);
     cr_assert_str_eq(out.upstream.message, "out for lunch");
