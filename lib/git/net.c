@@ -35,6 +35,7 @@ void pj_git_call_begin(struct pj_git_call *call, const struct pj_git_net *net)
         call->deadline_ms = pj_mono_ms() + net->timeout_ms;
     call->outer = current;
     current = call;
+    git_error_clear(); /* what an earlier call left must not be taken for the cause of this one's failure */
 }
 
 void pj_git_call_end(struct pj_git_call *call)
@@ -286,8 +287,10 @@ static int give_credential(git_credential **out, const char *url, const char *us
     if (!(allowed & GIT_CREDENTIAL_USERPASS_PLAINTEXT))
         return GIT_PASSTHROUGH;
     /* Asked a second time: the remote refused what it was given. */
-    if (call->credential_asked++ > 0)
+    if (call->credential_asked++ > 0) {
+        git_error_set_str(GIT_ERROR_HTTP, "the credential was refused");
         return GIT_EAUTH;
+    }
     const char *username = credential->username;
     if (username == NULL || username[0] == '\0')
         username = "x-access-token";
