@@ -1,35 +1,16 @@
-#include "lib/model/adapter.h"
+#include "lib/model/intake.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/http/backoff.h"
-#include "lib/http/sse_read.h"
 #include "lib/json/codec.h"
 
 #define MAX_BODY ((size_t)32 << 20)
-#define MAX_EVENT ((size_t)8 << 20)
 #define ADAPT_MAX 4
 #define UPSTREAM_TEXT_MAX 2000
 #define ANTHROPIC_VERSION "2023-06-01"
-
-static const struct pj_adapter *const adapters[] = {
-    [PJ_API_CHAT] = &pj_adapter_chat,
-    [PJ_API_RESPONSES] = &pj_adapter_responses,
-    [PJ_API_MESSAGES] = &pj_adapter_messages,
-};
-
-/* The answer of one HTTP call as it comes in: a stream of events or one document, told apart by its first byte. */
-struct intake {
-    const struct pj_adapter *adapter;
-    struct pj_builder builder;
-    struct pj_sse_reader sse;
-    struct pj_str document;
-    enum { UNKNOWN, EVENTS, DOCUMENT } kind;
-    size_t received;
-    bool nonsense; /* events that were no JSON */
-};
 
 const char *pj_model_api_word(enum pj_model_api api)
 {
@@ -73,59 +54,7 @@ void pj_model_failure_release(struct pj_model_failure *failure)
     memset(failure, 0, sizeof *failure);
 }
 
-static int on_event(void *ctx, const char *event, struct pj_view data, struct pj_err *err)
-{
-    struct intake *in = ctx;
-    struct pj_err bad;
-    json_t *doc = NULL;
-    int rc;
-
-    if (pj_view_is(pj_view_trim(data), "[DONE]")) {
-        in->builder.done = true;
-        return 0;
-    }
-    if (pj_json_parse(data, &doc, &bad) < 0) {
-        in->nonsense = true;
-        return 0;
-    }
-    rc = json_is_object(doc) ? in->adapter->event(&in->builder, event, doc, err) : 0;
-    json_decref(doc);
-    return rc;
-}
-
-static int on_data(void *ctx, const char *bytes, size_t n, struct pj_err *err)
-{
-    struct intake *in = ctx;
-
-    in->received += n;
-    for (size_t i = 0; in->kind == UNKNOWN && i < n; i++)
-        if (!strchr(" \t\r\n", bytes[i])) /* no line of an event stream starts with a brace */
-            in->kind = bytes[i] == '{' || bytes[i] == '[' ? DOCUMENT : EVENTS;
-    if (in->kind == DOCUMENT)
-        return pj_str_append(&in->document, bytes, n) < 0
-                   ? pj_fail(err, PJ_E_LIMIT, "the answer has more than %zu bytes", in->document.max)
-                   : 0;
-    return in->kind == EVENTS ? pj_sse_reader_feed(&in->sse, bytes, n, err) : 0;
-}
-
-static void intake_init(struct intake *in, const struct pj_adapter *adapter)
-{
-    memset(in, 0, sizeof *in);
-    in->adapter = adapter;
-    pj_builder_init(&in->builder);
-    pj_sse_reader_init(&in->sse, MAX_EVENT, on_event, in);
-    pj_str_init(&in->document, MAX_BODY);
-}
-
-static void intake_release(struct intake *in)
-{
-    pj_builder_release(&in->builder);
-    pj_sse_reader_release(&in->sse);
-    pj_str_release(&in->document);
-}
-
-/* base URL + path; what follows a "?" in the base stays behind the path (Azure's api-version). */
-static char *url_of(const char *base, const char *path)
+char *pj_model_url(const char *base, const char *path)
 {
     size_t n = strcspn(base, "?"), keep = n;
 
@@ -209,42 +138,16 @@ static int fault(const struct pj_model_target *target, enum pj_model_fault what,
     return pj_model_fail(err, what, target, 0, failure->message);
 }
 
-static void estimate(struct pj_usage *usage, size_t sent, const struct intake *in)
-{
-    size_t out = in->builder.text.len + in->builder.thinking.len;
-
-    for (size_t i = 0; i < in->builder.calls; i++)
-        out += in->builder.call[i].args.len;
-    if (pj_usage_prompt(usage) == 0)
-        usage->uncached = pj_model_estimate_tokens(sent);
-    if (usage->output == 0 && out > 0)
-        usage->output = pj_model_estimate_tokens(out);
-    usage->estimated = true;
-}
-
 /* A good status: is the turn complete? */
 static int judge_answer(const struct pj_model_target *target, struct pj_quirk *quirk,
-                        const struct pj_model_request *request, struct intake *in, struct pj_model_turn *turn,
+                        const struct pj_model_request *request, struct pj_intake *in, struct pj_model_turn *turn,
                         struct pj_model_failure *failure, struct pj_err *err)
 {
     struct pj_builder *b = &in->builder;
     struct pj_err why;
 
-    if (in->kind == DOCUMENT) {
-        json_t *doc = NULL;
-        if (pj_json_parse(pj_view_n(in->document.data, in->document.len), &doc, &why) < 0)
-            return fault(target, PJ_FAULT_PROTOCOL, why.message, failure, err);
-        struct pj_model_error_doc words;
-        if (json_object_get(doc, "error") && !json_is_null(json_object_get(doc, "error")) &&
-            pj_model_error_read(doc, &words)) {
-            b->error = doc;
-        } else {
-            int rc = in->adapter->whole(b, doc, &why);
-            json_decref(doc);
-            if (rc < 0)
-                return fault(target, PJ_FAULT_PROTOCOL, why.message, failure, err);
-        }
-    }
+    if (pj_intake_close(in, &why) < 0)
+        return fault(target, PJ_FAULT_PROTOCOL, why.message, failure, err);
     if (b->error)
         return judge_error(target, quirk, request->max_output, 200, b->error, pj_view_of(""), failure, err);
     if (b->refused)
@@ -267,8 +170,8 @@ static int call_once(struct pj_http *http, const struct pj_model_target *target,
                      const struct pj_pump *pump, struct pj_model_turn *turn, struct pj_model_failure *failure,
                      struct pj_err *err)
 {
-    const struct pj_adapter *adapter = adapters[target->api];
-    PJ_CLEANUP(pj_freep) char *url = url_of(target->base_url, adapter->path);
+    const struct pj_adapter *adapter = pj_adapter_of(target->api);
+    PJ_CLEANUP(pj_freep) char *url = pj_model_url(target->base_url, adapter->path);
     PJ_CLEANUP(pj_freep) char *bearer = NULL;
     PJ_CLEANUP(pj_json_decrefp) json_t *body = adapter->build(target, request, quirk);
     PJ_CLEANUP(pj_freep) char *text = pj_json_text(body);
@@ -277,13 +180,13 @@ static int call_once(struct pj_http *http, const struct pj_model_target *target,
         .body_len = strlen(text), .allow_plain = strncmp(target->base_url, "http://", 7) == 0,
         .max_body = limits->max_body ? limits->max_body : MAX_BODY, .timeout_ms = left_ms,
         .connect_timeout_ms = left_ms < 10000 ? left_ms : 10000, .stall_ms = limits->stall_ms, .pump = pump,
-        .on_data = on_data};
+        .on_data = pj_intake_feed};
     struct pj_http_response res;
-    struct intake in;
+    struct pj_intake in;
     char id[200];
     int rc;
 
-    intake_init(&in, adapter);
+    pj_intake_init(&in, adapter);
     call.on_data_ctx = &in;
     call.header_count = headers_of(target, &bearer, headers);
     rc = pj_http_do(http, &call, &res, err);
@@ -303,12 +206,10 @@ static int call_once(struct pj_http *http, const struct pj_model_target *target,
     failure->retry_after_ms = pj_retry_after_ms(&res);
     if (pj_http_header_get(&res, "x-request-id", id, sizeof id) || pj_http_header_get(&res, "request-id", id, sizeof id))
         pj_str_set(&turn->request_id, id);
-    turn->usage = in.builder.usage;
-    if (!in.builder.has_usage && in.received > 0)
-        estimate(&turn->usage, call.body_len, &in);
+    turn->usage = pj_intake_usage(&in, call.body_len);
     if (bearer)
         pj_wipe(bearer, strlen(bearer));
-    intake_release(&in);
+    pj_intake_release(&in);
     pj_http_response_release(&res);
     return rc;
 }

@@ -97,6 +97,17 @@ void pj_model_failure_release(struct pj_model_failure *failure);
 const char *pj_model_api_word(enum pj_model_api api);
 /* OPENAI_API: "auto" (or NULL) means Responses on OpenAI's own host and Chat elsewhere. INVALID for another word. */
 int pj_model_openai_api(const char *word, const char *base_url, enum pj_model_api *out, struct pj_err *err) PJ_MUST_CHECK;
+/* Base URL + path, owned by the caller; what follows a "?" in the base stays behind the path (Azure's api-version). */
+char *pj_model_url(const char *base, const char *path);
+
+/* A tap listens in on a call that somebody else makes in one of the formats, to learn what it cost. */
+struct pj_model_tap;
+struct pj_model_tap *pj_model_tap_new(enum pj_model_api api);
+void pj_model_tap_free(struct pj_model_tap *tap);
+void pj_model_tap_feed(struct pj_model_tap *tap, const char *bytes, size_t n);
+/* After the last byte; `sent` is the size of the request, for a guess where the answer does not tell. */
+struct pj_usage pj_model_tap_usage(struct pj_model_tap *tap, size_t sent);
+
 /* Tokens of a text of `bytes`, guessed on the high side: 3 bytes a token. */
 int64_t pj_model_estimate_tokens(size_t bytes);
 
