@@ -24,6 +24,7 @@ const struct route route_table[] = {
     {METHOD_GET, "/livez", SCOPE_PUBLIC, 0, ROUTE_METRICS, health_live},
     {METHOD_GET, "/metrics", SCOPE_METRICS, 0, ROUTE_METRICS, metrics_get}, /* R11.3 */
     {METHOD_GET, "/readyz", SCOPE_PUBLIC, 0, ROUTE_METRICS, health_ready},
+    {METHOD_GET, P "/admin/analytics", SCOPE_ADMIN_READ, 0, 0, admin_analytics}, /* R11.3 */
     {METHOD_GET, P "/admin/audit", SCOPE_ADMIN_READ, 0, 0, admin_audit},
     {METHOD_GET, P "/admin/autoscale", SCOPE_ADMIN_READ, 0, 0, admin_autoscale},
     {METHOD_GET, P "/admin/outbox", SCOPE_ADMIN_READ, 0, 0, admin_outbox},
