@@ -20,10 +20,6 @@
 
 /* Sorted by path, then method. */
 const struct route route_table[] = {
-    {METHOD_GET, "/docs", SCOPE_PUBLIC, 0, 0, docs_page},
-    {METHOD_GET, "/livez", SCOPE_PUBLIC, 0, ROUTE_METRICS, health_live},
-    {METHOD_GET, "/metrics", SCOPE_METRICS, 0, ROUTE_METRICS, metrics_get}, /* R11.3 */
-    {METHOD_GET, "/readyz", SCOPE_PUBLIC, 0, ROUTE_METRICS, health_ready},
     {METHOD_GET, P "/admin/analytics", SCOPE_ADMIN_READ, 0, 0, admin_analytics}, /* R11.3 */
     {METHOD_GET, P "/admin/audit", SCOPE_ADMIN_READ, 0, 0, admin_audit},
     {METHOD_GET, P "/admin/autoscale", SCOPE_ADMIN_READ, 0, 0, admin_autoscale},
@@ -42,6 +38,7 @@ const struct route route_table[] = {
     {METHOD_GET, P "/repositories/:id/analysis", SCOPE_REPOS_READ, 0, 0, analysis_get},
     {METHOD_PUT, P "/repositories/:id/analysis", SCOPE_REPOS_WRITE, 1024 * K, 0, analysis_put}, /* R2.2 */
     {METHOD_POST, P "/repositories/:id/verify", SCOPE_REPOS_WRITE, 4 * K, IDEM, repo_verify},
+    {METHOD_POST, P "/repositories/:id/webhook-secret", SCOPE_REPOS_WRITE, 4 * K, IDEM, repo_webhook_secret},
     {METHOD_DELETE, P "/session", SCOPE_SELF, 0, 0, session_delete},
     {METHOD_POST, P "/session", SCOPE_PUBLIC, 4 * K, 0, session_create},
     {METHOD_GET, P "/tasks", SCOPE_TASKS_READ, 0, 0, task_list},
@@ -68,6 +65,10 @@ const struct route route_table[] = {
     {METHOD_PATCH, P "/users/:id", SCOPE_ADMIN_WRITE, 16 * K, 0, user_edit},
     {METHOD_POST, P "/webhooks/execution/:repositoryId", SCOPE_PUBLIC, 1024 * K, ROUTE_RAW, hook_execution}, /* R5.1-R5.4 */
     {METHOD_POST, P "/webhooks/github", SCOPE_PUBLIC, 1024 * K, ROUTE_RAW, hook_github},
+    {METHOD_GET, "/docs", SCOPE_PUBLIC, 0, 0, docs_page},
+    {METHOD_GET, "/livez", SCOPE_PUBLIC, 0, ROUTE_METRICS, health_live},
+    {METHOD_GET, "/metrics", SCOPE_METRICS, 0, ROUTE_METRICS, metrics_get}, /* R11.3 */
+    {METHOD_GET, "/readyz", SCOPE_PUBLIC, 0, ROUTE_METRICS, health_ready},
 };
 
 const size_t route_count = PJ_COUNT_OF(route_table);
