@@ -68,7 +68,8 @@ void box_ready(struct box *box, const struct pollfd *fds, size_t n);
 bool box_is_over(const struct box *box);
 /* SIGKILL to pj-sandbox, whose box dies with it. */
 void box_kill(struct box *box);
-/* What became of a box that is over. PROTOCOL when its result is not readable (killed, say). Release *out in either case. */
+/* What became of a box that is over. UNAVAILABLE when somebody killed the sandbox itself; UNAVAILABLE too, with code
+ * "sandbox_unavailable", when it left no result. Release *out in either case. */
 int box_result_get(const struct box *box, struct box_result *out, struct pj_err *err) PJ_MUST_CHECK;
 void box_result_release(struct box_result *result);
 /* One that is not over is killed and waited for. */

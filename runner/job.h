@@ -54,6 +54,7 @@ struct job {
     int control_fd;
     struct pj_err stop; /* cls OK while nobody told us to end */
     struct box *boxes[JOB_BOXES_MAX];
+    const struct box *agent_box; /* while the gateway serves it: its end ends the service */
 
     struct workspace *ws;
     struct collect_baseline *baseline;

@@ -79,6 +79,10 @@ static int ready(void *ctx, const struct pollfd *fds, size_t n, struct pj_err *e
         *err = job->stop;
         return -1;
     }
+    if (job->agent_box != NULL && box_is_over(job->agent_box)) {
+        (void)pj_fail(err, PJ_E_UNAVAILABLE, "the agent's box ended");
+        return pj_err_code(err, "agent_lost");
+    }
     return 0;
 }
 

@@ -326,7 +326,9 @@ static int serve_agent(struct job *job, const struct gateway_config *config, str
     if (rc == 0) {
         bool served;
 
+        job->agent_box = &box;
         rc = gateway_serve(gw, &job->pump, &result, err);
+        job->agent_box = NULL;
         served = rc == 0;
         job->used.turns = result.turns;
         job->used.cost_microusd = result.cost_microusd;

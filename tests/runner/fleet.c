@@ -268,6 +268,7 @@ struct watch {
     struct fleet *fleet;
     struct event_base *base;
     const char *id, *text;
+    int64_t count; /* of entries; 0: the end, or `text` */
     bool done;
 };
 
@@ -281,7 +282,7 @@ static void look(struct watch *w)
         struct pj_task task;
 
         fleet_read(w->fleet, w->id, &task);
-        w->done = pj_task_is_ended((enum pj_task_status)task.status);
+        w->done = pj_task_is_ended((enum pj_task_status)task.status) || (w->count > 0 && task.logged_n >= w->count);
         pj_task_release(&task);
     }
     if (w->done)
@@ -300,11 +301,11 @@ static void on_confirmed(void *arg)
     look(arg);
 }
 
-static void watch(struct fleet *f, const char *id, const char *text)
+static void watch(struct fleet *f, const char *id, const char *text, int64_t count)
 {
     const struct pj_redis_options options = {.url = f->redis.url};
     const struct pj_sub_events events = {.on_message = on_message};
-    struct watch w = {.fleet = f, .base = event_base_new(), .id = id, .text = text};
+    struct watch w = {.fleet = f, .base = event_base_new(), .id = id, .text = text, .count = count};
     struct timeval limit = {.tv_sec = FLEET_SOON_MS / 1000};
     char channel[PJ_KEY_SIZE];
     struct pj_sub *sub = NULL;
@@ -326,13 +327,18 @@ static void watch(struct fleet *f, const char *id, const char *text)
 
 void fleet_wait_end(struct fleet *f, const char *id, struct pj_task *out)
 {
-    watch(f, id, NULL);
+    watch(f, id, NULL, 0);
     fleet_read(f, id, out);
 }
 
 void fleet_wait_log(struct fleet *f, const char *id, const char *text)
 {
-    watch(f, id, text);
+    watch(f, id, text, 0);
+}
+
+void fleet_wait_count(struct fleet *f, const char *id, int64_t count)
+{
+    watch(f, id, NULL, count);
 }
 
 /* ---- what is left on the host ---- */

@@ -45,6 +45,8 @@ void fleet_read(struct fleet *f, const char *id, struct pj_task *out);
 void fleet_wait_end(struct fleet *f, const char *id, struct pj_task *out);
 /* Wait until an entry of its log holds `text`. */
 void fleet_wait_log(struct fleet *f, const char *id, const char *text);
+/* Wait until its log has `count` entries, or it has ended. */
+void fleet_wait_count(struct fleet *f, const char *id, int64_t count);
 /* The whole log, one JSON text a line; owned by the caller. Asserts that numbers have no gap. */
 char *fleet_log(struct fleet *f, const char *id);
 /* When all runners have ended, one way or another: waits until their state folders are let go, then asserts that no process
