@@ -95,6 +95,7 @@ int cmd_run(struct cli *, const struct cli_args *, struct pj_err *);
 
 int cmd_runner_drain(struct cli *, const struct cli_args *, struct pj_err *);
 int cmd_runner_list(struct cli *, const struct cli_args *, struct pj_err *);
+int cmd_admin_reset_token(struct cli *, const struct cli_args *, struct pj_err *);
 int cmd_admin_stats(struct cli *, const struct cli_args *, struct pj_err *);
 int cmd_admin_tokens(struct cli *, const struct cli_args *, struct pj_err *);
 int cmd_admin_users(struct cli *, const struct cli_args *, struct pj_err *);

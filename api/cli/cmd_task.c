@@ -159,7 +159,7 @@ int cmd_run(struct cli *cli, const struct cli_args *args, struct pj_err *err)
         client_call(c, "POST", "/tasks", body, &task, err) < 0)
         return -1;
     if (cli_option_get(args, "follow"))
-        return follow_to_end(cli, c, pj_json_str(task, "id", ""), NULL, err);
+        return follow_to_end(cli, c, pj_json_str(task, "id", ""), err);
     if (cli->json)
         table_json(cli, task);
     else

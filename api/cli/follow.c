@@ -157,20 +157,23 @@ static void print_end(const struct cli *cli, const json_t *task)
     table_record(cli, fields, PJ_COUNT_OF(fields), task);
 }
 
-int follow_to_end(struct cli *cli, struct client *client, const char *task, json_t **out,
-                  struct pj_err *err)
+int follow_task(struct cli *cli, struct client *client, const char *task, json_t **out, struct pj_err *err)
 {
     struct follow f = {.cli = cli, .client = client, .task = task};
-    PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/tasks/%s", task);
     int rc = follow_log(&f, err);
 
     json_decref(f.last);
-    if (rc < 0 || client_call(client, "GET", path, NULL, &doc, err) < 0)
+    return rc < 0 ? -1 : client_call(client, "GET", path, NULL, out, err);
+}
+
+int follow_to_end(struct cli *cli, struct client *client, const char *task, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
+
+    if (follow_task(cli, client, task, &doc, err) < 0)
         return -1;
     print_end(cli, doc);
-    if (out)
-        *out = json_incref(doc);
     return cmd_task_exit_code(doc);
 }
 

@@ -1,12 +1,14 @@
 /* pj up - a whole installation on this machine, with one Ctrl-C. */
-#include "api/cli/up.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "api/cli/table.h"
+#include "api/cli/up.h"
 #include "lib/base/view.h"
+#include "lib/json/codec.h"
 
 #define DEFAULT_PORT 8080
 
@@ -41,8 +43,18 @@ static int port_of(const struct cli_args *args, int *port, struct pj_err *err)
     return 0;
 }
 
-static void greet(const struct up_state *s)
+static void say(const struct cli *cli, const char *line)
 {
+    if (cli->json)
+        return;
+    (void)puts(line);
+    (void)fflush(stdout);
+}
+
+static void greet(const struct cli *cli, const struct up_state *s)
+{
+    if (cli->json)
+        return;
     (void)printf("Pithy Jaunt " PJ_VERSION " in %s\n", s->dir);
     if (s->replay)
         (void)puts("no model key is set: the shipped replay answers instead of a model");
@@ -51,10 +63,25 @@ static void greet(const struct up_state *s)
     (void)fflush(stdout);
 }
 
-static void print_address(const struct up_state *s)
+/* What happened, and how to go on. */
+static void print_result(const struct cli *cli, const struct up_state *s, json_t *result)
 {
-    (void)printf("address       %s\ntoken         %s\n", s->url, s->token);
-    (void)printf("use it        export PJ_URL=%s PJ_TOKEN=$(cat %s/token)\n", s->url, s->dir);
+    static const struct table_column fields[] = {
+        {"task", "id", 0},         {"status", "status", 0},        {"branch", "branch", 0},
+        {"commit", "commitSha", 0}, {"subject", "subject", 0},      {"remote", "remote", 0},
+        {"see it", "see", 0},      {"error", "error.code", 0},     {"detail", "error.detail", 0},
+        {"remedy", "error.remedy", 0}, {"note", "note", 0},        {"address", "address", 0},
+        {"token", "token", 0},     {"use it", "use", 0},
+    };
+
+    if (s->replay)
+        json_object_set_new(result, "note", json_string("a replay answered; set OPENAI_API_KEY or ANTHROPIC_API_KEY for a model"));
+    json_object_set_new(result, "address", json_string(s->url));
+    json_object_set_new(result, "token", json_string(s->token));
+    json_object_set_new(result, "use", json_sprintf("export PJ_URL=%s PJ_TOKEN=$(cat %s/token)", s->url, s->dir));
+    if (!cli->json)
+        (void)putchar('\n');
+    table_record(cli, fields, PJ_COUNT_OF(fields), result);
     (void)fflush(stdout);
 }
 
@@ -63,6 +90,7 @@ static int session(struct cli *cli, const struct cli_args *args, struct up_state
                    struct pj_err *err)
 {
     bool once = cli_option_get(args, "once") != NULL, sample = !cli_option_get(args, "no-sample");
+    PJ_CLEANUP(pj_json_decrefp) json_t *result = json_object();
     int rc = 0;
 
     if (up_start_all(w, err) < 0)
@@ -70,14 +98,13 @@ static int session(struct cli *cli, const struct cli_args *args, struct up_state
     cli->client = client_new(s->url, s->token, NULL);
     client_set_pump(cli->client, &w->pump);
     if (sample)
-        rc = up_sample_run(cli, s, cli->client, err);
+        rc = up_sample_run(cli, s, cli->client, result, err);
     if (rc < 0)
         return -1;
-    print_address(s);
+    print_result(cli, s, result);
     if (once)
         return rc;
-    (void)puts("Ctrl-C ends it");
-    (void)fflush(stdout);
+    say(cli, "Ctrl-C ends it");
     return up_wait(w, err);
 }
 
@@ -85,7 +112,7 @@ int cmd_up(struct cli *cli, const struct cli_args *args, struct pj_err *err)
 {
     struct up_state state = {.lock_fd = -1};
     struct up_watch watch = {.signal_fd = -1};
-    int port, rc;
+    int port = DEFAULT_PORT, rc;
 
     if (port_of(args, &port, err) < 0)
         return -1;
@@ -95,9 +122,13 @@ int cmd_up(struct cli *cli, const struct cli_args *args, struct pj_err *err)
     if (rc == 0)
         rc = up_watch_init(&watch, &state, err);
     if (rc == 0) {
-        greet(&state);
+        greet(cli, &state);
         rc = session(cli, args, &state, &watch, err);
+        if (watch.interrupted)
+            say(cli, "draining; once more ends running tasks at once");
         up_stop_all(&watch);
+        if (rc >= 0 || err->cls == PJ_E_CANCELLED)
+            say(cli, "stopped");
     }
     if (rc < 0 && err->cls == PJ_E_CANCELLED)
         rc = EXIT_INTERRUPTED;

@@ -57,7 +57,7 @@ void up_stop_all(struct up_watch *w);
 int up_wait(struct up_watch *w, struct pj_err *err) PJ_MUST_CHECK;
 
 /* Connect the sample repository (made at the first time) and run the sample task with its log on screen. Returns the task's
- * exit code, or -1. */
-int up_sample_run(struct cli *cli, struct up_state *s, struct client *c, struct pj_err *err) PJ_MUST_CHECK;
+ * exit code, or -1. What came out (the task's fields and `subject`, `remote`, `see`) is added to `result`. */
+int up_sample_run(struct cli *cli, struct up_state *s, struct client *c, json_t *result, struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "api/cli/cmd.h"
 #include "api/cli/follow.h"
 #include "api/cli/up.h"
 #include "lib/base/clock.h"
@@ -83,21 +84,21 @@ static json_t *task_body(const char *repo)
                      "description", rest, "execute", 1);
 }
 
-static void print_result(const struct up_state *s, const char *dir, const json_t *task)
+static void add_result(const char *dir, const json_t *task, json_t *result)
 {
     const char *branch = pj_json_str(task, "branch", NULL);
     struct pj_local_tip tip;
     struct pj_err ignored = {0};
 
+    json_object_update(result, (json_t *)(uintptr_t)task);
+    json_object_set_new(result, "remote", json_string(dir));
     if (!branch || pj_local_branch(dir, branch, &tip, &ignored) < 0)
         return;
-    (void)printf("subject       %s\nremote        %s\n", tip.subject, dir);
-    (void)printf("see it        git -c safe.directory='*' --git-dir %s log -p -1 %s\n", dir, branch);
-    if (s->replay)
-        (void)puts("note          the answers were a replay; set OPENAI_API_KEY or ANTHROPIC_API_KEY for a model");
+    json_object_set_new(result, "subject", json_string(tip.subject));
+    json_object_set_new(result, "see", json_sprintf("git -c safe.directory='*' --git-dir %s log -p -1 %s", dir, branch));
 }
 
-int up_sample_run(struct cli *cli, struct up_state *s, struct client *c, struct pj_err *err)
+int up_sample_run(struct cli *cli, struct up_state *s, struct client *c, json_t *result, struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *dir = pj_asprintf("%s/sample/" SAMPLE_NAME ".git", s->dir);
     PJ_CLEANUP(pj_freep) char *repo = NULL;
@@ -109,10 +110,11 @@ int up_sample_run(struct cli *cli, struct up_state *s, struct client *c, struct 
     PJ_CLEANUP(pj_json_decrefp) json_t *body = task_body(repo);
     if (client_call(c, "POST", "/tasks", body, &task, err) < 0)
         return pj_err_wrap(err, "creating the sample task");
-    (void)printf("task          %s \"%s\"\n", pj_json_str(task, "id", ""), pj_json_str(task, "title", ""));
+    if (!cli->json)
+        (void)printf("sample task \"%s\"\n", pj_json_str(task, "title", ""));
     (void)fflush(stdout);
-    int rc = follow_to_end(cli, c, pj_json_str(task, "id", ""), &ended, err);
-    if (rc >= 0)
-        print_result(s, dir, ended);
-    return rc;
+    if (follow_task(cli, c, pj_json_str(task, "id", ""), &ended, err) < 0)
+        return -1;
+    add_result(dir, ended, result);
+    return cmd_task_exit_code(ended);
 }

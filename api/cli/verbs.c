@@ -104,6 +104,7 @@ const struct cli_verb cli_verbs[] = {
     {NULL, "logs", "TASK", 1, 1, logs_options, cmd_logs, "Print a task's log"},
     {NULL, "run", "REPO TITLE", 2, 2, run_options, cmd_run, "Create a task and execute it"},
     {NULL, "up", "", 0, 0, up_options, cmd_up, "Run Redis, API and runner here, with a sample task"},
+    {"admin", "reset-token", "EMAIL", 1, 1, NULL, cmd_admin_reset_token, "New token for a user, on the host, over Redis"},
     {"admin", "stats", "", 0, 0, stats_options, cmd_admin_stats, "Tasks, tokens, cost and times by period"},
     {"admin", "tokens", "", 0, 0, tokens_options, cmd_admin_tokens, "List, make and revoke your tokens"},
     {"admin", "users", "", 0, 0, users_options, cmd_admin_users, "List, make and delete users"},

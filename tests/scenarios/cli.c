@@ -139,6 +139,60 @@ Test(cli, login_keeps_the_token_for_the_owner_only)
     scene_stop(&s);
 }
 
+Test(cli, reset_token_ends_the_old_tokens)
+{
+    struct scene s;
+    char *out, *err;
+
+    scene_start(&s, NULL, 0);
+    int code = pj(&s, &out, &err, NULL, "admin", "reset-token", "admin@example.org", (const char *)NULL);
+    cr_assert_eq(code, 0, "%s", err);
+    out[strcspn(out, "\n")] = '\0';
+    /* pj-api remembers who a token is for less than a second; a new one has nothing to remember. */
+    cr_expect_eq(program_stop(&s.w.api, SIGTERM, WORLD_SOON), 0);
+    program_release(&s.w.api);
+    world_api_start(&s.w);
+    json_decref(world_call(&s.w, "GET", "/me", NULL, 401));
+    json_decref(world_call_as(&s.w, out, "GET", "/me", NULL, 200));
+    json_t *audit = world_call_as(&s.w, out, "GET", "/admin/audit", NULL, 200);
+    char *text = pj_json_text(audit);
+    cr_expect_not_null(strstr(text, "token.reset"), "%s", text);
+    free(text);
+    json_decref(audit);
+    free(out);
+    free(err);
+    code = pj(&s, &out, &err, NULL, "admin", "reset-token", "nobody@example.org", (const char *)NULL);
+    cr_expect_eq(code, 3, "%s", err);
+    free(out);
+    free(err);
+    scene_stop(&s);
+}
+
+Test(cli, doctor_finds_what_is_wrong_and_shows_no_secret)
+{
+    struct scene s;
+    char *out, *err;
+
+    scene_start(&s, NULL, 0);
+    as_client(&s);
+    int code = pj(&s, &out, &err, NULL, "doctor", (const char *)NULL);
+    cr_expect_eq(code, 0, "%s%s", out, err);
+    cr_expect_not_null(strstr(out, "knows your token"), "%s", out);
+    cr_expect_null(strstr(out, MODEL_SERVER_KEY), "%s", out);
+    cr_expect_null(strstr(out, WORLD_TOKEN), "%s", out);
+    free(out);
+    free(err);
+    world_set(&s.w, "PJ_TASK_TIMEOUT", "soon");
+    world_set(&s.w, "PJ_REDIS_URL", "unix:///nonexistent/redis.sock");
+    code = pj(&s, &out, &err, NULL, "doctor", (const char *)NULL);
+    cr_expect_eq(code, 1, "%s", out);
+    cr_expect_not_null(strstr(out, "PJ_TASK_TIMEOUT"), "%s", out);
+    cr_expect_not_null(strstr(out, "/nonexistent/redis.sock"), "%s", out);
+    free(out);
+    free(err);
+    scene_stop(&s);
+}
+
 /* A port that was free a moment ago, as text. */
 static char *free_port(void)
 {
@@ -251,6 +305,7 @@ Test(cli, up_drains_at_ctrl_c)
     cr_expect_eq(a.status, 200, "%s", a.body);
     http_answer_release(&a);
     cr_expect_eq(program_stop(&up, SIGINT, WORLD_SOON), 0);
+    cr_expect(program_wait_log(&up, "stopped\n", WORLD_SOON), "it says so");
     http_try(base, "GET", "/livez", NULL, NULL, NULL, &a);
     cr_expect_eq(a.status, 0, "nothing is left running");
     http_answer_release(&a);
