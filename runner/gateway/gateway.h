@@ -83,6 +83,8 @@ struct gateway_hooks {
      * ends the service; PJ_NONE with *feedback (owned by the gateway then) sends the agent back to work; -1 fails. NULL:
      * always accepted. */
     int (*finish)(void *ctx, const char *summary, const char *no_changes_reason, char **feedback, struct pj_err *err);
+    /* For gateway_serve_foreign() only: has the agent's box ended? Asked after every wait. */
+    bool (*over)(void *ctx);
 };
 
 struct gateway_config {
@@ -130,6 +132,16 @@ void gateway_freep(struct gateway **gw);
  * result then tells why, or the pump's error as it was given. *result is filled in both cases and released by the caller. */
 int gateway_serve(struct gateway *gw, const struct pj_pump *pump, struct gateway_result *result,
                   struct pj_err *err) PJ_MUST_CHECK;
+/* Serve another agent (repository setting `agent`) instead of ours, on the same socket: HTTP/1.1 with the shapes of OpenAI
+ * (POST /v1/chat/completions, /v1/responses, GET /v1/models) and Anthropic (POST /v1/messages, /v1/messages/count_tokens). The
+ * request goes on to the primary provider with its key, the configured model's name and a capped output; the answer comes
+ * back as it is; usage is counted, budgets are kept, what the box sends as a key is ignored. Give the box OPENAI_BASE_URL=
+ * http://127.0.0.1:PORT/v1, ANTHROPIC_BASE_URL=http://127.0.0.1:PORT and any text as OPENAI_API_KEY and ANTHROPIC_API_KEY.
+ *
+ * Returns 0 with GATEWAY_FINISHED once hooks.over says so. Fails as gateway_serve() does when a limit is used up or a call takes
+ * too long: the box has got an error answer then and is to be ended. There is no fallback here: formats differ. */
+int gateway_serve_foreign(struct gateway *gw, const struct pj_pump *pump, struct gateway_result *result,
+                          struct pj_err *err) PJ_MUST_CHECK;
 void gateway_result_release(struct gateway_result *result);
 
 #endif

@@ -52,6 +52,7 @@ void gateway_note_wait(struct gateway *gw, int64_t ms, int retry, const struct p
 char *gateway_masked(const struct gateway *gw, const char *text, size_t max);
 
 /* serve.c */
+void gateway_sum_up(struct gateway *gw, struct gateway_result *result);
 int gateway_send(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err);
 
 #endif

@@ -224,6 +224,16 @@ static int converse(struct gateway *gw, const struct pj_pump *pump, struct pj_er
     }
 }
 
+void gateway_sum_up(struct gateway *gw, struct gateway_result *result)
+{
+    result->turns = gw->budget.turns;
+    result->tokens = gw->budget.tokens;
+    result->cost_microusd = gw->budget.unpriced ? -1 : gw->budget.cost_microusd;
+    result->provider = gw->source->provider;
+    result->model = gw->source->model;
+    gw->result = NULL;
+}
+
 int gateway_serve(struct gateway *gw, const struct pj_pump *pump, struct gateway_result *result, struct pj_err *err)
 {
     int rc;
@@ -235,12 +245,7 @@ int gateway_serve(struct gateway *gw, const struct pj_pump *pump, struct gateway
         rc = converse(gw, pump, err);
     pj_link_release(&gw->agent);
     pj_link_init(&gw->agent, -1);
-    result->turns = gw->budget.turns;
-    result->tokens = gw->budget.tokens;
-    result->cost_microusd = gw->budget.unpriced ? -1 : gw->budget.cost_microusd;
-    result->provider = gw->source->provider;
-    result->model = gw->source->model;
-    gw->result = NULL;
+    gateway_sum_up(gw, result);
     return rc;
 }
 

@@ -18,6 +18,7 @@ struct rig {
     int finish_refusals;  /* the finish hook refuses that many times */
     int finishes;
     pid_t agent;
+    void *extra;          /* of the test */
     struct gateway_result result;
     struct pj_err err;
 };

@@ -1,0 +1,215 @@
+/* forward.c - a foreign agent's request, made ours: our key, our model, our caps; the answer goes back as it comes. */
+#include "runner/gateway/foreign.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/json/codec.h"
+
+#define OUTPUT_TOKENS 32000
+#define LLM_TIMEOUT_MS (180 * 1000)
+#define STALL_MS (60 * 1000)
+#define BODY_MAX ((size_t)32 << 20)
+#define ANTHROPIC_VERSION "2023-06-01"
+
+/* The answer on its way. */
+struct passing {
+    struct foreign_call *call;
+    struct pj_model_tap *tap;
+    struct pj_http_response res;
+};
+
+/* Only these of the box's headers go on; and only if they are plain. */
+static char *header_of(const struct foreign_call *call, const char *name)
+{
+    struct pj_view v = http_in_header(call->request, call->in, name);
+
+    for (size_t i = 0; i < v.n; i++)
+        if ((unsigned char)v.p[i] < 0x20 || (unsigned char)v.p[i] > 0x7e)
+            return NULL;
+    return v.n > 0 && v.n < 500 ? pj_strndup(v.p, v.n) : NULL;
+}
+
+static int put_head(struct passing *p, struct pj_err *err)
+{
+    static const char *const kept[] = {"Content-Type", "Retry-After", "X-Request-Id", "Request-Id"};
+    struct pj_str head;
+    char value[300];
+    int rc;
+
+    pj_str_init(&head, 4096);
+    (void)pj_str_putf(&head, "HTTP/1.1 %d %s\r\nConnection: close\r\n", p->res.status, p->res.status < 300 ? "OK" : "Upstream");
+    for (size_t i = 0; i < PJ_COUNT_OF(kept); i++)
+        if (pj_http_header_get(&p->res, kept[i], value, sizeof value))
+            (void)pj_str_putf(&head, "%s: %s\r\n", kept[i], value);
+    (void)pj_str_puts(&head, "\r\n");
+    p->call->answered = true;
+    rc = p->call->put(p->call->ctx, pj_str_cstr(&head), head.len, err);
+    pj_str_release(&head);
+    return rc;
+}
+
+static int on_data(void *ctx, const char *bytes, size_t n, struct pj_err *err)
+{
+    struct passing *p = ctx;
+
+    pj_model_tap_feed(p->tap, bytes, n);
+    if (!p->call->answered && put_head(p, err) < 0)
+        return -1;
+    return p->call->put(p->call->ctx, bytes, n, err);
+}
+
+static void cap(json_t *body, enum pj_model_api api, int64_t most)
+{
+    static const char *const names[] = {"max_tokens", "max_completion_tokens", "max_output_tokens"};
+    bool found = false;
+
+    for (size_t i = 0; i < PJ_COUNT_OF(names); i++) {
+        const json_t *value = json_object_get(body, names[i]);
+        if (!json_is_integer(value))
+            continue;
+        found = true;
+        if (json_integer_value(value) > most)
+            json_object_set_new(body, names[i], json_integer(most));
+    }
+    if (!found && (api == PJ_API_MESSAGES || most < OUTPUT_TOKENS))
+        json_object_set_new(body, api == PJ_API_RESPONSES ? "max_output_tokens" : "max_tokens", json_integer(most));
+}
+
+static int64_t asked_output(const json_t *body)
+{
+    int64_t n = pj_json_i64(body, "max_tokens", pj_json_i64(body, "max_completion_tokens", pj_json_i64(body, "max_output_tokens", 0)));
+
+    return n > 0 && n < OUTPUT_TOKENS ? n : OUTPUT_TOKENS;
+}
+
+/* The box's document with what is ours put in; NULL when it is no object. New reference. */
+static json_t *rewrite(struct gateway *gw, struct foreign_call *call, const struct pj_price *price, struct pj_err *err)
+{
+    json_t *body = NULL;
+    int64_t most;
+
+    if (pj_json_parse(call->in->body, &body, err) < 0)
+        return NULL;
+    if (!json_is_object(body)) {
+        json_decref(body);
+        pj_fail(err, PJ_E_INVALID, "the body is no JSON object");
+        return NULL;
+    }
+    most = asked_output(body);
+    err->cls = PJ_E_OK;
+    if (budget_reserve(&gw->budget, price, call->in->body.n, &most, err) < 0 || budget_turn(&gw->budget, err) < 0) {
+        json_decref(body);
+        return NULL;
+    }
+    json_object_set_new(body, "model", json_string(gw->source->model));
+    cap(body, call->api, most);
+    if (call->api == PJ_API_CHAT && json_is_true(json_object_get(body, "stream")))
+        json_object_set_new(body, "stream_options", json_pack("{s:b}", "include_usage", 1));
+    return body;
+}
+
+static size_t headers_of(const struct gateway *gw, enum pj_model_api api, char *const given[3], char **bearer,
+                         struct pj_http_header *out)
+{
+    const char *key = gw->source->target.api_key;
+    size_t n = 0;
+
+    out[n++] = (struct pj_http_header){"Content-Type", "application/json"};
+    out[n++] = (struct pj_http_header){"Accept", given[0] ? given[0] : "*/*"};
+    if (api == PJ_API_MESSAGES) {
+        out[n++] = (struct pj_http_header){"x-api-key", key};
+        out[n++] = (struct pj_http_header){"anthropic-version", given[1] ? given[1] : ANTHROPIC_VERSION};
+        out[n++] = (struct pj_http_header){"anthropic-beta", given[2]};
+    } else if (key) {
+        *bearer = pj_asprintf("Bearer %s", key);
+        out[n++] = (struct pj_http_header){"Authorization", *bearer};
+    }
+    return n;
+}
+
+/* The transport's failure: the time of a call ends the run (R7.2), the rest only this request. */
+static int judge(struct gateway *gw, int64_t own, int64_t left, int *status, struct pj_err *err)
+{
+    struct pj_err why = *err;
+
+    if (strncmp(why.code, "http_", 5) != 0)
+        return -1;
+    if (strcmp(why.code, "http_timeout") == 0) {
+        pj_model_fail(err, PJ_FAULT_TIMEOUT, &gw->source->target, 0, why.message);
+        if (left <= own)
+            pj_err_code(err, "task_timeout");
+        return -1;
+    }
+    *status = 502;
+    pj_model_fail(err, PJ_FAULT_SERVICE, &gw->source->target, 0, why.message);
+    return PJ_NONE;
+}
+
+static int finish_answer(struct passing *p, struct pj_err *err)
+{
+    if (!p->call->answered && put_head(p, err) < 0)
+        return -1;
+    return p->res.body.len > 0 ? p->call->put(p->call->ctx, pj_str_cstr(&p->res.body), p->res.body.len, err) : 0;
+}
+
+/* Count and write down what the call cost, whatever became of it. */
+static int settle(struct gateway *gw, struct passing *p, const struct pj_price *price, size_t sent, int64_t started_ms,
+                  const struct pj_err *failed, struct pj_err *err)
+{
+    struct pj_model_turn turn = {.usage = pj_model_tap_usage(p->tap, sent)};
+    char id[200];
+
+    if (pj_http_header_get(&p->res, "x-request-id", id, sizeof id) || pj_http_header_get(&p->res, "request-id", id, sizeof id))
+        turn.request_id = id;
+    budget_settle(&gw->budget, sent, &turn.usage, pj_price_cost(price, &turn.usage));
+    return gateway_note_call(gw, &turn, started_ms, p->res.total_ms, failed, err);
+}
+
+static int send_on(struct gateway *gw, struct foreign_call *call, const char *text, const struct pj_price *price,
+                   const struct pj_pump *pump, int *status, struct pj_err *err)
+{
+    char *given[3] = {header_of(call, "accept"), header_of(call, "anthropic-version"), header_of(call, "anthropic-beta")};
+    PJ_CLEANUP(pj_freep) char *url = pj_model_url(gw->source->target.base_url, call->upstream);
+    PJ_CLEANUP(pj_freep) char *bearer = NULL;
+    struct pj_http_header headers[5];
+    int64_t own = gw->config.llm_timeout_ms > 0 ? gw->config.llm_timeout_ms : LLM_TIMEOUT_MS;
+    int64_t left = budget_left_ms(&gw->budget), started_ms = pj_now_ms();
+    struct passing p = {.call = call, .tap = pj_model_tap_new(call->api)};
+    struct pj_http_request req = {.method = "POST", .url = url, .headers = headers, .body = text, .body_len = strlen(text),
+        .allow_plain = strncmp(url, "http://", 7) == 0, .max_body = BODY_MAX, .timeout_ms = own < left ? own : left,
+        .stall_ms = gw->config.stall_ms > 0 ? gw->config.stall_ms : STALL_MS, .pump = pump, .on_data = on_data, .on_data_ctx = &p};
+    struct pj_err noted;
+    int rc;
+
+    req.header_count = headers_of(gw, call->api, given, &bearer, headers);
+    rc = pj_http_do(gw->http, &req, &p.res, err);
+    rc = rc < 0 ? judge(gw, own, left, status, err) : finish_answer(&p, err);
+    if (settle(gw, &p, price, req.body_len, started_ms, rc != 0 ? err : NULL, rc != 0 ? &noted : err) < 0)
+        rc = -1;
+    if (rc == PJ_NONE && call->answered)
+        rc = 0; /* too late for another answer: the box sees the cut */
+    if (bearer)
+        pj_wipe(bearer, strlen(bearer));
+    for (size_t i = 0; i < PJ_COUNT_OF(given); i++)
+        free(given[i]);
+    pj_model_tap_free(p.tap);
+    pj_http_response_release(&p.res);
+    return rc;
+}
+
+int foreign_forward(struct gateway *gw, struct foreign_call *call, const struct pj_pump *pump, int *status, struct pj_err *err)
+{
+    const struct pj_price *price = pj_prices_find(gw->config.prices, gw->source->provider, gw->source->model, pj_now_ms());
+    PJ_CLEANUP(pj_json_decrefp) json_t *body = rewrite(gw, call, price, err);
+    PJ_CLEANUP(pj_freep) char *text = body ? pj_json_text(body) : NULL;
+
+    if (body)
+        return send_on(gw, call, text, price, pump, status, err);
+    if (err->cls != PJ_E_INVALID)
+        return -1; /* a limit */
+    *status = 400;
+    return PJ_NONE;
+}

@@ -1,0 +1,213 @@
+/* The gateway's second face: another agent speaks HTTP to it, from a thread that plays the box. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "lib/base/mem.h"
+#include "lib/json/codec.h"
+#include "runner/gateway/http_in.h"
+#include "tests/runner/gateway_rig.h"
+#include "tests/support/http.h"
+#include "tests/support/model_server.h"
+
+struct play {
+    struct rig *rig;
+    void (*act)(struct play *p);
+    char base[128];
+    _Atomic bool over;
+    struct http_answer a[4];
+};
+
+static void *player(void *arg)
+{
+    struct play *p = arg;
+
+    p->act(p);
+    p->over = true;
+    return NULL;
+}
+
+static bool is_over(void *ctx)
+{
+    struct rig *rig = ctx;
+    return ((struct play *)rig->extra)->over;
+}
+
+static int serve(struct rig *rig, struct play *p)
+{
+    PJ_CLEANUP(gateway_freep) struct gateway *gw = NULL;
+    pthread_t thread;
+    int rc;
+
+    p->rig = rig;
+    rig->extra = p;
+    rig->config.hooks.over = is_over;
+    (void)snprintf(p->base, sizeof p->base, "unix:%s", rig->socket);
+    cr_assert_eq(gateway_open(&rig->config, &gw, &rig->err), 0, "%s", rig->err.message);
+    cr_assert_eq(pthread_create(&thread, NULL, player, p), 0);
+    rc = gateway_serve_foreign(gw, NULL, &rig->result, &rig->err);
+    gateway_freep(&gw); /* as the end of the box: whoever still waits is cut */
+    pthread_join(thread, NULL);
+    return rc;
+}
+
+static void release(struct rig *rig, struct play *p)
+{
+    for (size_t i = 0; i < PJ_COUNT_OF(p->a); i++)
+        http_answer_release(&p->a[i]);
+    rig_release(rig);
+}
+
+static const char *const chat_headers[] = {"Content-Type: application/json", "Authorization: Bearer from-the-box", NULL};
+
+static void two_chats(struct play *p)
+{
+    http_call(p->base, "GET", "/v1/models", NULL, NULL, NULL, &p->a[0]);
+    http_call(p->base, "POST", "/v1/chat/completions", NULL,
+              "{\"model\":\"gpt-99\",\"stream\":true,\"max_tokens\":999999,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", chat_headers, &p->a[1]);
+    http_call(p->base, "POST", "/v1/chat/completions?x=1", NULL, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+              chat_headers, &p->a[2]);
+    http_call(p->base, "POST", "/v1/messages", NULL, "{}", chat_headers, &p->a[3]);
+}
+
+Test(gateway_foreign, passes_chat_completions_with_our_key_model_and_caps)
+{
+    static const struct model_answer answers[] = {{.text = "first"}, {.text = "second"}};
+    struct model_server *m = model_server_start(0, answers, 2);
+    struct rig rig;
+    struct play p = {.act = two_chats};
+
+    rig_init(&rig, "openai", model_server_openai_url(m));
+    cr_assert_eq(serve(&rig, &p), 0, "%s", rig.err.message);
+    cr_assert_eq(p.a[0].status, 200);
+    cr_assert_not_null(strstr(p.a[0].body, "\"test-model\""));
+    cr_assert_eq(p.a[1].status, 200, "%s", p.a[1].body);
+    cr_assert_not_null(strstr(p.a[1].body, "data: "));
+    cr_assert_not_null(strstr(p.a[1].body, "first"));
+    cr_assert_eq(p.a[2].status, 200);
+    cr_assert_not_null(strstr(p.a[2].body, "second"));
+    cr_assert_eq(p.a[3].status, 400);
+    cr_assert_not_null(strstr(p.a[3].body, "wrong_provider"));
+    cr_assert_str_eq(pj_json_str(model_server_body(m, 0), "model", ""), "test-model");
+    cr_assert_eq(pj_json_i64(model_server_body(m, 0), "max_tokens", 0), 32000);
+    cr_assert_str_empty(model_server_faults(m), "the key is ours");
+    cr_assert_eq(rig.calls, 2);
+    cr_assert_eq(rig.result.tokens, 2200);
+    cr_assert_eq(rig.result.turns, 2);
+    cr_assert(rig_saw(&rig, "system llm_request openai test-model: 1000 tokens in"));
+    release(&rig, &p);
+    model_server_stop(m);
+}
+
+static void one_message(struct play *p)
+{
+    static const char *const headers[] = {"Content-Type: application/json", "x-api-key: from-the-box", "anthropic-version: 2023-06-01", NULL};
+
+    http_call(p->base, "POST", "/v1/messages?beta=true", NULL,
+              "{\"model\":\"x\",\"max_tokens\":100,\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", headers, &p->a[0]);
+    http_call(p->base, "POST", "/v1/messages/count_tokens", NULL, "{\"messages\":[]}", headers, &p->a[1]);
+}
+
+Test(gateway_foreign, passes_messages_to_anthropic)
+{
+    static const struct model_answer answers[] = {{.text = "well"}};
+    struct model_server *m = model_server_start(0, answers, 1);
+    struct rig rig;
+    struct play p = {.act = one_message};
+
+    rig_init(&rig, "anthropic", model_server_anthropic_url(m));
+    cr_assert_eq(serve(&rig, &p), 0, "%s", rig.err.message);
+    cr_assert_eq(p.a[0].status, 200, "%s", p.a[0].body);
+    cr_assert_not_null(strstr(p.a[0].body, "message_stop"));
+    cr_assert_eq(p.a[1].status, 200);
+    cr_assert_str_empty(model_server_faults(m));
+    cr_assert_eq(pj_usage_prompt(&rig.last.usage), 1000);
+    release(&rig, &p);
+    model_server_stop(m);
+}
+
+static void until_refused(struct play *p)
+{
+    for (int i = 0; i < 2; i++)
+        http_call(p->base, "POST", "/v1/chat/completions", NULL, "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", chat_headers, &p->a[i]);
+}
+
+Test(gateway_foreign, ends_the_run_at_a_limit)
+{
+    static const struct model_answer answers[] = {{.text = "x", .prompt_tokens = 9000}};
+    struct model_server *m = model_server_start(0, answers, 1);
+    struct rig rig;
+    struct play p = {.act = until_refused};
+
+    rig_init(&rig, "openai", model_server_openai_url(m));
+    rig.config.limits.tokens = 9200;
+    cr_assert_lt(serve(&rig, &p), 0);
+    cr_assert_str_eq(rig.err.code, "token_limit");
+    cr_assert_eq(p.a[1].status, 429);
+    cr_assert_not_null(strstr(p.a[1].body, "token_limit"));
+    cr_assert_eq(model_server_count(m), 1);
+    release(&rig, &p);
+    model_server_stop(m);
+}
+
+static void errors_pass(struct play *p)
+{
+    http_call(p->base, "POST", "/v1/chat/completions", NULL, "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", chat_headers, &p->a[0]);
+    http_call(p->base, "POST", "/v1/chat/completions", NULL, "{broken", chat_headers, &p->a[1]);
+    http_call(p->base, "POST", "/etc/passwd", NULL, "{}", chat_headers, &p->a[2]);
+    http_call(p->base, "DELETE", "/v1/models", NULL, NULL, NULL, &p->a[3]);
+}
+
+Test(gateway_foreign, hands_the_providers_errors_back_and_refuses_the_rest)
+{
+    static const struct model_answer answers[] = {{.status = 429, .headers = {"Retry-After: 9"}}};
+    struct model_server *m = model_server_start(0, answers, 1);
+    struct rig rig;
+    struct play p = {.act = errors_pass};
+    char *after;
+
+    rig_init(&rig, "openai", model_server_openai_url(m));
+    cr_assert_eq(serve(&rig, &p), 0, "%s", rig.err.message);
+    cr_assert_eq(p.a[0].status, 429);
+    after = http_answer_header(&p.a[0], "Retry-After");
+    cr_assert_str_eq(after, "9");
+    cr_assert_eq(p.a[1].status, 400);
+    cr_assert_eq(p.a[2].status, 404);
+    cr_assert_eq(p.a[3].status, 404);
+    free(after);
+    release(&rig, &p);
+    model_server_stop(m);
+}
+
+Test(http_in, refuses_what_it_need_not_understand)
+{
+    static const struct {
+        const char *bytes;
+        int rc;
+    } rows[] = {
+        {"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n", 0},
+        {"POST /x HTTP/1.1\r\nContent-Length: 2\r\n\r\nab", 0},
+        {"POST /x HTTP/1.1\r\nContent-Length: 3\r\n\r\nab", PJ_NONE},
+        {"POST /x HTTP/1.1\r\nContent-Len", PJ_NONE},
+        {"POST /x HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab", 400},
+        {"POST /x HTTP/1.1\r\nContent-Length: +2\r\n\r\nab", 400},
+        {"POST /x HTTP/1.1\r\nContent-Length: -2\r\n\r\nab", 400},
+        {"POST /x HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", 413},
+        {"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411},
+        {"POST /x HTTP/1.0\r\n\r\n", 400},
+        {"POST x HTTP/1.1\r\n\r\n", 400},
+        {"POST  /x HTTP/1.1\r\n\r\n", 400},
+        {"POST /x HTTP/1.1\r\nA : b\r\n\r\n", 400},
+        {"POST /x HTTP/1.1\r\nA: b\r\n folded\r\n\r\n", 400},
+        {"POST /x HTTP/1.1\r\nA: b\nC: d\r\n\r\n", 400},
+        {"\r\n\r\n", 400},
+    };
+    struct http_in in;
+
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++)
+        cr_expect_eq(http_in_parse(pj_view_of(rows[i].bytes), &in), rows[i].rc, "%s", rows[i].bytes);
+}
