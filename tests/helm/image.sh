@@ -1,0 +1,128 @@
+#!/bin/bash
+# Build the image from the Dockerfile with buildah (base: a Debian 13 root made here by mmdebstrap) and carry a task out with it:
+# API and runner from the image, read-only, as uid 1000 without capabilities, the runner under the shipped seccomp profile, as
+# compose.yaml starts them, but by crun. A model is not needed: recorded answers play it. Takes minutes and half a gigabyte, so it
+# runs only with PJ_TEST_IMAGE=1. PJ_IMAGE_DIR: where base and layers are kept for the next run.
+set -euo pipefail
+src=${PJ_TEST_SRC:?}
+skip() { echo "skipped: $*"; exit 77; }
+[ "${PJ_TEST_IMAGE:-}" = 1 ] || skip "set PJ_TEST_IMAGE=1 to build and run the image (minutes, 500 MB)"
+[ "$(id -u)" = 0 ] || skip "needs root"
+for tool in buildah crun git mmdebstrap openssl python3 redis-server; do command -v $tool >/dev/null || skip "$tool is not installed"; done
+
+work=$(mktemp -d)
+keep=${PJ_IMAGE_DIR:-$work}
+pids=()
+container=
+storage=(--root "$keep/root" --runroot "$keep/run")
+leave() {
+    local id
+    for id in runner api; do crun --root "$work/crun" delete --force $id 2>/dev/null || true; done
+    [ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null || true
+    wait
+    [ -z "$container" ] || buildah "${storage[@]}" rm "$container" >/dev/null
+    rm -rf "$work"
+}
+trap leave EXIT
+
+# The base, once.
+mkdir -p "$keep"
+if ! buildah "${storage[@]}" inspect --type image localhost/debian:13 >/dev/null 2>&1; then
+    mmdebstrap --quiet --variant=minbase --include=ca-certificates trixie "$work/base.tar"
+    container=$(buildah "${storage[@]}" from scratch)
+    buildah "${storage[@]}" add --quiet "$container" "$work/base.tar" / >/dev/null
+    buildah "${storage[@]}" commit --quiet "$container" localhost/debian:13 >/dev/null
+    buildah "${storage[@]}" rm "$container" >/dev/null
+    container=
+fi
+mkdir "$work/src"
+git -C "$src" ls-files -z --cached --others --exclude-standard | tar -C "$src" --null --files-from=- --ignore-failed-read -cf - | tar -C "$work/src" -xf -
+nice buildah "${storage[@]}" build --isolation chroot --network host --format docker --layers \
+    --build-arg BASE=localhost/debian:13 --tag localhost/pithy-jaunt "$work/src" >"$work/build.log" 2>&1 ||
+    { tail -40 "$work/build.log"; exit 1; }
+buildah "${storage[@]}" inspect --type image localhost/pithy-jaunt | grep -q '"Healthcheck"' || { echo "the image has no health check"; exit 1; }
+container=$(buildah "${storage[@]}" from localhost/pithy-jaunt)
+root=$(buildah "${storage[@]}" mount "$container")
+echo "built: $(du -sm "$root" | cut -f1) MB"
+
+# A Redis, a remote with the sample project, the settings.
+mkdir -m 0755 "$work/srv" "$work/state"
+sample=$src/api/cli/sample
+git init -q --bare --initial-branch=main "$work/srv/tally.git"
+git clone -q "$work/srv/tally.git" "$work/clone" 2>/dev/null
+cp -r "$sample/project/." "$work/clone/"
+git -C "$work/clone" add -A
+git -C "$work/clone" -c user.name=Sample -c user.email=sample@localhost commit -q -m "Tally words"
+git -C "$work/clone" push -q origin HEAD:main
+cp "$sample/replay.json" "$work/srv/replay.json"
+echo '[{"kind":"git","root":"/srv"}]' >"$work/srv/forges.json"
+chown -R 1000:1000 "$work/srv" "$work/state"
+redis-server --port 0 --unixsocket "$work/srv/redis.sock" --unixsocketperm 777 --maxmemory-policy noeviction --appendonly yes \
+    --dir "$work" --daemonize no >"$work/redis.log" &
+pids+=($!)
+token=$(openssl rand -hex 24)
+cat >"$work/env" <<E2
+PJ_REDIS_URL=unix:///srv/redis.sock
+PJ_LISTEN=unix:/srv/api.sock
+PJ_SECRET_KEY=$(openssl rand -base64 32)
+PJ_BOOTSTRAP_TOKEN=$token
+PJ_FORGES=/srv/forges.json
+E2
+cat >"$work/env.runner" <<E2
+MODEL_PROVIDER=replay
+PJ_REPLAY_FILE=/srv/replay.json
+E2
+
+# start NAME PROFILE ENV-FILE…: a program of the image as a container of compose.yaml.
+start() {
+    local name=$1 profile=$2
+    shift 2
+    mkdir "$work/$name"
+    python3 - "$root" "$work" "$name" "$profile" "$@" >"$work/$name/config.json" <<'PY'
+import json, sys
+root, work, name, profile, *files = sys.argv[1:]
+env = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+env += [line for path in files for line in open(path).read().splitlines()]
+def mount(at, kind, source=None, *options): return {"destination": at, "type": kind, "source": source or kind, "options": list(options)}
+linux = {"namespaces": [{"type": t} for t in ("pid", "ipc", "uts", "mount")]}
+if profile: linux["seccomp"] = json.load(open(profile))
+json.dump({
+    "ociVersion": "1.0.2", "hostname": name, "root": {"path": root, "readonly": True}, "linux": linux,
+    "process": {"terminal": False, "user": {"uid": 1000, "gid": 1000}, "args": ["pj-" + name], "env": env, "cwd": "/",
+                "capabilities": {}, "noNewPrivileges": True},
+    "mounts": [mount("/proc", "proc"), mount("/dev", "tmpfs", None, "nosuid", "mode=755"), mount("/tmp", "tmpfs", None, "mode=1777"),
+               mount("/dev/pts", "devpts", None, "newinstance", "ptmxmode=0666", "mode=0620"),
+               mount("/run", "tmpfs", None, "mode=1777"), mount("/srv", "bind", work + "/srv", "bind", "rw"),
+               mount("/var/lib/pithyjaunt", "bind", work + "/state", "bind", "rw")]}, sys.stdout)
+PY
+    unshare --mount sh -c 'mount --make-rprivate /
+        for m in $(grep " cgroup2 " /proc/mounts | cut -d" " -f2); do umount -l "$m"; done
+        cd "$1" && exec crun --root "$2" --cgroup-manager=disabled run "$3"' sh "$work/$name" "$work/crun" "$name" >"$work/$name.log" 2>&1 &
+    pids+=($!)
+}
+
+# until_ready COMMAND…: at most 30 seconds.
+until_ready() {
+    local end=$((SECONDS + 30))
+    until "$@" >/dev/null 2>&1; do
+        if [ $SECONDS -ge $end ]; then echo "not ready: $*"; tail -5 "$work"/*.log; exit 1; fi
+        read -r -t 0.2 <> <(:) || true
+    done
+}
+until_ready test -S "$work/srv/redis.sock"
+start api "" "$work/env"
+until_ready curl -fsS --unix-socket "$work/srv/api.sock" http://localhost/readyz
+start runner "$src/helm/files/runner-seccomp.json" "$work/env" "$work/env.runner"
+
+call() { curl -sS --fail-with-body --unix-socket "$work/srv/api.sock" -H "Authorization: Bearer $token" -H 'Content-Type: application/json' "$@"; }
+repository=$(call http://localhost/api/v1/repositories -d '{"url":"/srv/tally.git","checkCommand":"sh tests/run.sh","codeRabbit":"off"}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["id"])')
+task=$(python3 -c 'import json,sys; t=open(sys.argv[1]).read().split("\n", 2); print(json.dumps({"repositoryId":sys.argv[2],"title":t[0],"description":t[2],"execute":True}))' "$sample/task.md" "$repository" |
+    call http://localhost/api/v1/tasks -d @- | python3 -c 'import json,sys; print(json.load(sys.stdin)["id"])')
+# The stream ends when the task does.
+call -N --max-time 120 "http://localhost/api/v1/tasks/$task/logs/stream" >"$work/stream"
+status=$(call "http://localhost/api/v1/tasks/$task" | python3 -c 'import json,sys; print(json.load(sys.stdin)["status"])')
+if [ "$status" != completed ]; then
+    echo "the task ended as $status"; tail -30 "$work/stream" "$work"/*.log; exit 1
+fi
+git -c safe.directory='*' --git-dir "$work/srv/tally.git" log -1 --format='%s' "pj/$task" | grep -qx 'Pithy Jaunt: Add --top N to tally.sh'
+echo "a task of the image ended as completed: branch pj/$task"
