@@ -59,8 +59,10 @@ redis://{{ include "pj.fullname" . }}-redis:6379/0
 {{- if $root.Values.caBundle.existingConfigMap -}}
 {{- $_ := set $all "PJ_CA_FILE" "/etc/pithyjaunt/files/ca.crt" -}}
 {{- end -}}
+{{- if $root.Values.prices -}}
+{{- $_ := set $all "PJ_PRICES" "/etc/pithyjaunt/files/prices.json" -}}
+{{- end -}}
 {{- if eq .program "runner" -}}
-{{- if $root.Values.prices -}}{{- $_ := set $all "PJ_PRICES" "/etc/pithyjaunt/files/prices.json" -}}{{- end -}}
 {{- if $root.Values.replay.existingConfigMap -}}{{- $_ := set $all "PJ_REPLAY_FILE" "/etc/pithyjaunt/files/replay.json" -}}{{- end -}}
 {{- end -}}
 {{- range $name := get (fromYaml (include "pj.secretNames" $root)) .program -}}
@@ -110,13 +112,13 @@ redis://{{ include "pj.fullname" . }}-redis:6379/0
             - {key: {{ .key }}, path: ca.crt}
       {{- end }}
       {{- end }}
-      {{- if eq .program "runner" }}
       {{- if $root.Values.prices }}
       - configMap:
           name: {{ include "pj.fullname" $root }}
           items:
             - {key: prices.json, path: prices.json}
       {{- end }}
+      {{- if eq .program "runner" }}
       {{- with $root.Values.replay }}
       {{- if .existingConfigMap }}
       - configMap:
@@ -139,8 +141,8 @@ redis://{{ include "pj.fullname" . }}-redis:6379/0
 {{/* Says something when a setting of this program is the path of a file that the chart mounts. */}}
 {{- define "pj.hasFiles" -}}
 {{- $v := .root.Values -}}
-{{- if or $v.forges $v.forgesExistingSecret $v.caBundle.existingConfigMap -}}yes{{- end -}}
-{{- if and (eq .program "runner") (or $v.prices $v.replay.existingConfigMap) -}}yes{{- end -}}
+{{- if or $v.forges $v.forgesExistingSecret $v.caBundle.existingConfigMap $v.prices -}}yes{{- end -}}
+{{- if and (eq .program "runner") $v.replay.existingConfigMap -}}yes{{- end -}}
 {{- end -}}
 
 {{/* Pods start anew when what they read at start has changed. */}}

@@ -13,7 +13,8 @@ TEMPLATE = CHART / "templates/_settings.tpl"
 
 # Settings that other values of the chart become, by program.
 MANAGED = {
-    "api": {"PJ_DRAIN_DELAY", "PJ_FORGES", "PJ_CA_FILE", "PJ_LISTEN", "PJ_METRICS_LISTEN", "PJ_PUBLIC_URL", "PJ_REDIS_URL"},
+    "api": {"PJ_DRAIN_DELAY", "PJ_FORGES", "PJ_CA_FILE", "PJ_LISTEN", "PJ_METRICS_LISTEN", "PJ_PRICES",
+            "PJ_PUBLIC_URL", "PJ_REDIS_URL"},
     "runner": {"PJ_FORGES", "PJ_CA_FILE", "PJ_PRICES", "PJ_PUBLIC_URL", "PJ_REDIS_URL", "PJ_REPLAY_FILE", "PJ_RUNNER_LABELS",
                "PJ_RUNNER_NAME", "PJ_RUNNER_SLOTS", "PJ_STATE_DIR", "PJ_TASK_TIMEOUT"},
 }

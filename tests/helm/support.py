@@ -1,6 +1,7 @@
 """What the tests of the chart share: where things are, and how to call helm.
 
 PJ_TEST_SRC is the repository, PJ_HELM_TOOLS the folder that fetch_tools.sh filled. What is missing is skipped aloud (exit 77)."""
+import functools
 import os
 import pathlib
 import re
@@ -36,6 +37,7 @@ def run(*argv, **kwargs):
     return subprocess.run([str(a) for a in argv], capture_output=True, text=True, **kwargs)
 
 
+@functools.lru_cache(maxsize=None)
 def template(helm, values, *more):
     return run(helm, "template", "demo", CHART, "--namespace", "pj", "--kube-version", KUBE, "-f", values, *more)
 

@@ -52,7 +52,8 @@ def configuration(command, uid, caps, user_namespace, seccomp, masked):
                     "capabilities": {s: names for s in CAPABILITIES}, "noNewPrivileges": True},
         "mounts": [mount("proc", "/proc"), mount("tmpfs", "/dev", "nosuid", "mode=755"),
                    mount("devpts", "/dev/pts", "newinstance", "ptmxmode=0666", "mode=0620"),
-                   mount("tmpfs", "/tmp", "mode=1777"), mount("tmpfs", "/run", "mode=1777")],
+                   mount("tmpfs", "/tmp", "mode=1777"), mount("tmpfs", "/run", "mode=1777"),
+                   {"destination": "/mnt", "type": "bind", "source": str(PROGRAMS), "options": ["bind", "ro"]}],
     }
 
 
@@ -75,10 +76,9 @@ def runner_pods(values):
 
 class Container(unittest.TestCase):
     def box(self, **kwargs):
-        program = PROGRAMS / "pj-sandbox"
-        if not program.exists():
-            self.skipTest(f"{program} is not built")
-        return start(configuration([str(program), "--", "/bin/sh", "-c", "id -u; grep ^NoNewPrivs /proc/self/status"], **kwargs))
+        if not (PROGRAMS / "pj-sandbox").exists():
+            self.skipTest(f"pj-sandbox is not built in {PROGRAMS}")
+        return start(configuration(["/mnt/pj-sandbox", "--", "/bin/sh", "-c", "id -u; grep ^NoNewPrivs /proc/self/status"], **kwargs))
 
     def succeeds(self, result):
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
