@@ -149,7 +149,7 @@ static int set_up(const struct box *box, struct pj_err *err)
     struct plan *plan = box->plan;
     struct mounts_idmap idmap = {box->idmap.work_fd < 0 ? -1 : FD_WORK_MAP, box->idmap.base_fd < 0 ? -1 : FD_BASE_MAP};
 
-    if (cgroup_join(box->cgroup) < 0)
+    if (cgroup_join(box->cgroup, box->born_in_group) < 0)
         return step_fail(err, "cgroup", errno, NULL, "cannot join the control group");
     if (settle_descriptors(box, err) < 0 || tie_to_parent(FD_LIFE, err) < 0)
         return -1;

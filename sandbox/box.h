@@ -14,6 +14,7 @@
 struct box {
     struct plan *plan;
     const struct cgroup *cgroup;
+    bool born_in_group; /* process 1 is in its v2 control group already */
     struct rlimits rlimits;
     struct mounts_idmap idmap;
     int std[3];   /* pipe ends for the command */

@@ -19,20 +19,28 @@
 #define PREFIX "pj-sandbox."
 #define CPU_PERIOD_US 100000
 
-/* Where hierarchies are mounted, and where in each this process is. */
+enum { H_V2, H_CPU, H_MEMORY, H_PIDS, H_COUNT };
+
+static const char *const controllers[H_COUNT] = {"", "cpu", "memory", "pids"};
+
+/* Where a hierarchy is mounted, and where in it this process is. */
 struct hierarchy {
     char mount[256]; /* "" when there is none */
-    char own[256];   /* our group, "/" and below */
-    bool v2;
+    char own[256];   /* our group, "/" and below; "" when there is none */
 };
+
+static int open_at(const char *dir, const char *file, int flags)
+{
+    char path[900];
+
+    snprintf(path, sizeof path, "%s/%s", dir, file);
+    return open(path, flags | O_CLOEXEC);
+}
 
 static int write_at(const char *dir, const char *file, const char *text)
 {
-    char path[900];
-    int fd, rc;
+    int fd = open_at(dir, file, O_WRONLY), rc;
 
-    snprintf(path, sizeof path, "%s/%s", dir, file);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
     rc = write(fd, text, strlen(text)) < 0 ? -1 : 0;
@@ -50,12 +58,9 @@ static int write_number(const char *dir, const char *file, int64_t n)
 
 static ssize_t read_at(const char *dir, const char *file, char *buf, size_t size)
 {
-    char path[900];
+    int fd = open_at(dir, file, O_RDONLY);
     ssize_t n;
-    int fd;
 
-    snprintf(path, sizeof path, "%s/%s", dir, file);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
     n = read(fd, buf, size - 1);
@@ -90,26 +95,28 @@ static bool has_word(const char *list, const char *word)
     return false;
 }
 
-/* Find the hierarchy of `controller` ("" for v2) from /proc/self/mountinfo and /proc/self/cgroup. */
-static bool find_hierarchy(const char *controller, struct hierarchy *h)
+/* One pass over each file for all hierarchies: the kernel takes its time to write a mount table. */
+static void find_hierarchies(struct hierarchy h[H_COUNT])
 {
     char line[1024];
     FILE *f = fopen("/proc/self/mountinfo", "re");
 
-    *h = (struct hierarchy){.v2 = controller[0] == '\0'};
+    memset(h, 0, H_COUNT * sizeof *h);
     while (f && fgets(line, sizeof line, f)) {
-        char root[256], mount[256], type[32], options[256];
-        const char *dash = strstr(line, " - ");
+        char mount[256], type[32], options[256];
+        const char *dash = strstr(line, " - cgroup");
 
-        if (!dash || sscanf(line, "%*d %*d %*s %255s %255s", root, mount) != 2 ||
+        if (!dash || sscanf(line, "%*d %*d %*s %*s %255s", mount) != 1 ||
             sscanf(dash, " - %31s %*s %255s", type, options) != 2)
             continue;
-        if (h->v2 ? strcmp(type, "cgroup2") == 0 : strcmp(type, "cgroup") == 0 && has_word(options, controller))
-            memcpy(h->mount, mount, sizeof mount);
+        for (int i = 0; i < H_COUNT; i++) {
+            if (i == H_V2 ? strcmp(type, "cgroup2") == 0 : strcmp(type, "cgroup") == 0 && has_word(options, controllers[i]))
+                memcpy(h[i].mount, mount, sizeof mount);
+        }
     }
     if (f)
         fclose(f);
-    f = h->mount[0] ? fopen("/proc/self/cgroup", "re") : NULL;
+    f = fopen("/proc/self/cgroup", "re");
     while (f && fgets(line, sizeof line, f)) {
         char *list = strchr(line, ':');
         char *path = list ? strchr(list + 1, ':') : NULL;
@@ -118,12 +125,13 @@ static bool find_hierarchy(const char *controller, struct hierarchy *h)
             continue;
         *path++ = '\0';
         path[strcspn(path, "\n")] = '\0';
-        if (h->v2 ? list[1] == '\0' : has_word(list + 1, controller))
-            snprintf(h->own, sizeof h->own, "%s", path);
+        for (int i = 0; i < H_COUNT; i++) {
+            if (i == H_V2 ? list[1] == '\0' : has_word(list + 1, controllers[i]))
+                snprintf(h[i].own, sizeof h[i].own, "%s", path);
+        }
     }
     if (f)
         fclose(f);
-    return h->own[0] == '/';
 }
 
 /* Groups of our kind whose outer process is gone: end what is left in them and remove them. */
@@ -149,28 +157,30 @@ static void sweep(const char *parent)
         closedir(dir);
 }
 
-static struct cgroup_dir *make_dir(struct cgroup *cg, const struct hierarchy *h)
+static struct cgroup_dir *make_dir(struct cgroup *cg, const struct hierarchy *h, bool v2)
 {
     struct cgroup_dir *dir = &cg->dirs[cg->count];
-    char parent[520], procs[600];
+    char parent[520];
 
-    for (size_t i = 0; i < cg->count; i++) {
-        /* cpu and cpuacct, or all of v2, are one hierarchy: the group exists already. */
-        if (strncmp(cg->dirs[i].path, h->mount, strlen(h->mount)) == 0 && cg->dirs[i].v2 == h->v2)
-            return &cg->dirs[i];
-    }
-    if (cg->count == CGROUP_DIRS_MAX)
+    if (h->mount[0] == '\0' || h->own[0] != '/')
         return NULL;
     snprintf(parent, sizeof parent, "%s%s", h->mount, strcmp(h->own, "/") == 0 ? "" : h->own);
+    for (size_t i = 0; i < cg->count; i++) {
+        /* Controllers that are mounted together share one group. */
+        if (strncmp(cg->dirs[i].path, parent, strlen(parent)) == 0 && cg->dirs[i].v2 == v2)
+            return &cg->dirs[i];
+    }
     sweep(parent);
-    if (snprintf(dir->path, sizeof dir->path, "%s/" PREFIX "%d", parent, (int)getpid()) >= (int)sizeof dir->path)
+    if (cg->count == CGROUP_DIRS_MAX ||
+        snprintf(dir->path, sizeof dir->path, "%s/" PREFIX "%d", parent, (int)getpid()) >= (int)sizeof dir->path ||
+        mkdir(dir->path, 0755) < 0)
         return NULL;
-    if (mkdir(dir->path, 0755) < 0)
-        return NULL;
-    snprintf(procs, sizeof procs, "%s/cgroup.procs", dir->path);
-    dir->procs_fd = open(procs, O_WRONLY | O_CLOEXEC);
-    dir->v2 = h->v2;
-    if (dir->procs_fd < 0) {
+    dir->v2 = v2;
+    dir->dir_fd = v2 ? open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    /* A single thread that moves itself through v1's `tasks` needs no lock over all of the machine's processes. */
+    dir->join_fd = open_at(dir->path, v2 ? "cgroup.procs" : "tasks", O_WRONLY);
+    if (dir->join_fd < 0) {
+        pj_fd_close(&dir->dir_fd);
         rmdir(dir->path);
         return NULL;
     }
@@ -230,11 +240,11 @@ static int limit_pids(const struct cgroup_dir *dir, int64_t pids)
 
 typedef int (*limit_fn)(const struct cgroup_dir *, int64_t);
 
-static const char *keep(struct cgroup *cg, struct cgroup_dir *v2, const char *controller, int64_t value, limit_fn limit,
-                        const struct cgroup_dir **where)
+/* Keep `value` by v2 where it has the controller, else by v1's hierarchy of it; tells which. */
+static const char *keep(struct cgroup *cg, const struct cgroup_dir *v2, const struct hierarchy *h, const char *controller,
+                        int64_t value, limit_fn limit, const struct cgroup_dir **where)
 {
-    struct hierarchy h;
-    struct cgroup_dir *dir;
+    const struct cgroup_dir *dir;
 
     if (!value)
         return NULL;
@@ -243,7 +253,8 @@ static const char *keep(struct cgroup *cg, struct cgroup_dir *v2, const char *co
             *where = v2;
         return "cgroup-v2";
     }
-    if (!find_hierarchy(controller, &h) || !(dir = make_dir(cg, &h)) || limit(dir, value) < 0)
+    dir = make_dir(cg, h, false);
+    if (!dir || limit(dir, value) < 0)
         return NULL;
     if (where)
         *where = dir;
@@ -252,26 +263,40 @@ static const char *keep(struct cgroup *cg, struct cgroup_dir *v2, const char *co
 
 void cgroup_make(struct cgroup *cg, const struct cgroup_limits *limits)
 {
-    struct hierarchy h;
-    struct cgroup_dir *v2 = NULL;
-    char probe[8];
+    struct hierarchy h[H_COUNT];
+    struct cgroup_dir *v2;
+    bool limited = limits->memory_bytes || limits->pids || limits->cpu_milli;
 
     *cg = (struct cgroup){0};
-    if (find_hierarchy("", &h)) {
-        pass_on(&h, "+memory +pids +cpu");
-        v2 = make_dir(cg, &h);
+    find_hierarchies(h);
+    if (limited && h[H_V2].own[0])
+        pass_on(&h[H_V2], "+memory +pids +cpu");
+    v2 = make_dir(cg, &h[H_V2], true);
+    if (v2) {
+        char path[600];
+
+        snprintf(path, sizeof path, "%s/cgroup.kill", v2->path);
+        if (access(path, W_OK) == 0)
+            cg->kill_dir = v2;
     }
-    if (v2 && read_at(v2->path, "cgroup.events", probe, sizeof probe) > 0)
-        cg->kill_dir = v2;
-    cg->memory_kept = keep(cg, v2, "memory", limits->memory_bytes, limit_memory, &cg->memory_dir);
-    cg->pids_kept = keep(cg, v2, "pids", limits->pids, limit_pids, NULL);
-    cg->cpu_kept = keep(cg, v2, "cpu", limits->cpu_milli, limit_cpu, NULL);
+    cg->memory_kept = keep(cg, v2, &h[H_MEMORY], "memory", limits->memory_bytes, limit_memory, &cg->memory_dir);
+    cg->pids_kept = keep(cg, v2, &h[H_PIDS], "pids", limits->pids, limit_pids, NULL);
+    cg->cpu_kept = keep(cg, v2, &h[H_CPU], "cpu", limits->cpu_milli, limit_cpu, NULL);
 }
 
-int cgroup_join(const struct cgroup *cg)
+int cgroup_birth_fd(const struct cgroup *cg)
 {
     for (size_t i = 0; i < cg->count; i++) {
-        if (write(cg->dirs[i].procs_fd, "0", 1) < 0)
+        if (cg->dirs[i].v2)
+            return cg->dirs[i].dir_fd;
+    }
+    return -1;
+}
+
+int cgroup_join(const struct cgroup *cg, bool born_in_v2)
+{
+    for (size_t i = 0; i < cg->count; i++) {
+        if (!(cg->dirs[i].v2 && born_in_v2) && write(cg->dirs[i].join_fd, "0", 1) < 0)
             return -1;
     }
     return 0;
@@ -319,7 +344,8 @@ bool cgroup_remove(struct cgroup *cg, int64_t wait_ms)
             nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
         if (access(cg->dirs[i].path, F_OK) == 0)
             gone = false;
-        pj_fd_close(&cg->dirs[i].procs_fd);
+        pj_fd_close(&cg->dirs[i].join_fd);
+        pj_fd_close(&cg->dirs[i].dir_fd);
     }
     cg->count = 0;
     return gone;

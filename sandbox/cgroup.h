@@ -13,7 +13,8 @@
 
 struct cgroup_dir {
     char path[512];
-    int procs_fd;
+    int dir_fd;  /* v2: for a birth in the group; else -1 */
+    int join_fd; /* cgroup.procs, or tasks in v1 */
     bool v2;
 };
 
@@ -32,8 +33,11 @@ struct cgroup {
 
 /* Make the groups. Never fails: what could not be had stays NULL. */
 void cgroup_make(struct cgroup *cg, const struct cgroup_limits *limits);
-/* In the process that joins: a write of "0" to each. 0 or -1 with errno. */
-int cgroup_join(const struct cgroup *cg);
+/* The v2 group as a directory, for CLONE_INTO_CGROUP; -1 when there is none. */
+int cgroup_birth_fd(const struct cgroup *cg);
+/* In the process that joins, which has one thread: a write of "0" to each, but not to v2 when it was born there. 0 or -1
+ * with errno. */
+int cgroup_join(const struct cgroup *cg, bool born_in_v2);
 /* Kill every member at once where the kernel offers it. */
 void cgroup_kill(const struct cgroup *cg);
 /* Times the memory limit killed a process. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,58 +56,51 @@ static int exec_search(char *const *argv, char *const *envp)
     return best;
 }
 
-/* What the child tells init through a pipe that a successful execve closes. */
-struct start_failure {
-    int exec_errno; /* the command could not be executed */
-    struct pj_err err; /* or a step before that failed (code not empty) */
+#define CHILD_STACK 65536
+
+/* The child shares our memory until its execve, so this is both its orders and its answer. */
+struct launch {
+    const struct plan *plan;
+    const struct rlimits *limits;
+    int exec_errno;    /* out: the command could not be executed */
+    struct pj_err err; /* out: or a step before that failed (code not empty) */
 };
 
-static void child(const struct plan *plan, const struct rlimits *limits, int report_fd) PJ_NORETURN;
-static void child(const struct plan *plan, const struct rlimits *limits, int report_fd)
+static int child(void *arg)
 {
-    struct start_failure failure = {0};
+    struct launch *l = arg;
     sigset_t none;
 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
-    if (chdir(plan->cwd) < 0)
-        step_fail(&failure.err, "cwd", errno, "name a directory that exists inside", "--cwd %s", plan->cwd);
-    else if (rlimits_apply(limits, &failure.err) == 0)
-        failure.exec_errno = exec_search(plan->spec->command, plan->envp);
-    (void)!write(report_fd, &failure, sizeof failure);
+    if (chdir(l->plan->cwd) < 0)
+        step_fail(&l->err, "cwd", errno, "name a directory that exists inside", "--cwd %s", l->plan->cwd);
+    else if (rlimits_apply(l->limits, &l->err) == 0)
+        l->exec_errno = exec_search(l->plan->spec->command, l->plan->envp);
     _exit(127);
 }
 
+/* As vfork: nothing is copied, and we go on when the command's program runs or has failed to. */
 static pid_t start(const struct plan *plan, const struct rlimits *limits, int channel)
 {
+    static char stack[CHILD_STACK] __attribute__((aligned(16)));
     struct channel_msg msg = {.type = CHANNEL_FAILED};
-    struct start_failure failure;
-    int fds[2];
-    ssize_t n;
-    pid_t pid;
+    struct launch l = {.plan = plan, .limits = limits};
+    pid_t pid = clone(child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &l);
 
-    if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+    if (pid < 0) {
         step_fail(&msg.err, "init", errno, NULL, "cannot start the command");
         channel_send(channel, &msg, NULL, 0);
         _exit(1);
     }
-    if (pid == 0) {
-        close(fds[0]);
-        child(plan, limits, fds[1]);
+    if (l.err.code[0]) {
+        msg.err = l.err;
+        channel_send(channel, &msg, NULL, 0);
+        _exit(1);
     }
-    close(fds[1]);
-    do
-        n = read(fds[0], &failure, sizeof failure);
-    while (n < 0 && errno == EINTR);
-    close(fds[0]);
-    if (n == (ssize_t)sizeof failure) {
-        if (failure.err.code[0]) {
-            msg.err = failure.err;
-            channel_send(channel, &msg, NULL, 0);
-        } else {
-            report(channel, CHANNEL_NO_EXEC, failure.exec_errno);
-        }
+    if (l.exec_errno) {
+        report(channel, CHANNEL_NO_EXEC, l.exec_errno);
         _exit(1);
     }
     report(channel, CHANNEL_STARTED, 0);

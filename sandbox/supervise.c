@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -151,15 +152,42 @@ static int prepare_idmaps(const struct plan *plan, struct mounts_idmap *idmap, s
         return 0;
     if (spec->workspace && userns_idmap(plan, &plan->work_owner, &idmap->work_fd, err) < 0)
         return -1;
-    if (spec->workspace_base && userns_idmap(plan, &plan->base_owner, &idmap->base_fd, err) < 0)
-        return -1;
-    return 0;
+    if (!spec->workspace_base)
+        return 0;
+    if (spec->workspace && plan->base_owner.uid == plan->work_owner.uid && plan->base_owner.gid == plan->work_owner.gid) {
+        idmap->base_fd = fcntl(idmap->work_fd, F_DUPFD_CLOEXEC, 3);
+        return idmap->base_fd < 0 ? step_fail(err, "workspace", errno, NULL, "dup") : 0;
+    }
+    return userns_idmap(plan, &plan->base_owner, &idmap->base_fd, err);
+}
+
+/* Born into its v2 group, process 1 spares the kernel a migration, which waits for a grace period of several milliseconds.
+ * An outer container's filter may hide clone3: then it joins by itself. */
+static pid_t clone_box(struct supervisor *s, struct box *box, unsigned long flags)
+{
+    struct clone_args args = {.flags = flags,
+                              .pidfd = (uint64_t)(uintptr_t)&s->pidfd,
+                              .exit_signal = SIGCHLD};
+    int group = cgroup_birth_fd(&s->cgroup);
+    pid_t pid = -1;
+
+    if (group >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (unsigned)group;
+        box->born_in_group = true;
+        pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    }
+    if (pid < 0) {
+        box->born_in_group = false;
+        pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, &s->pidfd, NULL, NULL);
+    }
+    return pid;
 }
 
 static int start_box(struct supervisor *s, struct box *box)
 {
     int channel[2], life[2];
-    unsigned long flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD | SIGCHLD;
+    unsigned long flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0 || pipe2(life, O_CLOEXEC) < 0)
         return fail(s, "cannot make the channels");
@@ -170,7 +198,7 @@ static int start_box(struct supervisor *s, struct box *box)
     box->life = life[0];
     if (!s->plan->root)
         flags |= CLONE_NEWUSER;
-    s->pid = (pid_t)syscall(SYS_clone, flags, NULL, &s->pidfd, NULL, NULL);
+    s->pid = clone_box(s, box, flags);
     if (s->pid == 0) {
         close(life[1]);
         box_main(box);

@@ -96,41 +96,40 @@ static int write_file(const char *path, const char *text)
     return rc;
 }
 
+#define HELPER_STACK 16384
+
+/* The helper only gives the namespace a life until its descriptor is open. It shares our memory: nothing is copied. */
+static int helper_main(void *parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != *(const pid_t *)parent)
+        return 1;
+    while (pause() < 0)
+        ;
+    return 0;
+}
+
 int userns_idmap(const struct plan *plan, const struct plan_owner *owner, int *fd, struct pj_err *err)
 {
-    int pipe_fds[2], rc = -1;
+    static char stack[HELPER_STACK] __attribute__((aligned(16)));
     char path[64], map[64];
-    pid_t pid;
+    pid_t self = getpid();
+    pid_t pid = clone(helper_main, stack + sizeof stack, CLONE_NEWUSER | CLONE_VM | SIGCHLD, &self);
+    int rc;
 
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-        return step_fail(err, STEP, errno, NULL, "pipe");
-    /* The helper only gives the namespace a life until its descriptor is open. */
-    pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
-    if (pid == 0) {
-        char byte;
-
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        close(pipe_fds[1]);
-        (void)!read(pipe_fds[0], &byte, 1);
-        _exit(0);
-    }
-    close(pipe_fds[0]);
-    if (pid < 0) {
-        step_fail(err, STEP, errno, REMEDY_USERNS, "cannot make a user namespace for the idmapped mount");
-    } else {
-        snprintf(path, sizeof path, "/proc/%d/uid_map", (int)pid);
-        snprintf(map, sizeof map, "%u %u 1", owner->uid, plan->host_uid);
-        rc = write_file(path, map);
-        snprintf(path, sizeof path, "/proc/%d/gid_map", (int)pid);
-        snprintf(map, sizeof map, "%u %u 1", owner->gid, plan->host_gid);
-        rc = rc < 0 ? rc : write_file(path, map);
-        snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
-        *fd = rc < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-        rc = *fd < 0 ? step_fail(err, STEP, errno, NULL, "cannot map uid %u to %u", owner->uid, plan->host_uid) : 0;
-    }
-    close(pipe_fds[1]);
-    if (pid > 0)
-        waitpid(pid, NULL, 0);
+    if (pid < 0)
+        return step_fail(err, STEP, errno, REMEDY_USERNS, "cannot make a user namespace for the idmapped mount");
+    snprintf(path, sizeof path, "/proc/%d/uid_map", (int)pid);
+    snprintf(map, sizeof map, "%u %u 1", owner->uid, plan->host_uid);
+    rc = write_file(path, map);
+    snprintf(path, sizeof path, "/proc/%d/gid_map", (int)pid);
+    snprintf(map, sizeof map, "%u %u 1", owner->gid, plan->host_gid);
+    rc = rc < 0 ? rc : write_file(path, map);
+    snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
+    *fd = rc < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    rc = *fd < 0 ? step_fail(err, STEP, errno, NULL, "cannot map uid %u to %u", owner->uid, plan->host_uid) : 0;
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
     return rc;
 }
 

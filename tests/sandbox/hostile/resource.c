@@ -213,6 +213,13 @@ static int fork_bomb(const char *arg)
     return 1;
 }
 
+/* For measuring: a static program that does nothing. */
+static int nothing(const char *arg)
+{
+    (void)arg;
+    return 0;
+}
+
 const struct attack attacks_resource[] = {
     {"descriptor_fill", descriptor_fill, "EMFILE"},
     {"fork_bomb", fork_bomb, "killed whole by the deadline"},
@@ -220,6 +227,7 @@ const struct attack attacks_resource[] = {
     {"inotify_fill", inotify_fill, "EMFILE"},
     {"locked_memory", locked_memory, "ENOMEM"},
     {"memory_bomb", memory_bomb, "killed by its own limit, or no more memory"},
+    {"nothing", nothing, "nothing"},
     {"process_fill", process_fill, "EAGAIN"},
     {"survivors", survivors, "gone with the command"},
     {"tmp_fill", tmp_fill, "ENOSPC"},
