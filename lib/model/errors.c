@@ -24,6 +24,7 @@ static const struct {
                           "split the task into smaller ones or choose a model with a larger context window"},
     [PJ_FAULT_REFUSED] = {"llm_refused", PJ_E_FORBIDDEN, false, false, "declined to answer",
                           "rephrase the task, or choose another model"},
+    [PJ_FAULT_TOOLS] = {"model_protocol", PJ_E_PROTOCOL, false, false, "cannot use tools", "choose a model that can use tools"},
     [PJ_FAULT_SERVICE] = {"llm_service", PJ_E_UNAVAILABLE, true, true, "is not working",
                           "run the task again later, or set MODEL_FALLBACK_PROVIDER"},
     [PJ_FAULT_TIMEOUT] = {"llm_timeout", PJ_E_TIMEOUT, false, false, "did not answer in time",
@@ -74,6 +75,9 @@ static const struct {
     const char *phrase;
     enum pj_model_fault fault;
 } phrases[] = {
+    {"does not support tools", PJ_FAULT_TOOLS},          /* Ollama, 400 */
+    {"support tool use", PJ_FAULT_TOOLS},                /* OpenRouter, 404: no endpoints found that … */
+    {"tool choice requires", PJ_FAULT_TOOLS},            /* vLLM without a tool parser, 400 */
     {"credit balance is too low", PJ_FAULT_QUOTA},
     {"exceeded your current quota", PJ_FAULT_QUOTA},
     {"prompt is too long", PJ_FAULT_CONTEXT},

@@ -64,6 +64,7 @@ enum pj_model_fault {
     PJ_FAULT_MODEL,   /* no such model, or a wrong base URL */
     PJ_FAULT_CONTEXT, /* the history is too long */
     PJ_FAULT_REFUSED, /* refusal or content filter */
+    PJ_FAULT_TOOLS,   /* the model has no tools */
     PJ_FAULT_SERVICE, /* their fault, also broken and stalled connections */
     PJ_FAULT_TIMEOUT, /* the whole time of a call has passed */
     PJ_FAULT_REQUEST, /* they say that our request is wrong */

@@ -39,6 +39,8 @@ struct agent {
     int idle_turns;         /* turns without a call, in a row */
     int notices;            /* budget notices given: 1 at two thirds, 2 at nine tenths */
     bool just_compacted;
+    bool diff_mode;         /* the model has no tools: it answers with a diff */
+    bool called;            /* any tool was called yet */
     struct agent_repeat repeat;
     enum agent_end end;
 };

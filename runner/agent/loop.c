@@ -5,6 +5,7 @@
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
 #include "runner/agent/agent.h"
+#include "runner/agent/diff.h"
 #include "runner/agent/prompt.h"
 #include "runner/agent/tools.h"
 
@@ -12,6 +13,7 @@
 #define IDLE_TURNS_MAX 3
 #define REPEATS_MAX 8
 #define TEXT_LOGGED_MAX 4000
+#define DIFF_MAX ((size_t)8 << 20)
 #define HISTORY_MAX ((size_t)1200 << 10) /* below the frame's limit and most context windows */
 
 static int give_up(struct agent *a, const char *code, const char *why, struct pj_err *err)
@@ -47,7 +49,10 @@ static int ask(struct agent *a, json_t **turn, struct pj_err *err)
         if (strcmp(type, "turn") == 0)
             return 0;
         full = strcmp(type, "overflow") == 0;
-        if (!full) {
+        if (strcmp(type, "no_tools") == 0 && !a->diff_mode && !a->called) {
+            if (diff_begin(a, err) < 0)
+                return -1;
+        } else if (!full) {
             pj_fail(err, PJ_E_PROTOCOL, "the gateway answered \"%.40s\" instead of a turn", type);
             json_decref(*turn);
             *turn = NULL;
@@ -58,13 +63,13 @@ static int ask(struct agent *a, json_t **turn, struct pj_err *err)
     }
 }
 
-static void add_user(struct agent *a, const char *prompt)
+static void add_user(struct agent *a, const char *prompt, const struct prompt_value *values, size_t count)
 {
     struct pj_str text;
     struct pj_err err;
 
-    pj_str_init(&text, 16384);
-    if (prompt_render(prompt, NULL, 0, &text, &err) < 0)
+    pj_str_init(&text, 65536);
+    if (prompt_render(prompt, values, count, &text, &err) < 0)
         (void)pj_str_puts(&text, "Go on.");
     json_array_append_new(a->messages, json_pack("{s:s, s:s}", "role", "user", "text", pj_str_cstr(&text)));
     pj_str_release(&text);
@@ -143,6 +148,33 @@ static void log_text(struct agent *a, const char *text)
     agent_log(a, "info", shown, NULL);
 }
 
+/* A turn without calls: a diff where that counts as an answer, else the model is told what is expected. */
+static int no_calls(struct agent *a, const json_t *turn, struct pj_err *err)
+{
+    const char *text = pj_json_str(turn, "text", "");
+    bool cut = strcmp(pj_json_str(turn, "stop", ""), "length") == 0;
+    PJ_CLEANUP(pj_str_release) struct pj_str diff;
+    PJ_CLEANUP(pj_freep) char *feedback = NULL;
+
+    pj_str_init(&diff, DIFF_MAX);
+    /* A model that was given tools and answers with nothing but a diff means it as its answer. */
+    if (!cut && !a->called && diff_extract(text, &diff) && (a->diff_mode || strstr(pj_str_cstr(&diff), "\n@@ -"))) {
+        PJ_CLEANUP(pj_freep) char *summary = pj_strndup(text, strcspn(text, "`"));
+        int rc = diff_hand_over(a, pj_str_cstr(&diff), summary, &feedback, err);
+        struct prompt_value values[] = {{"feedback", feedback}};
+
+        if (rc <= 0)
+            return rc;
+        add_user(a, "diff_wrong.md", values, 1);
+        return 0;
+    }
+    if (++a->idle_turns >= IDLE_TURNS_MAX)
+        return give_up(a, "model_protocol", a->diff_mode ? "the model answered three times in a row without a diff"
+                                                         : "the model answered three times in a row without calling a tool", err);
+    add_user(a, cut ? "cut.md" : a->diff_mode ? "diff_again.md" : "idle.md", NULL, 0);
+    return 0;
+}
+
 int agent_loop(struct agent *a, struct pj_err *err)
 {
     while (a->end == AGENT_GOES_ON) {
@@ -159,12 +191,11 @@ int agent_loop(struct agent *a, struct pj_err *err)
                                                      pj_json_str(turn, "turn", ""), "text", text, "calls", calls));
         if (json_array_size(calls) > 0) {
             a->idle_turns = 0;
+            a->called = true;
             if (do_calls(a, turn, calls, err) < 0)
                 return -1;
-        } else if (++a->idle_turns >= IDLE_TURNS_MAX) {
-            return give_up(a, "model_protocol", "the model answered three times in a row without calling a tool", err);
-        } else {
-            add_user(a, strcmp(pj_json_str(turn, "stop", ""), "length") == 0 ? "cut.md" : "idle.md");
+        } else if (no_calls(a, turn, err) < 0) {
+            return -1;
         }
     }
     return 0;

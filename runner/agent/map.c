@@ -6,10 +6,12 @@
 #include <strings.h>
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
+#include "runner/agent/prompt.h"
 #include "runner/agent/tree.h"
 
 #define FILES_MAX 20000
 #define SHOWN_MAX 200
+#define CONTENT_MAX ((size_t)48 << 10) /* of one file */
 
 struct file {
     char *path;
@@ -87,25 +89,59 @@ static int by_score(const void *x, const void *y)
     return a->score != b->score ? (a->score > b->score ? -1 : 1) : strcmp(a->path, b->path);
 }
 
+/* Fill the map, best first. Release it in every case. */
+static int map_read(struct agent *a, struct map *m, struct pj_err *err)
+{
+    *m = (struct map){.title = pj_json_str(a->task, "title", ""), .description = pj_json_str(a->task, "description", ""),
+                      .file = pj_alloc(FILES_MAX, sizeof(struct file))};
+    if (tree_walk(a, ".", 64, add, m, err) < 0)
+        return -1;
+    if (m->count > 0)
+        qsort(m->file, m->count, sizeof *m->file, by_score);
+    return 0;
+}
+
+static void map_release(struct map *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        free(m->file[i].path);
+    free(m->file);
+}
+
 int map_write(struct agent *a, struct pj_str *out, struct pj_err *err)
 {
-    struct map m = {.title = pj_json_str(a->task, "title", ""), .description = pj_json_str(a->task, "description", ""),
-                    .file = pj_alloc(FILES_MAX, sizeof(struct file))};
-    int rc = tree_walk(a, ".", 64, add, &m, err);
+    PJ_CLEANUP(map_release) struct map m;
 
-    if (m.count > 0)
-        qsort(m.file, m.count, sizeof *m.file, by_score);
-    for (size_t i = 0; i < m.count; i++) {
-        if (i < SHOWN_MAX) {
-            (void)pj_utf8_append_clean(out, pj_view_of(m.file[i].path));
-            (void)pj_str_putf(out, "  %lld\n", (long long)m.file[i].size);
-        }
-        free(m.file[i].path);
+    if (map_read(a, &m, err) < 0)
+        return -1;
+    for (size_t i = 0; i < m.count && i < SHOWN_MAX; i++) {
+        (void)pj_utf8_append_clean(out, pj_view_of(m.file[i].path));
+        (void)pj_str_putf(out, "  %lld\n", (long long)m.file[i].size);
     }
     if (m.count + m.left > SHOWN_MAX)
         (void)pj_str_putf(out, "… and %zu more files; use list_dir and search\n", m.count + m.left - SHOWN_MAX);
     if (m.count == 0)
         (void)pj_str_puts(out, "(the tree is empty)\n");
-    free(m.file);
-    return rc;
+    return 0;
+}
+
+int map_contents(struct agent *a, size_t max, struct pj_str *out, struct pj_err *err)
+{
+    PJ_CLEANUP(map_release) struct map m;
+
+    if (map_read(a, &m, err) < 0)
+        return -1;
+    for (size_t i = 0; i < m.count && out->len < max; i++) {
+        PJ_CLEANUP(pj_str_release) struct pj_str text;
+        struct pj_err ignored;
+
+        pj_str_init(&text, CONTENT_MAX);
+        if (tree_read(a, m.file[i].path, &text, NULL, &ignored) < 0 || text.len + out->len > max ||
+            tree_is_binary(text.data, text.len) || !pj_utf8_valid(pj_view_n(pj_str_cstr(&text), text.len)))
+            continue;
+        (void)pj_str_putf(out, "%s:\n\n", m.file[i].path);
+        (void)prompt_fence(out, pj_str_cstr(&text));
+        (void)pj_str_putc(out, '\n');
+    }
+    return 0;
 }

@@ -83,6 +83,10 @@ struct gateway_hooks {
      * ends the service; PJ_NONE with *feedback (owned by the gateway then) sends the agent back to work; -1 fails. NULL:
      * always accepted. */
     int (*finish)(void *ctx, const char *summary, const char *no_changes_reason, char **feedback, struct pj_err *err);
+    /* The model cannot use tools, or answered with a unified diff instead of calls: here it is, unjudged. 0 takes it as the run's result
+     * and ends the service; PJ_NONE with *feedback has the model correct it; -1 fails (patch_malformed, patch_conflict, …). The tree in the box
+     * is untouched then. NULL: such a model fails as model_protocol. */
+    int (*diff)(void *ctx, const char *diff, const char *summary, char **feedback, struct pj_err *err);
     /* For gateway_serve_foreign() only: has the agent's box ended? Asked after every wait. */
     bool (*over)(void *ctx);
 };

@@ -123,6 +123,28 @@ static int on_finish(struct gateway *gw, const json_t *frame, const struct pj_pu
     return send_type(gw, "end", NULL, pump, err) < 0 ? -1 : PJ_NONE;
 }
 
+static int on_diff(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_freep) char *summary = gateway_masked(gw, pj_json_str(frame, "summary", ""), TEXT_MAX);
+    PJ_CLEANUP(pj_freep) char *feedback = NULL;
+    int rc;
+
+    if (!gw->config.hooks.diff) {
+        pj_fail(err, PJ_E_PROTOCOL, "the model answered with a diff instead of using the tools");
+        pj_err_remedy(err, "choose a model that can use tools");
+        return pj_err_code(err, "model_protocol");
+    }
+    rc = gw->config.hooks.diff(gw->config.hooks.ctx, pj_json_str(frame, "diff", ""), summary, &feedback, err);
+    if (rc < 0)
+        return -1;
+    if (rc == PJ_NONE)
+        return send_type(gw, "feedback", feedback ? feedback : "it does not apply", pump, err);
+    gw->result->end = GATEWAY_FINISHED;
+    gw->result->summary = summary;
+    summary = NULL;
+    return send_type(gw, "end", NULL, pump, err) < 0 ? -1 : PJ_NONE;
+}
+
 static int on_ask(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
 {
     const json_t *options = json_object_get(frame, "options");
@@ -159,7 +181,7 @@ static const struct {
     const char *type;
     handler_fn *handle;
 } handlers[] = {
-    {"ask", on_ask}, {"fail", on_fail}, {"finish", on_finish}, {"hello", on_hello},
+    {"ask", on_ask}, {"diff", on_diff}, {"fail", on_fail}, {"finish", on_finish}, {"hello", on_hello},
     {"lines", on_lines}, {"log", on_log}, {"turn", gateway_turn},
 };
 

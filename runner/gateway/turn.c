@@ -152,13 +152,18 @@ static int answer(struct gateway *gw, const char *turn_id, struct pj_model_turn 
     return gateway_send(gw, frame, pump, err);
 }
 
+static int send_word(struct gateway *gw, const char *type, const struct pj_pump *pump, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_json_decrefp) json_t *frame = json_pack("{s:s}", "type", type);
+
+    return gateway_send(gw, frame, pump, err);
+}
+
 static int overflow(struct gateway *gw, const struct pj_pump *pump, struct pj_err *err)
 {
-    PJ_CLEANUP(pj_json_decrefp) json_t *frame = json_pack("{s:s}", "type", "overflow");
-
     gw->overflowed = true;
     gateway_event(gw, "system", "warn", "the conversation is too long for the model; older results are left out", NULL);
-    return gateway_send(gw, frame, pump, err);
+    return send_word(gw, "overflow", pump, err);
 }
 
 int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
@@ -192,7 +197,9 @@ int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *
             return rc;
         }
         keep_upstream(gw, &turn, &failure);
-        if (failure.fault == PJ_FAULT_CONTEXT && !gw->overflowed)
+        if (failure.fault == PJ_FAULT_TOOLS && gw->config.hooks.diff && json_array_size(request.tools) > 0)
+            rc = send_word(gw, "no_tools", pump, err) < 0 ? -1 : PJ_NONE;
+        else if (failure.fault == PJ_FAULT_CONTEXT && !gw->overflowed)
             rc = overflow(gw, pump, err) < 0 ? -1 : PJ_NONE;
         else
             rc = after_failure(gw, &failure, &tries, pump, err);

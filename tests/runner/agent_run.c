@@ -159,3 +159,46 @@ Test(agent_run, ends_as_model_protocol_after_three_calls_no_tool_understands)
     rig_release(&rig);
     model_server_stop(m);
 }
+
+#define PATCH "--- a/greet.txt\n+++ b/greet.txt\n@@ -1 +1 @@\n-bye\n+hello\n"
+
+Test(agent_run, asks_a_model_without_tools_for_a_diff)
+{
+    static const struct model_answer answers[] = {
+        {.status = 400, .body = "{\"error\":{\"message\":\"m does not support tools\"}}", .when = "\"tools\""},
+        {.text = "I would rather talk.", .when = "bye"},
+        {.text = "It greets now.\n\n```diff\n--- a/greet.txt\n+++ b/greet.txt\n```\n", .when = "holds no unified diff"},
+        {.text = "It greets now.\n\n```diff\n" PATCH "```\nThat is all.", .when = "1 test failed"},
+    };
+    struct model_server *m = model_server_start(0, answers, PJ_COUNT_OF(answers));
+    struct rig rig;
+
+    rig_init(&rig, "openai", model_server_openai_url(m));
+    rig_file(&rig, "greet.txt", "bye\n");
+    rig.finish_refusals = 1;
+    cr_assert_eq(rig_run(&rig), 0, "%s", rig.err.message);
+    cr_assert_str_eq(rig.diff, PATCH);
+    cr_assert_str_eq(rig.result.summary, "It greets now.\n\n");
+    cr_assert_null(json_object_get(model_server_body(m, 3), "tools"));
+    rig_release(&rig);
+    model_server_stop(m);
+}
+
+Test(agent_run, takes_a_diff_as_the_answer_of_a_model_that_never_calls)
+{
+    static const struct model_answer answers[] = {{.text = "```\n" PATCH "```"}};
+    struct model_server *m = model_server_start(0, answers, 1);
+    struct rig rig;
+
+    rig_init(&rig, "anthropic", model_server_anthropic_url(m));
+    rig_file(&rig, "greet.txt", "bye\n");
+    cr_assert_eq(rig_run(&rig), 0, "%s", rig.err.message);
+    cr_assert_str_eq(rig.diff, PATCH);
+    rig.config.hooks.diff = NULL;
+    gateway_result_release(&rig.result);
+    model_server_add(m, answers, 1);
+    cr_assert_lt(rig_run(&rig), 0);
+    cr_assert_str_eq(rig.err.code, "model_protocol");
+    rig_release(&rig);
+    model_server_stop(m);
+}

@@ -9,6 +9,7 @@
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
 #include "runner/agent/agent.h"
+#include "runner/agent/diff.h"
 #include "runner/agent/prompt.h"
 #include "runner/agent/tools.h"
 
@@ -17,6 +18,7 @@ static const struct {
     const char *holes[3];
 } prompts[] = {
     {"answer.md", {"question", "answer"}}, {"checks.md", {"command"}},     {"cut.md", {NULL}},
+    {"diff_again.md", {NULL}},             {"diff_files.md", {"contents"}}, {"diff_system.md", {NULL}}, {"diff_wrong.md", {"feedback"}},
     {"feedback.md", {"feedback"}},         {"files.md", {"files"}},        {"findings.md", {"findings"}},
     {"idle.md", {NULL}},                   {"instructions.md", {"file", "text"}}, {"notice.md", {"name", "share"}},
     {"system.md", {"workspace"}},          {"task.md", {"title", "description"}},
@@ -166,4 +168,31 @@ Test(agent_words, compaction_shortens_old_results_only)
         ;
     cr_assert_str_eq(pj_json_str(json_array_get(json_object_get(json_array_get(messages, 6), "results"), 0), "text", ""), big);
     json_decref(messages);
+}
+
+Test(agent_words, a_diff_is_found_in_and_out_of_fences)
+{
+    static const struct {
+        const char *text, *diff;
+    } rows[] = {
+        {"Here:\n```diff\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n```\nDone.", "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"},
+        {"````\ndiff --git a/x b/x\n+```\n````\n```sh\nls\n```\n", "diff --git a/x b/x\n+```\n"},
+        {"```diff\n--- a/x\n+++ b/x\n```\nand\n```diff\n--- a/y\n+++ b/y\n```\n", "--- a/x\n+++ b/x\n--- a/y\n+++ b/y\n"},
+        {"text\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b", "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"},
+        {"```diff\n--- a/x\n+++ b/x\nnever closed", "--- a/x\n+++ b/x\nnever closed\n"},
+        {"no diff --- here\n+++ nor here", NULL},
+        {"```\nint x;\n```", NULL},
+        {"", NULL},
+    };
+
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
+        struct pj_str out;
+        bool found;
+
+        pj_str_init(&out, 1000);
+        found = diff_extract(rows[i].text, &out);
+        cr_expect_eq(found, rows[i].diff != NULL, "%s", rows[i].text);
+        cr_expect(!rows[i].diff || strcmp(pj_str_cstr(&out), rows[i].diff) == 0, "%s gave %s", rows[i].text, pj_str_cstr(&out));
+        pj_str_release(&out);
+    }
 }

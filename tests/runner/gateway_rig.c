@@ -46,6 +46,14 @@ static int on_finish(void *ctx, const char *summary, const char *reason, char **
     return PJ_NONE;
 }
 
+static int on_diff(void *ctx, const char *diff, const char *summary, char **feedback, struct pj_err *err)
+{
+    struct rig *rig = ctx;
+
+    pj_str_set(&rig->diff, diff);
+    return on_finish(ctx, summary, NULL, feedback, err);
+}
+
 void rig_init(struct rig *rig, const char *provider, const char *base_url)
 {
     memset(rig, 0, sizeof *rig);
@@ -66,7 +74,7 @@ void rig_init(struct rig *rig, const char *provider, const char *base_url)
         .retry_base_ms = 10,
         .redact = rig->redact,
         .task = {.id = "0123456789abcdef0123ab", .title = "Say hello", .description = "greet.txt must say hello."},
-        .hooks = {.ctx = rig, .event = on_event, .usage = on_usage, .finish = on_finish},
+        .hooks = {.ctx = rig, .event = on_event, .usage = on_usage, .finish = on_finish, .diff = on_diff},
     };
 }
 
@@ -75,6 +83,7 @@ void rig_release(struct rig *rig)
     struct pj_err err;
 
     gateway_result_release(&rig->result);
+    free(rig->diff);
     pj_prices_free(rig->prices);
     pj_redact_free(rig->redact);
     pj_str_release(&rig->events);

@@ -17,6 +17,7 @@ struct rig {
     struct gateway_call last;
     int finish_refusals;  /* the finish hook refuses that many times */
     int finishes;
+    char *diff;           /* what the diff hook got; refused once when finish_refusals is set */
     pid_t agent;
     void *extra;          /* of the test */
     struct gateway_result result;

@@ -94,6 +94,8 @@ const struct behaviour behaviours[] = {
     {"429 without Retry-After", PJ_API_CHAT, .status = 429, .body = ERR("requests", "\"rate_limit_exceeded\"", "Rate limit reached"), .fault = PJ_FAULT_RATE, .code = "llm_rate_limited"},
     {"429 with Retry-After", PJ_API_CHAT, .status = 429, .header = "Retry-After: 7", .body = ERR("requests", "\"rate_limit_exceeded\"", "Rate limit reached"), .fault = PJ_FAULT_RATE, .code = "llm_rate_limited"},
     {"429 quota", PJ_API_CHAT, .status = 429, .body = ERR("insufficient_quota", "\"insufficient_quota\"", "You exceeded your current quota"), .fault = PJ_FAULT_QUOTA, .code = "llm_quota"},
+    {"a model without tools", PJ_API_CHAT, .status = 400, .body = "{\"error\":{\"message\":\"registry.ollama.ai/library/gemma:2b does not support tools\",\"type\":\"api_error\",\"param\":null,\"code\":null}}", .fault = PJ_FAULT_TOOLS, .code = "model_protocol"},
+    {"no end point with tools", PJ_API_CHAT, .status = 404, .body = "{\"error\":{\"message\":\"No endpoints found that support tool use.\",\"code\":404}}", .fault = PJ_FAULT_TOOLS, .code = "model_protocol"},
     {"400 of another kind", PJ_API_CHAT, .status = 400, .body = ERR("invalid_request_error", "null", "messages is wrong"), .fault = PJ_FAULT_REQUEST, .code = "model_protocol"},
     {"400 by policy", PJ_API_CHAT, .status = 400, .body = ERR("invalid_request_error", "\"content_policy_violation\"", "not allowed"), .fault = PJ_FAULT_REFUSED, .code = "llm_refused"},
     {"a redirect", PJ_API_CHAT, .status = 301, .header = "Location: https://elsewhere.invalid/", .body = "", .fault = PJ_FAULT_REQUEST, .code = "model_protocol"},
