@@ -204,7 +204,7 @@ Test(life, killed_in_any_phase_nothing_runs_on)
     expect_nothing_left(&started, "killed");
 }
 
-Test(life, many_in_a_row_leave_nothing, .timeout = 280)
+Test(life, many_in_a_row_leave_nothing)
 {
     struct started started = {0};
     int fds_before;
@@ -223,7 +223,7 @@ Test(life, many_in_a_row_leave_nothing, .timeout = 280)
     expect_nothing_left(&started, "in a row");
 }
 
-Test(life, many_at_once_do_not_meet, .timeout = 280)
+Test(life, many_at_once_do_not_meet)
 {
     const char *const args[] = {"--memory", "64M", "--pids", "20", "--timeout", "120s", "--", "sh", "-c",
                                 "test -z \"$(ls -A /tmp)\" && echo $$ > /tmp/mine && ls /proc | grep -c '^[0-9]'; cat", NULL};
