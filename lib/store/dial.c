@@ -32,9 +32,10 @@ size_t pj_redis_greeting(const struct pj_redis_target *target, const char *name,
 int pj_redis_pause_ms(unsigned n)
 {
     int full = n >= 6 ? 2000 : 50 << n;
-    uint16_t random = 0;
+    uint16_t random;
 
-    (void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
+        random = 0; /* no jitter, that once */
     return full / 2 + random % (full / 2 + 1);
 }
 

@@ -20,7 +20,7 @@ static void down(void)
     fixture_down(&f);
 }
 
-TestSuite(async, .init = up, .fini = down, .timeout = 60);
+TestSuite(async, .init = up, .fini = down);
 
 struct answer {
     int count, failed;

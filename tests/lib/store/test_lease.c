@@ -16,7 +16,7 @@ static void down(void)
     fixture_down(&f);
 }
 
-TestSuite(lease, .init = up, .fini = down, .timeout = 60);
+TestSuite(lease, .init = up, .fini = down);
 
 Test(lease, task_goes_from_queue_to_end_once)
 {

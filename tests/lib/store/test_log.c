@@ -24,7 +24,7 @@ static void down(void)
     fixture_down(&f);
 }
 
-TestSuite(log, .init = up, .fini = down, .timeout = 60);
+TestSuite(log, .init = up, .fini = down);
 
 static void put_lines(struct pj_str *out, int64_t attempt, int64_t first, int64_t count)
 {
