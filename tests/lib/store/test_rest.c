@@ -1,0 +1,548 @@
+#include <stdlib.h>
+#include <string.h>
+#include "lib/base/mem.h"
+#include "lib/store/audit.h"
+#include "lib/store/idem.h"
+#include "lib/store/keys.h"
+#include "lib/store/outbox.h"
+#include "lib/store/repos.h"
+#include "lib/store/runners.h"
+#include "lib/store/users.h"
+#include "tests/lib/store/fixture.h"
+
+static struct fixture f;
+
+static void up(void)
+{
+    fixture_up(&f);
+}
+
+static void down(void)
+{
+    fixture_down(&f);
+}
+
+TestSuite(rest, .init = up, .fini = down);
+
+static int put_user(bool first, const char *id, const char *email, int role, const char *token_text, struct pj_err *err)
+{
+    struct pj_user user = {.id = pj_strdup(id), .email = pj_strdup(email), .role = role}, made;
+    struct pj_token token = {.id = pj_asprintf("tok%s", id), .user_id = pj_strdup(id), .name = pj_strdup("first")};
+    struct pj_cmd cmd = {0};
+    char digest[65];
+    int rc;
+
+    pj_token_digest(token_text, digest);
+    if (first)
+        pj_user_bootstrap_cmd(&cmd, &user, &token, digest);
+    else
+        pj_user_create_cmd(&cmd, &user, &token, digest);
+    pj_user_release(&user);
+    pj_token_release(&token);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    rc = pj_user_reply(reply, &made, err);
+    if (rc == 0)
+        pj_user_release(&made);
+    return rc;
+}
+
+static int who_is(const char *token_text, char *email, size_t size, struct pj_err *err)
+{
+    struct pj_cmd cmd = {0};
+    struct pj_user user;
+    struct pj_token token;
+    char digest[65];
+    int rc;
+
+    pj_token_digest(token_text, digest);
+    pj_token_find_cmd(&cmd, digest);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    rc = pj_token_find_reply(reply, &user, &token, err);
+    if (rc == 0) {
+        (void)snprintf(email, size, "%s", user.email);
+        pj_user_release(&user);
+        pj_token_release(&token);
+    }
+    return rc;
+}
+
+Test(rest, first_admin_is_made_once)
+{
+    struct pj_err err = {0};
+    char email[80];
+
+    cr_assert_eq(put_user(true, "u1", "A@example.com", PJ_ROLE_ADMIN, "first token text", &err), 0, "%s", err.message);
+    cr_assert_lt(put_user(true, "u2", "b@example.com", PJ_ROLE_ADMIN, "second token text", &err), 0);
+    cr_assert_str_eq(err.code, "users_exist");
+    cr_assert_eq(who_is("first token text", email, sizeof(email), &err), 0, "%s", err.message);
+    cr_assert_str_eq(email, "A@example.com");
+    cr_assert_lt(who_is("second token text", email, sizeof(email), &err), 0);
+    cr_assert_eq(err.cls, PJ_E_AUTH);
+    cr_assert_lt(put_user(false, "u3", "a@EXAMPLE.com", PJ_ROLE_USER, "third token text", &err), 0);
+    cr_assert_str_eq(err.code, "email_exists");
+}
+
+Test(rest, last_admin_stays)
+{
+    struct pj_err err = {0};
+    struct pj_cmd cmd = {0};
+    struct pj_user_edit edit = {.role = PJ_ROLE_USER};
+    struct pj_user user;
+
+    cr_assert_eq(put_user(true, "u1", "a@example.com", PJ_ROLE_ADMIN, "first token text", &err), 0);
+    pj_user_edit_cmd(&cmd, "u1", &edit);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_lt(pj_user_reply(reply, &user, &err), 0);
+        cr_assert_str_eq(err.code, "last_admin");
+    }
+    pj_user_delete_cmd(&cmd, "u1");
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_lt(pj_user_delete_reply(reply, &err), 0);
+        cr_assert_str_eq(err.code, "last_admin");
+    }
+    cr_assert_eq(put_user(false, "u2", "b@example.com", PJ_ROLE_ADMIN, "second token text", &err), 0);
+    pj_user_delete_cmd(&cmd, "u1");
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+        char email[80];
+
+        cr_assert_eq(pj_user_delete_reply(reply, &err), 0, "%s", err.message);
+        cr_assert_lt(who_is("first token text", email, sizeof(email), &err), 0, "his tokens went with him");
+    }
+}
+
+Test(rest, token_expires_and_is_revoked)
+{
+    struct pj_err err = {0};
+    struct pj_cmd cmd = {0};
+    char text[PJ_TOKEN_TEXT_SIZE], digest[65], email[80], *scopes[] = {pj_strdup("tasks:read"), NULL};
+    struct pj_token token = {.id = pj_strdup("t2"), .user_id = pj_strdup("u1"), .name = pj_strdup("old"), .expires_ms = 1};
+    struct pj_token_page page;
+
+    cr_assert_eq(put_user(true, "u1", "a@example.com", PJ_ROLE_ADMIN, "first token text", &err), 0);
+    pj_token_make(PJ_TOKEN_PERSONAL, text);
+    cr_assert(pj_token_is_plausible(text));
+    token.scopes = scopes;
+    pj_token_digest(text, digest);
+    pj_token_create_cmd(&cmd, &token, digest);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_token_create_reply(reply, &err), 0, "%s", err.message);
+    }
+    token.scopes = NULL;
+    free(scopes[0]);
+    pj_token_release(&token);
+    cr_assert_lt(who_is(text, email, sizeof(email), &err), 0);
+    cr_assert_str_eq(err.code, "token_expired");
+    pj_token_list_cmd(&cmd, "u1");
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_token_list_reply(reply, &page, &err), 0, "%s", err.message);
+        cr_assert_eq(page.count, 2);
+        cr_assert_str_eq(page.items[1].scopes ? page.items[1].scopes[0] : page.items[0].scopes[0], "tasks:read");
+        pj_token_page_release(&page);
+    }
+    pj_token_revoke_cmd(&cmd, "u1", "toku1");
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_token_revoke_reply(reply, &err), 0);
+    }
+    cr_assert_lt(who_is("first token text", email, sizeof(email), &err), 0);
+}
+
+static int put_repo(const char *id, const char *owner, const char *url, int visibility, struct pj_err *err)
+{
+    struct pj_repo repo, made;
+    struct pj_cmd cmd = {0};
+    int rc;
+
+    pj_repo_init(&repo);
+    repo.id = pj_strdup(id);
+    repo.owner = pj_strdup(owner);
+    repo.url = pj_strdup(url);
+    repo.default_branch = pj_strdup("main");
+    repo.visibility = visibility;
+    repo.credential_sealed = pj_strdup("v1:sealed");
+    repo.network_allow = pj_alloc(2, sizeof(char *));
+    repo.network_allow[0] = pj_strdup("registry.example:443");
+    pj_repo_create_cmd(&cmd, &repo);
+    pj_repo_release(&repo);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    rc = pj_repo_reply(reply, &made, err);
+    if (rc == 0) {
+        PJ_CLEANUP(pj_json_decrefp) json_t *shown = pj_repo_json(&made);
+        PJ_CLEANUP(pj_freep) char *text = pj_json_text(shown);
+
+        cr_assert_str_eq(made.credential_sealed, "v1:sealed");
+        cr_assert_str_eq(made.network_allow[0], "registry.example:443");
+        cr_assert_gt(made.created_ms, 0);
+        cr_assert_null(strstr(text, "sealed"), "what clients see has no credential");
+        pj_repo_release(&made);
+    }
+    return rc;
+}
+
+static size_t repos_of(const char *viewer)
+{
+    struct pj_cmd cmd = {0};
+    struct pj_repo_page page;
+    struct pj_err err = {0};
+    size_t count;
+
+    pj_repo_list_cmd(&cmd, viewer, NULL, 100);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    cr_assert_eq(pj_repo_list_reply(reply, &page, &err), 0, "%s", err.message);
+    count = page.count;
+    pj_repo_page_release(&page);
+    return count;
+}
+
+Test(rest, repository_is_seen_by_its_owner_and_when_shared_by_all)
+{
+    struct pj_err err = {0};
+    struct pj_cmd cmd = {0};
+    struct pj_repo repo;
+    char **shared;
+
+    cr_assert_eq(put_repo("r1", "u1", "https://h/o/a", PJ_REPO_PRIVATE, &err), 0, "%s", err.message);
+    cr_assert_eq(put_repo("r2", "u1", "https://h/o/b", PJ_REPO_SHARED, &err), 0);
+    cr_assert_lt(put_repo("r3", "u1", "https://h/o/a", PJ_REPO_PRIVATE, &err), 0);
+    cr_assert_str_eq(err.code, "repository_exists");
+    cr_assert_eq(put_repo("r4", "u2", "https://h/o/a", PJ_REPO_PRIVATE, &err), 0, "another owner may");
+    cr_assert_eq(repos_of("u1"), 2);
+    cr_assert_eq(repos_of("u2"), 2);
+    cr_assert_eq(repos_of("u3"), 1);
+    cr_assert_eq(repos_of(NULL), 3);
+    pj_repo_shared_cmd(&cmd);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_repo_shared_reply(reply, &shared, &err), 0);
+        cr_assert_str_eq(shared[0], "r2");
+        cr_assert_null(shared[1]);
+        pj_strs_free(shared);
+    }
+    pj_repo_status_cmd(&cmd, "r1", PJ_REPO_INVALID, "gone");
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_repo_reply(reply, &repo, &err), 0);
+        cr_assert_eq(repo.status, PJ_REPO_INVALID);
+        cr_assert_str_eq(repo.status_cause, "gone");
+    }
+    pj_repo_update_cmd(&cmd, &repo); /* an edit keeps what it read */
+    pj_repo_release(&repo);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_repo_reply(reply, &repo, &err), 0);
+        cr_assert_eq(repo.status, PJ_REPO_INVALID);
+        pj_repo_release(&repo);
+    }
+    pj_repo_delete_cmd(&cmd, "r2");
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_repo_delete_reply(reply, &err), 0);
+    }
+    cr_assert_eq(repos_of("u3"), 0);
+    cr_assert_eq(put_repo("r5", "u1", "https://h/o/b", PJ_REPO_SHARED, &err), 0, "its place is free again");
+}
+
+static size_t list_ids(const struct pj_task_query *query, char ids[][PJ_ID_SIZE], size_t cap, char **next)
+{
+    struct pj_cmd cmd = {0};
+    struct pj_task_page page;
+    struct pj_err err = {0};
+    size_t count;
+
+    pj_task_list_cmd(&cmd, 0, query);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    cr_assert_eq(pj_task_list_reply(reply, &page, &err), 0, "%s", err.message);
+    count = page.count;
+    for (size_t i = 0; i < count && i < cap; i++)
+        (void)snprintf(ids[i], PJ_ID_SIZE, "%s", page.items[i]->id);
+    free(*next);
+    *next = page.next;
+    page.next = NULL;
+    pj_task_page_release(&page);
+    return count;
+}
+
+Test(rest, tasks_are_listed_newest_first_and_filtered)
+{
+    char made[25][PJ_ID_SIZE], got[50][PJ_ID_SIZE], *next = NULL;
+    struct pj_task_query query = {.status = -1, .limit = 10};
+    static const char *const shared[] = {"0000000000000000repo01", NULL};
+    size_t total = 0, n;
+
+    for (int i = 0; i < 25; i++)
+        make_task(&f, i % 5 ? "alice" : "bob", i % 2, made[i]);
+    do {
+        query.before = next;
+        n = list_ids(&query, got + total, 10, &next);
+        total += n;
+    } while (next && total < 50);
+    cr_assert_eq(total, 25);
+    for (size_t i = 1; i < total; i++)
+        cr_assert_gt(strcmp(got[i - 1], got[i]), 0);
+    query = (struct pj_task_query){.status = -1, .limit = 50, .viewer = "bob"};
+    cr_assert_eq(list_ids(&query, got, 50, &next), 5);
+    query.shared = shared;
+    cr_assert_eq(list_ids(&query, got, 50, &next), 25);
+    query.owner = "alice";
+    cr_assert_eq(list_ids(&query, got, 50, &next), 20);
+    query.status = PJ_TASK_QUEUED;
+    n = list_ids(&query, got, 50, &next);
+    cr_assert_eq(n, 10);
+    query.text = "HELLO";
+    cr_assert_eq(list_ids(&query, got, 50, &next), n);
+    query.text = "nowhere";
+    cr_assert_eq(list_ids(&query, got, 50, &next), 0);
+    free(next);
+}
+
+Test(rest, queued_task_can_be_edited_and_deleted_and_a_running_one_not)
+{
+    char id[PJ_ID_SIZE];
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    struct pj_task_limits limits = {5000, -1, 250000, -1};
+    struct pj_task_edit edit = {.title = "New title", .limits = &limits};
+    struct pj_task task;
+
+    make_task(&f, "u", false, id);
+    pj_task_edit_cmd(&cmd, id, &edit);
+    cr_assert_eq(run_move(&f, &cmd, &task, &err), 0, "%s", err.message);
+    cr_assert_str_eq(task.title, "New title");
+    cr_assert_eq(task.limits.timeout_ms, 5000);
+    cr_assert_eq(task.limits.tokens, -1);
+    cr_assert_eq(task.limits.cost_microusd, 250000);
+    pj_task_release(&task);
+    pj_task_execute_cmd(&cmd, id, PJ_EXECUTOR_GITHUB_ACTIONS);
+    cr_assert_eq(run_move(&f, &cmd, &task, &err), 0);
+    cr_assert_eq(task.executor, PJ_EXECUTOR_GITHUB_ACTIONS);
+    pj_task_release(&task);
+    pj_task_edit_cmd(&cmd, id, &edit);
+    cr_assert_lt(run_move(&f, &cmd, NULL, &err), 0);
+    cr_assert_str_eq(err.code, "not_queued");
+    pj_task_delete_cmd(&cmd, id);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_lt(pj_task_delete_reply(reply, &err), 0);
+        cr_assert_str_eq(err.code, "still_running");
+    }
+    pj_task_cancel_cmd(&cmd, id);
+    cr_assert_eq(run_move(&f, &cmd, NULL, &err), 0);
+    pj_task_delete_cmd(&cmd, id);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_task_delete_reply(reply, &err), 0, "%s", err.message);
+    }
+    pj_task_get_cmd(&cmd, id);
+    cr_assert_lt(run_move(&f, &cmd, NULL, &err), 0);
+    cr_assert_eq(err.cls, PJ_E_NOT_FOUND);
+}
+
+static enum pj_idem begin(const char *key, const char *fingerprint, char *answer, size_t size)
+{
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    enum pj_idem state = PJ_IDEM_FRESH;
+    PJ_CLEANUP(pj_freep) char *text = NULL;
+    size_t n;
+
+    pj_idem_begin_cmd(&cmd, key, fingerprint);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    cr_assert_eq(pj_idem_begin_reply(reply, &state, &text, &n, &err), 0, "%s", err.message);
+    (void)snprintf(answer, size, "%s", text ? text : "");
+    return state;
+}
+
+Test(rest, same_key_same_answer)
+{
+    char key[PJ_KEY_SIZE], answer[64];
+    struct pj_cmd cmd = {0};
+
+    (void)pj_idem_key(key, 0, "u:u1", "my key");
+    cr_assert_eq(begin(key, "fp1", answer, sizeof(answer)), PJ_IDEM_FRESH);
+    cr_assert_eq(begin(key, "fp1", answer, sizeof(answer)), PJ_IDEM_RUNNING);
+    cr_assert_eq(begin(key, "fp2", answer, sizeof(answer)), PJ_IDEM_OTHER_BODY);
+    pj_idem_complete_cmd(&cmd, key, pj_view_of("201 {}"));
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+    }
+    cr_assert_eq(begin(key, "fp1", answer, sizeof(answer)), PJ_IDEM_DONE);
+    cr_assert_str_eq(answer, "201 {}");
+    cr_assert_eq(begin(key, "fp2", answer, sizeof(answer)), PJ_IDEM_OTHER_BODY);
+    (void)pj_idem_key(key, 0, "u:u2", "my key");
+    cr_assert_eq(begin(key, "fp1", answer, sizeof(answer)), PJ_IDEM_FRESH, "another user's");
+    pj_idem_abandon_cmd(&cmd, key);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+    }
+    cr_assert_eq(begin(key, "fp9", answer, sizeof(answer)), PJ_IDEM_FRESH);
+}
+
+Test(rest, create_under_a_key_finds_the_task_it_made)
+{
+    char id[PJ_ID_SIZE], other[PJ_ID_SIZE], key[PJ_KEY_SIZE], answer[8];
+    struct pj_task task, made;
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    bool existing;
+
+    (void)pj_idem_key(key, 0, "u:u1", "k");
+    cr_assert_eq(begin(key, "fp", answer, sizeof(answer)), PJ_IDEM_FRESH);
+    for (int i = 0; i < 2; i++) {
+        pj_id_new(0, i ? other : id);
+        pj_task_init(&task);
+        task.id = i ? other : id;
+        task.owner = pj_strdup("u1");
+        task.repository_id = pj_strdup("r");
+        task.title = pj_strdup("t");
+        pj_task_create_cmd(&cmd, &task, true, key);
+        task.id = NULL;
+        pj_task_release(&task);
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_task_create_reply(reply, &made, &existing, &err), 0, "%s", err.message);
+        cr_assert_eq(existing, i == 1);
+        cr_assert_str_eq(made.id, id);
+        pj_task_release(&made);
+    }
+    cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:tasks", NULL), 1);
+    cr_assert_eq(ask_int(&f, "XLEN", "pj:{p0}:ready", NULL), 1);
+}
+
+static size_t claim(struct pj_outbox *records, size_t cap)
+{
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    size_t count;
+
+    pj_outbox_claim_cmd(&cmd, 0, (int64_t)cap, 60000);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    cr_assert_eq(pj_outbox_claim_reply(reply, records, cap, &count, &err), 0);
+    return count;
+}
+
+Test(rest, notification_is_claimed_by_one_and_settled)
+{
+    char id[PJ_ID_SIZE];
+    struct pj_lease lease;
+    struct pj_outbox records[4];
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    PJ_CLEANUP(pj_freep) char *want = NULL;
+
+    make_task(&f, "u", true, id);
+    take_one(&f, "r1", &lease);
+    cr_assert_eq(finish_as(&f, id, lease.epoch, 0, "patch_conflict", NULL, &err), 0);
+    pj_leases_release(&lease, 1);
+    cr_assert_eq(claim(records, 4), 1);
+    want = pj_asprintf("msg_%s_1", id);
+    cr_assert_str_eq(records[0].id, want);
+    cr_assert_str_eq(records[0].template_name, "needs_review");
+    cr_assert_str_eq(records[0].owner, "u");
+    cr_assert_eq(records[0].attempts, 1);
+    pj_outbox_release(records, 1);
+    cr_assert_eq(claim(records, 4), 0, "hidden while one delivers");
+    pj_outbox_settle_cmd(&cmd, 0, want, PJ_OUTBOX_PENDING, "u@example.com", "refused", 0);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_outbox_reply(reply, &err), 0);
+    }
+    cr_assert_eq(claim(records, 4), 1);
+    cr_assert_eq(records[0].attempts, 2);
+    cr_assert_str_eq(records[0].last_error, "refused");
+    pj_outbox_release(records, 1);
+    pj_outbox_add_cmd(&cmd, 0, want, "hook", "webhook", "https://example.com/hook");
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+    }
+    pj_outbox_settle_cmd(&cmd, 0, want, PJ_OUTBOX_SENT, NULL, NULL, 0);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+    }
+    pj_outbox_list_cmd(&cmd, 0, id, NULL, 10);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+        PJ_CLEANUP(pj_json_decrefp) json_t *list = NULL;
+
+        cr_assert_eq(pj_outbox_list_reply(reply, &list, &err), 0);
+        cr_assert_eq(json_array_size(json_object_get(list, "items")), 2);
+        cr_assert_str_eq(pj_json_str(json_array_get(json_object_get(list, "items"), 0), "state", ""), "sent");
+        cr_assert_str_eq(pj_json_str(json_array_get(json_object_get(list, "items"), 1), "kind", ""), "webhook");
+    }
+}
+
+Test(rest, runner_beats_drains_and_comes_back)
+{
+    struct pj_runner_beat beat = {.name = "r1", .instance = "i1", .version = "1", .state = "ready", .slots = 4, .tasks = "a,b"};
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    bool drain = true;
+
+    for (int i = 0; i < 3; i++) {
+        if (i == 1) {
+            pj_runner_drain_cmd(&cmd, "r1", true);
+            PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+            cr_assert_eq(pj_runner_drain_reply(reply, &err), 0);
+        }
+        beat.instance = i == 2 ? "i2" : "i1";
+        pj_runner_beat_cmd(&cmd, &beat);
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_runner_beat_reply(reply, &drain, &err), 0);
+        cr_assert_eq(drain, i == 1, "a new process under the name starts afresh");
+    }
+    pj_runner_list_cmd(&cmd);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+        PJ_CLEANUP(pj_json_decrefp) json_t *list = NULL;
+
+        cr_assert_eq(pj_runner_list_reply(reply, &list, &err), 0);
+        cr_assert_eq(json_array_size(list), 1);
+        cr_assert_str_eq(pj_json_str(json_array_get(list, 0), "state", ""), "ready");
+        cr_assert_eq(json_array_size(json_object_get(json_array_get(list, 0), "tasks")), 2);
+    }
+}
+
+Test(rest, audit_is_read_newest_first)
+{
+    struct pj_audit entry = {.actor = "u1", .action = "task.publish", .target = "t1"};
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+
+    for (int i = 0; i < 3; i++) {
+        entry.detail = i == 2 ? "last" : "earlier";
+        pj_audit_add_cmd(&cmd, &entry);
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+    }
+    pj_audit_list_cmd(&cmd, NULL, 2);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+    PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
+
+    cr_assert_eq(pj_audit_list_reply(reply, &doc, &err), 0);
+    cr_assert_eq(json_array_size(json_object_get(doc, "items")), 2);
+    cr_assert_str_eq(pj_json_str(json_array_get(json_object_get(doc, "items"), 0), "detail", ""), "last");
+}
