@@ -1,0 +1,430 @@
+/* What every route does to callers and bodies that it must refuse, and that nothing changes by it. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "api/auth.h"
+#include "api/routes.h"
+#include "lib/base/mem.h"
+#include "tests/api/writer.h"
+
+struct scene {
+    struct world w;
+    char *repository, *task; /* the admin's */
+    char *user_token;        /* of a user who owns nothing */
+    char *narrow_token;      /* an admin's that may only read metrics */
+};
+
+static void scene_start(struct scene *s)
+{
+    world_start(&s->w);
+    world_api_start(&s->w);
+    s->repository = writer_repository(&s->w, "one");
+    s->task = world_task(&s->w, s->repository, "A title", "A description", "");
+    json_t *user = world_call(&s->w, "POST", "/users", "{\"email\":\"user@example.org\"}", 201);
+    s->user_token = pj_strdup(json_string_value(json_object_get(user, "token")));
+    json_decref(user);
+    json_t *token = world_call(&s->w, "POST", "/tokens", "{\"name\":\"narrow\",\"scopes\":[\"metrics:read\"]}", 201);
+    s->narrow_token = pj_strdup(json_string_value(json_object_get(token, "token")));
+    json_decref(token);
+}
+
+static void scene_stop(struct scene *s)
+{
+    free(s->repository);
+    free(s->task);
+    free(s->user_token);
+    free(s->narrow_token);
+    world_stop(&s->w);
+}
+
+/* The route's path with ids that exist. */
+static char *real_path(const struct scene *s, const struct route *r)
+{
+    struct pj_str out;
+    bool repository = strstr(r->path, "/repositories/") != NULL || strstr(r->path, "/execution/") != NULL;
+
+    pj_str_init(&out, 256);
+    for (const char *p = r->path; *p != '\0';) {
+        if (*p != ':') {
+            pj_str_putc(&out, *p++);
+            continue;
+        }
+        pj_str_puts(&out, repository ? s->repository : s->task);
+        p += strcspn(p, "/");
+    }
+    return pj_str_take(&out);
+}
+
+static void expect(const struct scene *s, const struct route *r, const char *token, const char *body,
+                   const char *const *headers, int status, const char *code, const char *what)
+{
+    PJ_CLEANUP(pj_freep) char *path = real_path(s, r);
+    struct http_answer a = {0};
+
+    http_call(s->w.base, method_name(r->method), path, token, body, headers, &a);
+    cr_expect_eq(a.status, status, "%s: %s %s: %d %.300s", what, method_name(r->method), r->path, a.status, a.body);
+    if (code != NULL)
+        cr_expect_str_eq(pj_json_str(a.json, "code", ""), code, "%s: %s %s", what, method_name(r->method), r->path);
+    PJ_CLEANUP(pj_freep) char *type = http_answer_header(&a, "Content-Type");
+    if (status >= 400 && status < 600)
+        cr_expect(type != NULL && strcmp(type, "application/problem+json") == 0, "%s: %s", what, path);
+    http_answer_release(&a);
+}
+
+/* A fingerprint of all that is stored, but for times of last use. */
+static char *stored(struct scene *s)
+{
+    struct pj_redis *redis = test_redis_connect(&s->w.redis);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(
+        redis, "EVAL",
+        "local out = {} for _, k in ipairs(redis.call('KEYS', '*')) do if not string.find(k, 'tok') then "
+        "out[#out + 1] = k .. redis.sha1hex(redis.call('DUMP', k)) end end table.sort(out) return table.concat(out, '\\n')",
+        "0", NULL);
+    char *text = pj_reply_dup(reply);
+    pj_redis_free(redis);
+    return text;
+}
+
+static const char *const json[] = {"Content-Type: application/json", NULL};
+
+Test(api, every_route_refuses_strangers_and_changes_nothing)
+{
+    struct scene s;
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *before = stored(&s);
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *r = &route_table[i];
+        const char *body = r->body_max > 0 ? "{}" : NULL;
+        if (r->scope == SCOPE_PUBLIC)
+            continue;
+        expect(&s, r, NULL, body, json, 401, "unauthenticated", "no token");
+        expect(&s, r, "pj_pat_0000000000000000000000000000000000000", body, json, 401, "unauthenticated", "unknown token");
+        expect(&s, r, "short", body, json, 401, "unauthenticated", "no token at all");
+        if (r->scope != SCOPE_SELF && r->scope != SCOPE_METRICS)
+            expect(&s, r, s.narrow_token, body, json, 403, "insufficient_scope", "narrow token");
+        if ((r->scope & (SCOPE_ADMIN_READ | SCOPE_ADMIN_WRITE | SCOPE_METRICS)) != 0)
+            expect(&s, r, s.user_token, body, json, 403, "forbidden", "user");
+    }
+    PJ_CLEANUP(pj_freep) char *after = stored(&s);
+    cr_expect_str_eq(before, after);
+    scene_stop(&s);
+}
+
+Test(api, what_one_may_not_see_is_not_there)
+{
+    struct scene s;
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *before = stored(&s);
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *r = &route_table[i];
+        if (strstr(r->path, "/:id") == NULL || strstr(r->path, "/users/") != NULL)
+            continue;
+        expect(&s, r, s.user_token, r->body_max > 0 ? "{}" : NULL, json, 404, "not_found", "another's object");
+    }
+    PJ_CLEANUP(pj_freep) char *after = stored(&s);
+    cr_expect_str_eq(before, after);
+    scene_stop(&s);
+}
+
+Test(api, every_body_is_judged_and_changes_nothing)
+{
+    static const char *const text[] = {"Content-Type: text/plain", NULL};
+    struct scene s;
+    PJ_CLEANUP(pj_str_release) struct pj_str large, deep;
+
+    scene_start(&s);
+    pj_str_init(&large, 4 << 20);
+    for (int i = 0; i < (2 << 20); i++)
+        pj_str_putc(&large, ' ');
+    pj_str_init(&deep, 4096);
+    pj_str_puts(&deep, "{\"title\":");
+    for (int i = 0; i < 100; i++)
+        pj_str_putc(&deep, '[');
+    for (int i = 0; i < 100; i++)
+        pj_str_putc(&deep, ']');
+    pj_str_putc(&deep, '}');
+    PJ_CLEANUP(pj_freep) char *before = stored(&s);
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *r = &route_table[i];
+        if (r->body_max == 0 || r->scope == SCOPE_PUBLIC || strstr(r->path, "/users/:id") != NULL)
+            continue;
+        expect(&s, r, WORLD_TOKEN, "{\"nonsense\":1}", json, 400, "invalid_fields", "unknown field");
+        expect(&s, r, WORLD_TOKEN, "{", json, 400, "malformed_json", "malformed");
+        expect(&s, r, WORLD_TOKEN, "[]", json, 400, "malformed_json", "no object");
+        expect(&s, r, WORLD_TOKEN, pj_str_cstr(&deep), json, 400, "malformed_json", "too deep");
+        expect(&s, r, WORLD_TOKEN, "{}", text, 415, "unsupported_media_type", "another type");
+        expect(&s, r, WORLD_TOKEN, pj_str_cstr(&large), json, 413, "body_too_large", "too large");
+    }
+    PJ_CLEANUP(pj_freep) char *after = stored(&s);
+    cr_expect_str_eq(before, after);
+    scene_stop(&s);
+}
+
+Test(api, faults_of_a_body_are_named_one_by_one)
+{
+    struct scene s;
+    struct http_answer a = {0};
+
+    scene_start(&s);
+    http_call(s.w.base, "POST", "/api/v1/tasks", WORLD_TOKEN, "{\"title\":7,\"bogus\":1,\"priority\":\"now\"}", json, &a);
+    cr_expect_eq(a.status, 400);
+    cr_expect_str_eq(pj_json_str(a.json, "code", ""), "invalid_fields");
+    static const char *const fields[] = {"bogus", "repositoryId", "title", "description", "priority"};
+    const json_t *errors = json_object_get(a.json, "errors");
+    cr_expect_eq(json_array_size(errors), PJ_COUNT_OF(fields), "%s", a.body);
+    for (size_t i = 0; i < PJ_COUNT_OF(fields); i++) {
+        bool found = false;
+        size_t k;
+        json_t *e;
+        json_array_foreach(errors, k, e)
+            found |= strcmp(pj_json_str(e, "field", ""), fields[i]) == 0;
+        cr_expect(found, "%s", fields[i]);
+    }
+    http_answer_release(&a);
+    scene_stop(&s);
+}
+
+Test(api, the_same_key_gets_the_same_answer)
+{
+    static const char *const key[] = {"Content-Type: application/json", "Idempotency-Key: k-1", NULL};
+    struct scene s;
+    struct http_answer a = {0}, b = {0};
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *body = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\"}", s.repository);
+    http_call(s.w.base, "POST", "/api/v1/tasks", WORLD_TOKEN, body, key, &a);
+    cr_expect_eq(a.status, 201);
+    http_call(s.w.base, "POST", "/api/v1/tasks", WORLD_TOKEN, body, key, &b);
+    cr_expect_eq(b.status, 201);
+    cr_expect_str_eq(a.body, b.body);
+    PJ_CLEANUP(pj_freep) char *replayed = http_answer_header(&b, "Idempotency-Replayed");
+    cr_expect_not_null(replayed);
+    http_answer_release(&b);
+    http_call(s.w.base, "POST", "/api/v1/tasks", WORLD_TOKEN, "{}", key, &b);
+    cr_expect_eq(b.status, 422);
+    cr_expect_str_eq(pj_json_str(b.json, "code", ""), "idempotency_key_reused");
+    http_answer_release(&b);
+    http_call(s.w.base, "POST", "/api/v1/tasks", s.user_token, body, key, &b);
+    cr_expect_eq(b.status, 404, "another user's keys are his own");
+    http_answer_release(&b);
+    http_answer_release(&a);
+    scene_stop(&s);
+}
+
+Test(api, a_task_is_not_sent_again_to_who_has_it)
+{
+    struct scene s;
+    struct http_answer a = {0};
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/api/v1/tasks/%s", s.task);
+    http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
+    PJ_CLEANUP(pj_freep) char *etag = http_answer_header(&a, "ETag");
+    cr_assert_not_null(etag);
+    http_answer_release(&a);
+    PJ_CLEANUP(pj_freep) char *header = pj_asprintf("If-None-Match: \"x\", W/%s", etag);
+    const char *headers[] = {header, NULL};
+    http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, headers, &a);
+    cr_expect_eq(a.status, 304);
+    cr_expect_eq(a.body_len, 0);
+    http_answer_release(&a);
+    json_decref(world_call(&s.w, "PATCH", strstr(path, "/tasks"), "{\"title\":\"Another\"}", 200));
+    http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, headers, &a);
+    cr_expect_eq(a.status, 200);
+    http_answer_release(&a);
+    scene_stop(&s);
+}
+
+Test(api, a_revoked_token_is_refused_at_once_and_the_last_admin_stays)
+{
+    struct scene s;
+    struct http_answer a = {0};
+
+    scene_start(&s);
+    json_t *me = world_call_as(&s.w, s.narrow_token, "GET", "/me", NULL, 200);
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/api/v1/tokens/%s", pj_json_str(me, "tokenId", ""));
+    PJ_CLEANUP(pj_freep) char *user = pj_asprintf("/users/%s", pj_json_str(me, "id", ""));
+    json_decref(me);
+    http_call(s.w.base, "DELETE", path, WORLD_TOKEN, NULL, NULL, &a);
+    cr_expect_eq(a.status, 204);
+    http_answer_release(&a);
+    json_decref(world_call_as(&s.w, s.narrow_token, "GET", "/me", NULL, 401));
+    json_t *problem = world_call(&s.w, "DELETE", user, NULL, 409);
+    cr_expect_str_eq(pj_json_str(problem, "code", ""), "last_admin");
+    json_decref(problem);
+    problem = world_call(&s.w, "PATCH", user, "{\"role\":\"user\"}", 409);
+    cr_expect_str_eq(pj_json_str(problem, "code", ""), "last_admin");
+    json_decref(problem);
+    scene_stop(&s);
+}
+
+Test(api, a_shared_repository_is_open_to_every_user)
+{
+    struct scene s;
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *repository = pj_asprintf("/repositories/%s", s.repository);
+    PJ_CLEANUP(pj_freep) char *task = pj_asprintf("/tasks/%s", s.task);
+    json_decref(world_call(&s.w, "PATCH", repository, "{\"visibility\":\"shared\"}", 200));
+    json_decref(world_call_as(&s.w, s.user_token, "GET", repository, NULL, 200));
+    json_decref(world_call_as(&s.w, s.user_token, "GET", task, NULL, 200));
+    json_t *problem = world_call_as(&s.w, s.user_token, "PATCH", task, "{\"title\":\"Mine\"}", 403);
+    json_decref(problem);
+    json_decref(world_call_as(&s.w, s.user_token, "DELETE", repository, NULL, 403));
+    PJ_CLEANUP(pj_freep) char *body = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\"}", s.repository);
+    json_decref(world_call_as(&s.w, s.user_token, "POST", "/tasks", body, 201));
+    json_t *list = world_call_as(&s.w, s.user_token, "GET", "/tasks", NULL, 200);
+    cr_expect_eq(json_array_size(json_object_get(list, "items")), 2);
+    json_decref(list);
+    list = world_call_as(&s.w, s.user_token, "GET", "/tasks?owner=me", NULL, 200);
+    cr_expect_eq(json_array_size(json_object_get(list, "items")), 1);
+    json_decref(list);
+    scene_stop(&s);
+}
+
+Test(api, r1_3_an_unreachable_repository_is_422_with_its_cause)
+{
+    struct scene s;
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *missing = pj_asprintf("{\"url\":\"%s/none.git\"}", s.w.remotes);
+    json_t *problem = world_call(&s.w, "POST", "/repositories", missing, 422);
+    cr_expect_str_eq(pj_json_str(problem, "code", ""), "repository_unreachable");
+    json_decref(problem);
+    problem = world_call(&s.w, "POST", "/repositories", "{\"url\":\"https://evil.example.org/a/b\"}", 422);
+    cr_expect_str_eq(pj_json_str(problem, "code", ""), "forge_not_allowed");
+    json_decref(problem);
+    problem = world_call(&s.w, "POST", "/repositories", "{\"url\":\"/etc\"}", 422);
+    json_decref(problem);
+    PJ_CLEANUP(pj_freep) char *one = pj_asprintf("%s/one.git", s.w.remotes), *two = pj_asprintf("%s/gone.git", s.w.remotes);
+    PJ_CLEANUP(pj_freep) char *branch = pj_asprintf("{\"url\":\"%s\",\"defaultBranch\":\"nope\"}", one);
+    problem = world_call(&s.w, "POST", "/repositories", branch, 422);
+    cr_expect_str_eq(pj_json_str(problem, "code", ""), "repository_unreachable");
+    json_decref(problem);
+    cr_assert_eq(rename(one, two), 0);
+    PJ_CLEANUP(pj_freep) char *verify = pj_asprintf("/repositories/%s/verify", s.repository);
+    json_decref(world_call(&s.w, "POST", verify, NULL, 422));
+    PJ_CLEANUP(pj_freep) char *execute = pj_asprintf("/tasks/%s/execute", s.task);
+    problem = world_call(&s.w, "POST", execute, NULL, 422);
+    cr_expect_str_eq(pj_json_str(problem, "code", ""), "repository_not_connected");
+    json_decref(problem);
+    PJ_CLEANUP(pj_freep) char *body = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\",\"execute\":true}", s.repository);
+    json_decref(world_call(&s.w, "POST", "/tasks", body, 422));
+    json_t *list = world_call(&s.w, "GET", "/tasks", NULL, 200);
+    cr_expect_eq(json_array_size(json_object_get(list, "items")), 1, "nothing was created");
+    json_decref(list);
+    cr_assert_eq(rename(two, one), 0);
+    json_decref(world_call(&s.w, "POST", verify, NULL, 200));
+    json_decref(world_call(&s.w, "POST", execute, NULL, 202));
+    problem = world_call(&s.w, "POST", execute, NULL, 409);
+    cr_expect_str_eq(pj_json_str(problem, "code", ""), "not_queued");
+    json_decref(problem);
+    scene_stop(&s);
+}
+
+Test(api, lists_come_in_pages)
+{
+    struct scene s;
+    struct http_answer a = {0};
+    size_t seen = 0, pages = 0;
+
+    scene_start(&s);
+    for (int i = 0; i < 6; i++)
+        free(world_task(&s.w, s.repository, "t", "d", ""));
+    PJ_CLEANUP(pj_freep) char *path = pj_strdup("/api/v1/tasks?limit=3");
+    while (path != NULL) {
+        http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
+        cr_assert_eq(a.status, 200);
+        seen += json_array_size(json_object_get(a.json, "items"));
+        pages++;
+        PJ_CLEANUP(pj_freep) char *link = http_answer_header(&a, "Link");
+        free(path);
+        path = link != NULL ? pj_strndup(link + 1, strcspn(link + 1, ">")) : NULL;
+        cr_expect_eq(link == NULL, json_is_null(json_object_get(a.json, "nextCursor")));
+        http_answer_release(&a);
+    }
+    cr_expect_eq(seen, 7);
+    cr_expect_geq(pages, 3);
+    scene_stop(&s);
+}
+
+Test(api, the_rate_of_a_token_is_limited)
+{
+    struct scene s;
+    struct http_answer a = {0};
+
+    world_start(&s.w);
+    world_set(&s.w, "PJ_RATE_LIMIT", "5");
+    world_api_start(&s.w);
+    for (int i = 0; i < 5; i++)
+        json_decref(world_call(&s.w, "GET", "/me", NULL, 200));
+    http_call(s.w.base, "GET", "/api/v1/me", WORLD_TOKEN, NULL, NULL, &a);
+    cr_expect_eq(a.status, 429);
+    PJ_CLEANUP(pj_freep) char *after = http_answer_header(&a, "Retry-After");
+    cr_expect_not_null(after);
+    http_answer_release(&a);
+    world_stop(&s.w);
+}
+
+Test(api, a_session_counts_only_for_our_own_pages)
+{
+    struct scene s;
+    struct http_answer a = {0};
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *login = pj_asprintf("{\"token\":\"%s\"}", WORLD_TOKEN);
+    http_call(s.w.base, "POST", "/api/v1/session", NULL, login, json, &a);
+    cr_expect_eq(a.status, 201);
+    PJ_CLEANUP(pj_freep) char *set = http_answer_header(&a, "Set-Cookie");
+    cr_assert_not_null(set);
+    cr_expect(strstr(set, "HttpOnly") != NULL && strstr(set, "SameSite=Strict") != NULL, "%s", set);
+    http_answer_release(&a);
+    set[strcspn(set, ";")] = '\0';
+    PJ_CLEANUP(pj_freep) char *cookie = pj_asprintf("Cookie: %s", set);
+    const char *plain[] = {cookie, NULL}, *ours[] = {cookie, "Sec-Fetch-Site: same-origin", NULL},
+               *theirs[] = {cookie, "Sec-Fetch-Site: cross-site", NULL};
+    http_call(s.w.base, "GET", "/api/v1/me", NULL, NULL, plain, &a);
+    cr_expect_eq(a.status, 200);
+    http_answer_release(&a);
+    http_call(s.w.base, "DELETE", "/api/v1/session", NULL, NULL, plain, &a);
+    cr_expect_eq(a.status, 403);
+    http_answer_release(&a);
+    http_call(s.w.base, "DELETE", "/api/v1/session", NULL, NULL, theirs, &a);
+    cr_expect_eq(a.status, 403);
+    http_answer_release(&a);
+    http_call(s.w.base, "DELETE", "/api/v1/session", NULL, NULL, ours, &a);
+    cr_expect_eq(a.status, 204);
+    http_answer_release(&a);
+    http_call(s.w.base, "GET", "/api/v1/me", NULL, NULL, plain, &a);
+    cr_expect_eq(a.status, 401);
+    http_answer_release(&a);
+    scene_stop(&s);
+}
+
+Test(api, nothing_secret_is_shown_or_stored_in_the_open)
+{
+    struct scene s;
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/repositories/%s", s.repository);
+    json_decref(world_call(&s.w, "PATCH", path, "{\"credential\":{\"token\":\"verysecrettoken12345\"}}", 200));
+    json_t *repository = world_call(&s.w, "GET", path, NULL, 200);
+    PJ_CLEANUP(pj_freep) char *shown = pj_json_text(repository);
+    cr_expect_null(strstr(shown, "verysecret"));
+    cr_expect_null(json_object_get(repository, "webhookSecret"));
+    json_decref(repository);
+    struct pj_redis *redis = test_redis_connect(&s.w.redis);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(
+        redis, "EVAL",
+        "for _, k in ipairs(redis.call('KEYS', '*')) do local t = redis.call('TYPE', k).ok local v = t == 'hash' and "
+        "table.concat(redis.call('HGETALL', k), ' ') or t == 'string' and redis.call('GET', k) or '' "
+        "if string.find(v, ARGV[1], 1, true) or string.find(v, ARGV[2], 1, true) then return k end end return false",
+        "0", "verysecrettoken12345", WORLD_TOKEN, NULL);
+    PJ_CLEANUP(pj_freep) char *found = pj_reply_dup(reply);
+    cr_expect_null(found, "in %s", found);
+    pj_redis_free(redis);
+    scene_stop(&s);
+}
