@@ -72,7 +72,7 @@ static void end(void)
     workspace_fix_end(&fix);
 }
 
-TestSuite(patch_property, .init = begin, .fini = end, .timeout = 900);
+TestSuite(patch_property, .init = begin, .fini = end);
 
 /* Some lines of a file changed, dropped or added. */
 static char *edited(const char *text)
