@@ -11,7 +11,7 @@
 #include "lib/model/quirks.h"
 
 #define PJ_BUILDER_CALLS_MAX 64
-#define PJ_BUILDER_TEXT_MAX ((size_t)12 << 20)
+#define PJ_BUILDER_TEXT_MAX ((size_t)2 << 20) /* of text and of thinking; text above it is cut as by length */
 
 struct pj_builder_call {
     int64_t key; /* the format's index */
@@ -57,7 +57,7 @@ struct pj_builder_call *pj_builder_call_find(struct pj_builder *b, int64_t key);
 /* A new call; NULL with err when there are too many. */
 struct pj_builder_call *pj_builder_call_add(struct pj_builder *b, int64_t key, const char *id, const char *name,
                                             struct pj_err *err);
-int pj_builder_text(struct pj_builder *b, const char *text, struct pj_err *err);
+void pj_builder_text(struct pj_builder *b, const char *text);
 int pj_builder_args(struct pj_builder_call *call, const char *text, struct pj_err *err);
 /* Move what was collected into *turn. Calls get ids where they are missing, doubled or unusable (`renew_ids`: unless raw is
  * kept, which binds them). */

@@ -61,11 +61,10 @@ struct pj_builder_call *pj_builder_call_add(struct pj_builder *b, int64_t key, c
     return call;
 }
 
-int pj_builder_text(struct pj_builder *b, const char *text, struct pj_err *err)
+void pj_builder_text(struct pj_builder *b, const char *text)
 {
-    if (text && pj_str_puts(&b->text, text) < 0)
-        return pj_fail(err, PJ_E_LIMIT, "the model's text has more than %zu bytes", PJ_BUILDER_TEXT_MAX);
-    return 0;
+    if (text)
+        (void)pj_str_puts(&b->text, text);
 }
 
 int pj_builder_args(struct pj_builder_call *call, const char *text, struct pj_err *err)
@@ -168,8 +167,10 @@ void pj_builder_finish(struct pj_builder *b, const char *turn_id, bool renew_ids
             put_raw(entry, call);
         json_array_append_new(turn->calls, entry);
     }
-    turn->text = pj_str_take(&b->text);
     turn->stop = b->stop;
+    if (b->text.full && b->calls == 0)
+        turn->stop = PJ_STOP_LENGTH;
+    turn->text = pj_str_take(&b->text);
     if (json_array_size(turn->calls) > 0 && turn->stop == PJ_STOP_END)
         turn->stop = PJ_STOP_CALLS; /* compatible servers say "stop" here */
     tidy_raw(b->raw, turn->call_cut);

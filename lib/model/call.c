@@ -109,17 +109,18 @@ static int judge_error(const struct pj_model_target *target, struct pj_quirk *qu
 }
 
 /* A call that brought no complete HTTP answer. */
-static int judge_transport(const struct pj_model_target *target, struct pj_model_failure *failure, struct pj_err *err)
+static int judge_transport(const struct pj_model_target *target, bool broken, struct pj_model_failure *failure,
+                           struct pj_err *err)
 {
     struct pj_err why = *err;
 
-    if (strncmp(why.code, "http_", 5) != 0)
-        return -1; /* the pump's, or a limit of ours */
+    if (!broken && strncmp(why.code, "http_", 5) != 0)
+        return -1; /* the pump's */
     if (strcmp(why.code, "http_timeout") == 0)
         failure->fault = PJ_FAULT_TIMEOUT;
     else if (strcmp(why.code, "http_url") == 0)
         failure->fault = PJ_FAULT_REQUEST;
-    else if (strcmp(why.code, "http_large") == 0)
+    else if (broken || strcmp(why.code, "http_large") == 0)
         failure->fault = PJ_FAULT_PROTOCOL;
     else
         failure->fault = PJ_FAULT_SERVICE;
@@ -191,7 +192,7 @@ static int call_once(struct pj_http *http, const struct pj_model_target *target,
     call.header_count = headers_of(target, &bearer, headers);
     rc = pj_http_do(http, &call, &res, err);
     if (rc < 0) {
-        rc = judge_transport(target, failure, err);
+        rc = judge_transport(target, in.broken, failure, err);
     } else if (res.status < 200 || res.status >= 300) {
         struct pj_err ignored;
         json_t *doc = NULL;

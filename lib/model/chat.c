@@ -163,11 +163,9 @@ static int read_message(struct pj_builder *b, const json_t *message, struct pj_e
         (void)pj_str_puts(&b->refusal, refusal);
         b->refused = true;
     }
-    if (pj_builder_text(b, json_string_value(content), err) < 0)
-        return -1;
+    pj_builder_text(b, json_string_value(content));
     for (size_t i = 0; i < json_array_size(content); i++) /* parts, some compatible servers */
-        if (pj_builder_text(b, pj_json_str(json_array_get(content, i), "text", NULL), err) < 0)
-            return -1;
+        pj_builder_text(b, pj_json_str(json_array_get(content, i), "text", NULL));
     return read_calls(b, json_object_get(message, "tool_calls"), err);
 }
 

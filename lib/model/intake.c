@@ -57,16 +57,18 @@ void pj_intake_release(struct pj_intake *in)
 int pj_intake_feed(void *ctx, const char *bytes, size_t n, struct pj_err *err)
 {
     struct pj_intake *in = ctx;
+    int rc = 0;
 
     in->received += n;
     for (size_t i = 0; in->kind == PJ_INTAKE_UNKNOWN && i < n; i++)
         if (!strchr(" \t\r\n", bytes[i])) /* no line of an event stream starts with a brace */
             in->kind = bytes[i] == '{' || bytes[i] == '[' ? PJ_INTAKE_DOCUMENT : PJ_INTAKE_EVENTS;
-    if (in->kind == PJ_INTAKE_DOCUMENT)
-        return pj_str_append(&in->document, bytes, n) < 0
-                   ? pj_fail(err, PJ_E_LIMIT, "the answer has more than %zu bytes", in->document.max)
-                   : 0;
-    return in->kind == PJ_INTAKE_EVENTS ? pj_sse_reader_feed(&in->sse, bytes, n, err) : 0;
+    if (in->kind == PJ_INTAKE_DOCUMENT && pj_str_append(&in->document, bytes, n) < 0)
+        rc = pj_fail(err, PJ_E_LIMIT, "the answer has more than %zu bytes", in->document.max);
+    else if (in->kind == PJ_INTAKE_EVENTS)
+        rc = pj_sse_reader_feed(&in->sse, bytes, n, err);
+    in->broken |= rc < 0;
+    return rc;
 }
 
 int pj_intake_close(struct pj_intake *in, struct pj_err *err)

@@ -156,7 +156,7 @@ static int start_block(struct pj_builder *b, int64_t index, json_t *block, struc
     pj_str_clear(&b->thinking);
     pj_str_clear(&b->signature);
     if (strcmp(type, "text") == 0)
-        return pj_builder_text(b, pj_json_str(block, "text", NULL), err);
+        pj_builder_text(b, pj_json_str(block, "text", NULL));
     if (strcmp(type, "tool_use") != 0)
         return 0;
     struct pj_builder_call *call =
@@ -178,7 +178,7 @@ static int delta_block(struct pj_builder *b, int64_t index, const json_t *delta,
     const char *type = pj_json_str(delta, "type", "");
 
     if (strcmp(type, "text_delta") == 0)
-        return pj_builder_text(b, pj_json_str(delta, "text", ""), err);
+        pj_builder_text(b, pj_json_str(delta, "text", ""));
     if (strcmp(type, "thinking_delta") == 0)
         return pj_str_puts(&b->thinking, pj_json_str(delta, "thinking", "")) < 0 ? too_large(err) : 0;
     if (strcmp(type, "signature_delta") == 0)

@@ -117,8 +117,7 @@ static int take_item(struct pj_builder *b, json_t *item, bool cut, struct pj_err
         const json_t *content = json_object_get(item, "content");
         for (size_t i = 0; i < json_array_size(content); i++) {
             const json_t *part = json_array_get(content, i);
-            if (pj_builder_text(b, pj_json_str(part, "text", NULL), err) < 0)
-                return -1;
+            pj_builder_text(b, pj_json_str(part, "text", NULL));
             if (strcmp(pj_json_str(part, "type", ""), "refusal") == 0) {
                 b->refused = true;
                 (void)pj_str_puts(&b->refusal, pj_json_str(part, "refusal", ""));

@@ -202,3 +202,29 @@ Test(agent_run, takes_a_diff_as_the_answer_of_a_model_that_never_calls)
     rig_release(&rig);
     model_server_stop(m);
 }
+
+#ifndef __SANITIZE_ADDRESS__
+Test(agent_run, stays_small)
+{
+    static const struct model_answer answers[] = {
+        {.calls = {{"search", "{\"pattern\":\"needle\"}"}, {"run", "{\"command\":\"grep VmHWM /proc/$PPID/status\"}"}}},
+        {.calls = {{"finish", "{\"summary\":\"x\",\"no_changes_reason\":\"y\"}"}}},
+    };
+    struct model_server *m = model_server_start(0, answers, PJ_COUNT_OF(answers));
+    struct rig rig;
+    const char *at;
+    char name[40];
+
+    rig_init(&rig, "openai", model_server_openai_url(m));
+    for (int i = 0; i < 3000; i++) {
+        (void)snprintf(name, sizeof name, "d%d/file-%d.c", i % 50, i);
+        rig_file(&rig, name, "int hay;\n");
+    }
+    cr_assert_eq(rig_run(&rig), 0, "%s", rig.err.message);
+    at = strstr(pj_str_cstr(&rig.events), "stdout info VmHWM:");
+    cr_assert_not_null(at);
+    cr_assert_lt(strtol(at + strlen("stdout info VmHWM:"), NULL, 10), 8192, "%.60s", at);
+    rig_release(&rig);
+    model_server_stop(m);
+}
+#endif

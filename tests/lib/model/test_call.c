@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "lib/json/codec.h"
-#include "lib/model/history.h"
-#include "lib/model/quirks.h"
+#include "lib/model/adapter.h"
 #include "tests/lib/model/behaviour.h"
 #include "tests/support/stand_in.h"
 
@@ -207,6 +206,48 @@ Test(call, puts_the_path_before_a_query_and_drops_double_slashes)
     cr_assert_str_eq(stand_in_request_at(server, 0)->query, "api-version=1");
     cr_assert_str_eq(stand_in_header(stand_in_request_at(server, 0), "authorization"), "Bearer secret-key");
     cr_assert_str_eq(a.turn.request_id, "req-7");
+    asked_release(&a);
+    stand_in_stop(server);
+}
+
+/* Streams that no honest model makes: `ctx` tells which. */
+static void excessive(void *ctx, const struct stand_in_request *r, struct stand_in_exchange *x)
+{
+    const char *kind = ctx;
+    char *piece = malloc(70000);
+
+    (void)r;
+    stand_in_stream_begin(x, 200, "text/event-stream");
+    for (int i = 0; i < 100; i++) {
+        if (strcmp(kind, "calls") == 0) {
+            (void)snprintf(piece, 70000, "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":%d,\"id\":\"c%d\",\"function\":{\"name\":\"run\"}}]}}]}\n\n", i, i);
+        } else {
+            (void)snprintf(piece, 70000, "data: {\"choices\":[{\"delta\":{\"content\":\"%065000d\"}}]}\n\n", i);
+        }
+        stand_in_stream_piece(x, piece);
+    }
+    stand_in_stream_piece(x, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+    stand_in_stream_end(x);
+    free(piece);
+}
+
+Test(call, bounds_what_a_model_may_say)
+{
+    char calls[] = "calls", text[] = "text";
+    struct stand_in *server = stand_in_start(0, excessive, calls);
+    struct asked a;
+
+    asked_init(&a, stand_in_url(server), PJ_API_CHAT);
+    cr_assert_lt(ask(&a), 0);
+    cr_assert_eq(a.failure.fault, PJ_FAULT_PROTOCOL);
+    cr_assert_str_eq(a.err.code, "model_protocol");
+    asked_release(&a);
+    stand_in_stop(server);
+    server = stand_in_start(0, excessive, text);
+    asked_init(&a, stand_in_url(server), PJ_API_CHAT);
+    cr_assert_eq(ask(&a), 0, "%s", a.err.message);
+    cr_assert_eq(strlen(a.turn.text), PJ_BUILDER_TEXT_MAX);
+    cr_assert_eq(a.turn.stop, PJ_STOP_LENGTH);
     asked_release(&a);
     stand_in_stop(server);
 }
