@@ -10,6 +10,7 @@
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
 #include "runner/agent/agent.h"
+#include "runner/agent/replay.h"
 
 #ifdef __SANITIZE_ADDRESS__
 /* The leak check traces the process, which the box forbids. */
@@ -21,15 +22,16 @@ const char *__asan_default_options(void)
 #endif
 
 struct options {
-    const char *gateway, *workspace;
+    const char *gateway, *workspace, *replay;
     bool check;
 };
 
 static void help(FILE *to)
 {
-    (void)fputs("usage: pj-agent --gateway ADDRESS:PORT [--workspace DIR]\n\n"
+    (void)fputs("usage: pj-agent --gateway ADDRESS:PORT [--workspace DIR]\n"
+                "       pj-agent replay FILE [--workspace DIR]\n\n"
                 "The coding agent of Pithy Jaunt. It is started inside the box of a task and talks to nothing but the\n"
-                "model gateway outside.\n\n"
+                "model gateway outside. With replay it carries out the calls of a recorded trajectory again, without a model.\n\n"
                 "  --gateway ADDRESS:PORT  where the gateway is reached, e.g. 127.0.0.1:8100; or unix:/path\n"
                 "  --workspace DIR         the work tree (default /workspace)\n"
                 "  --check-config          check the options and leave\n"
@@ -69,6 +71,10 @@ static int parse(int argc, char **argv, struct options *o)
             return PJ_EXIT_CONFIG + 1;
         }
     }
+    if (optind + 2 == argc && strcmp(argv[optind], "replay") == 0 && !o->gateway) {
+        o->replay = argv[optind + 1];
+        return 0;
+    }
     if (optind == argc && o->gateway)
         return 0;
     (void)fprintf(stderr, optind < argc ? "pj-agent: unexpected argument: %s\n" : "pj-agent: --gateway is missing%s\n",
@@ -91,6 +97,15 @@ static int hello(struct agent *a, struct pj_err *err)
     if (strcmp(pj_json_str(a->task, "type", ""), "task") != 0)
         return pj_fail(err, PJ_E_PROTOCOL, "the gateway gave no task");
     return 0;
+}
+
+static int work(struct agent *a, const struct options *o, struct pj_err *err)
+{
+    if (o->replay)
+        return agent_replay(a, o->replay, err);
+    if (agent_connect(a, o->gateway, err) < 0 || hello(a, err) < 0 || agent_context(a, err) < 0)
+        return -1;
+    return agent_loop(a, err);
 }
 
 static void release(struct agent *a)
@@ -121,13 +136,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (rc == 0)
-        rc = agent_connect(&a, options.gateway, &err);
-    if (rc == 0)
-        rc = hello(&a, &err);
-    if (rc == 0)
-        rc = agent_context(&a, &err);
-    if (rc == 0)
-        rc = agent_loop(&a, &err);
+        rc = work(&a, &options, &err);
     if (rc < 0)
         (void)fprintf(stderr, "pj-agent: %s\n", err.message);
     release(&a);

@@ -77,6 +77,9 @@ struct gateway_hooks {
     /* One entry for the task's log, already masked. `stream`: "system" "agent" "stdout" "stderr"; `type` as in CONTRACT.md
      * section 4; `data` may be NULL (borrowed). */
     void (*event)(void *ctx, const char *stream, const char *type, const char *message, const json_t *data);
+    /* One line of the trajectory (runner/gateway/README.md), already masked: what the model said, what its calls gave, how it ended. In order,
+     * no newline; keep them as JSON lines. `pj-agent replay FILE` runs such a file again. NULL: not kept. */
+    void (*trajectory)(void *ctx, const char *line);
     /* After every call that may have cost something. -1 ends the service with err. */
     int (*usage)(void *ctx, const struct gateway_call *call, struct pj_err *err);
     /* The agent says it is done. Run the checks (the tree is at rest, the agent waits; serve the pump yourself): 0 accepts and

@@ -48,6 +48,8 @@ int gateway_note_call(struct gateway *gw, const struct pj_model_turn *turn, int6
                       const struct pj_err *failed, struct pj_err *err);
 void gateway_note_fallback(struct gateway *gw, const struct gateway_source *to, const struct pj_err *why);
 void gateway_note_wait(struct gateway *gw, int64_t ms, int retry, const struct pj_err *why);
+/* One line of the trajectory; the reference is taken over. */
+void gateway_trajectory(struct gateway *gw, json_t *line);
 /* The text with secrets masked, at most `max` bytes, owned by the caller. */
 char *gateway_masked(const struct gateway *gw, const char *text, size_t max);
 

@@ -10,6 +10,7 @@
 #include "lib/json/codec.h"
 
 #define MESSAGE_MAX ((size_t)64 << 10)
+#define TRAJECTORY_LINE_MAX ((size_t)4 << 20)
 #define DATA_MAX ((size_t)256 << 10)
 
 char *gateway_masked(const struct gateway *gw, const char *text, size_t max)
@@ -40,6 +41,16 @@ void gateway_event(struct gateway *gw, const char *stream, const char *type, con
         data = masked;
     }
     gw->config.hooks.event(gw->config.hooks.ctx, stream, type, text, data);
+}
+
+void gateway_trajectory(struct gateway *gw, json_t *line)
+{
+    if (gw->config.hooks.trajectory && line) {
+        PJ_CLEANUP(pj_freep) char *text = pj_json_text(line);
+        PJ_CLEANUP(pj_freep) char *masked = gateway_masked(gw, text, TRAJECTORY_LINE_MAX);
+        gw->config.hooks.trajectory(gw->config.hooks.ctx, masked);
+    }
+    json_decref(line);
 }
 
 static void alert(struct gateway *gw)

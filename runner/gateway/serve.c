@@ -57,6 +57,8 @@ static int on_hello(struct gateway *gw, const json_t *frame, const struct pj_pum
     PJ_CLEANUP(pj_json_decrefp) json_t *reply = json_pack("{s:s}", "type", "task");
 
     (void)frame;
+    gateway_trajectory(gw, json_pack("{s:s, s:s*, s:s*, s:s*}", "type", "task", "id", task->id, "title", task->title, "description",
+                                     task->description));
     set(reply, "title", task->title);
     set(reply, "description", task->description);
     set(reply, "question", task->question);
@@ -108,6 +110,7 @@ static int on_finish(struct gateway *gw, const json_t *frame, const struct pj_pu
     PJ_CLEANUP(pj_freep) char *reason = given && *given ? gateway_masked(gw, given, TEXT_MAX) : NULL;
     PJ_CLEANUP(pj_freep) char *feedback = NULL;
 
+    gateway_trajectory(gw, json_pack("{s:s, s:s, s:s*}", "type", "finish", "summary", summary, "noChangesReason", reason));
     if (gw->config.hooks.finish) {
         int rc = gw->config.hooks.finish(gw->config.hooks.ctx, summary, reason, &feedback, err);
         if (rc < 0)
@@ -134,6 +137,7 @@ static int on_diff(struct gateway *gw, const json_t *frame, const struct pj_pump
         pj_err_remedy(err, "choose a model that can use tools");
         return pj_err_code(err, "model_protocol");
     }
+    gateway_trajectory(gw, json_pack("{s:s, s:s}", "type", "diff", "diff", pj_json_str(frame, "diff", "")));
     rc = gw->config.hooks.diff(gw->config.hooks.ctx, pj_json_str(frame, "diff", ""), summary, &feedback, err);
     if (rc < 0)
         return -1;
@@ -159,6 +163,7 @@ static int on_ask(struct gateway *gw, const json_t *frame, const struct pj_pump 
         pj_fail(err, PJ_E_PROTOCOL, "the agent asks an empty question");
         return pj_err_code(err, "model_protocol");
     }
+    gateway_trajectory(gw, json_pack("{s:s, s:s}", "type", "ask", "question", pj_str_cstr(&text)));
     gw->result->end = GATEWAY_ASKED;
     gw->result->question = gateway_masked(gw, pj_str_cstr(&text), QUESTION_MAX);
     return send_type(gw, "end", NULL, pump, err) < 0 ? -1 : PJ_NONE;

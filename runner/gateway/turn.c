@@ -152,6 +152,23 @@ static int answer(struct gateway *gw, const char *turn_id, struct pj_model_turn 
     return gateway_send(gw, frame, pump, err);
 }
 
+/* What the last calls gave is new in this request; the rest was told before. */
+static void tell_results(struct gateway *gw, const json_t *messages)
+{
+    json_t *last = json_array_get(messages, json_array_size(messages) - 1), *results = json_object_get(last, "results");
+
+    if (results)
+        gateway_trajectory(gw, json_pack("{s:s, s:O}", "type", "results", "results", results));
+}
+
+static void tell_turn(struct gateway *gw, const char *turn_id, const struct pj_model_turn *turn)
+{
+    gateway_trajectory(gw, json_pack("{s:s, s:s, s:s, s:s, s:s, s:O, s:I, s:I}", "type", "turn", "turn", turn_id, "provider",
+                                     gw->source->provider, "model", gw->source->model, "text", turn->text, "calls", turn->calls,
+                                     "promptTokens", (json_int_t)pj_usage_prompt(&turn->usage), "completionTokens",
+                                     (json_int_t)turn->usage.output));
+}
+
 static int send_word(struct gateway *gw, const char *type, const struct pj_pump *pump, struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp) json_t *frame = json_pack("{s:s}", "type", type);
@@ -181,6 +198,7 @@ int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *
     }
     if (budget_turn(&gw->budget, err) < 0)
         return -1;
+    tell_results(gw, request.messages);
     (void)snprintf(turn_id, sizeof turn_id, "t%lld", (long long)gw->budget.turns);
     do {
         struct pj_model_turn turn = {0};
@@ -191,6 +209,7 @@ int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *
             gw->overflowed = false;
             if (turn.raw)
                 pj_history_keep(gw->kept, turn_id, &gw->source->target, turn.raw);
+            tell_turn(gw, turn_id, &turn);
             rc = answer(gw, turn_id, &turn, pump, err);
             pj_model_turn_release(&turn);
             pj_model_failure_release(&failure);

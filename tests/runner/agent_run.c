@@ -203,6 +203,42 @@ Test(agent_run, takes_a_diff_as_the_answer_of_a_model_that_never_calls)
     model_server_stop(m);
 }
 
+Test(agent_run, a_recorded_trajectory_gives_the_same_tree_again)
+{
+    static const struct model_answer answers[] = {
+        {.text = "One.", .calls = {{"write_file", "{\"path\":\"dir/new.txt\",\"content\":\"x\\n\"}"}, {"edit_file", "{\"path\":\"greet.txt\",\"old\":\"nothing\",\"new\":\"y\"}"}}},
+        {.calls = {{"edit_file", "{\"path\":\"greet.txt\",\"old\":\"bye\",\"new\":\"hello " MODEL_SERVER_KEY "\"}"}}},
+        {.calls = {{"edit_file", "{\"path\":\"greet.txt\",\"old\":\" " MODEL_SERVER_KEY "\",\"new\":\"\"}"}, {"run", "{\"command\":\"sed s/x/z/ dir/new.txt > out.txt\"}"}}},
+        {.calls = {{"move_path", "{\"from\":\"dir/new.txt\",\"to\":\"moved.txt\"}"}, {"finish", "{\"summary\":\"done\"}"}}},
+    };
+    struct model_server *m = model_server_start(0, answers, PJ_COUNT_OF(answers));
+    struct rig rig, again;
+    char file[160];
+
+    rig_init(&rig, "openai", model_server_openai_url(m));
+    rig_file(&rig, "greet.txt", "bye\n");
+    cr_assert_eq(rig_run(&rig), 0, "%s", rig.err.message);
+    cr_assert_null(strstr(pj_str_cstr(&rig.trajectory), MODEL_SERVER_KEY));
+    cr_assert_not_null(strstr(pj_str_cstr(&rig.trajectory), "{\"type\":\"results\",\"results\":[{\"id\":"));
+    rig_init(&again, "openai", model_server_openai_url(m));
+    rig_file(&again, "greet.txt", "bye\n");
+    rig_file(&again, "../trajectory", pj_str_cstr(&rig.trajectory));
+    (void)snprintf(file, sizeof file, "%s/trajectory", again.dir);
+    cr_assert_eq(rig_replay(&again, file), 0);
+    static const char *const names[] = {"greet.txt", "moved.txt", "out.txt", "dir/new.txt"};
+    for (size_t i = 0; i < PJ_COUNT_OF(names); i++) {
+        char *first = rig_text(&rig, names[i]), *second = rig_text(&again, names[i]);
+        cr_expect_eq(first == NULL, second == NULL, "%s", names[i]);
+        if (first && second)
+            cr_expect_str_eq(second, first, "%s", names[i]);
+        free(first);
+        free(second);
+    }
+    rig_release(&rig);
+    rig_release(&again);
+    model_server_stop(m);
+}
+
 #ifndef __SANITIZE_ADDRESS__
 Test(agent_run, stays_small)
 {

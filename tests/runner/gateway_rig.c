@@ -46,6 +46,13 @@ static int on_finish(void *ctx, const char *summary, const char *reason, char **
     return PJ_NONE;
 }
 
+static void on_trajectory(void *ctx, const char *line)
+{
+    struct rig *rig = ctx;
+
+    (void)pj_str_putf(&rig->trajectory, "%s\n", line);
+}
+
 static int on_diff(void *ctx, const char *diff, const char *summary, char **feedback, struct pj_err *err)
 {
     struct rig *rig = ctx;
@@ -63,6 +70,7 @@ void rig_init(struct rig *rig, const char *provider, const char *base_url)
     (void)snprintf(rig->socket, sizeof rig->socket, "%s/gateway", rig->dir);
     cr_assert_eq(mkdir(rig->tree, 0755), 0);
     pj_str_init(&rig->events, (size_t)8 << 20);
+    pj_str_init(&rig->trajectory, (size_t)8 << 20);
     cr_assert_eq(pj_prices_load(NULL, &rig->prices, &rig->err), 0);
     rig->redact = pj_redact_new();
     pj_redact_add(rig->redact, MODEL_SERVER_KEY);
@@ -74,7 +82,7 @@ void rig_init(struct rig *rig, const char *provider, const char *base_url)
         .retry_base_ms = 10,
         .redact = rig->redact,
         .task = {.id = "0123456789abcdef0123ab", .title = "Say hello", .description = "greet.txt must say hello."},
-        .hooks = {.ctx = rig, .event = on_event, .usage = on_usage, .finish = on_finish, .diff = on_diff},
+        .hooks = {.ctx = rig, .event = on_event, .usage = on_usage, .finish = on_finish, .diff = on_diff, .trajectory = on_trajectory},
     };
 }
 
@@ -87,6 +95,7 @@ void rig_release(struct rig *rig)
     pj_prices_free(rig->prices);
     pj_redact_free(rig->redact);
     pj_str_release(&rig->events);
+    pj_str_release(&rig->trajectory);
     cr_expect_eq(pj_fs_remove_tree(rig->dir, &err), 0);
 }
 
@@ -110,33 +119,50 @@ char *rig_text(const struct rig *rig, const char *path)
     return pj_fs_read(full, &text, &err) < 0 ? NULL : pj_str_take(&text);
 }
 
-static void start_agent(struct rig *rig)
+/* pj-agent with one option or verb, and the tree. */
+static void start_agent(struct rig *rig, char *how, char *what)
 {
     const char *bin = getenv("PJ_TEST_BIN");
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/pj-agent", bin ? bin : "build/bin");
-    PJ_CLEANUP(pj_freep) char *gateway = pj_asprintf("--gateway=unix:%s", rig->socket);
     PJ_CLEANUP(pj_freep) char *workspace = pj_asprintf("--workspace=%s", rig->tree);
     char home[] = "PATH=/usr/bin:/bin";
-    char *argv[] = {path, gateway, workspace, NULL}, *envp[] = {home, NULL};
+    char *argv[] = {path, workspace, how, what, NULL}, *envp[] = {home, NULL};
     struct pj_spawn_fd fds[] = {{2, 1}, {2, 2}};
     struct pj_spawn spec = {.path = path, .argv = argv, .envp = envp, .fds = fds, .fd_count = 2, .death_signal = SIGKILL};
 
     cr_assert_eq(pj_spawn(&spec, &rig->agent, NULL, &rig->err), 0, "%s", rig->err.message);
 }
 
+static int end_agent(struct rig *rig)
+{
+    int status;
+
+    while (waitpid(rig->agent, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
+int rig_replay(struct rig *rig, char *file)
+{
+    char verb[] = "replay";
+
+    start_agent(rig, verb, file);
+    return end_agent(rig);
+}
+
 int rig_run(struct rig *rig)
 {
     PJ_CLEANUP(gateway_freep) struct gateway *gw = NULL;
+    PJ_CLEANUP(pj_freep) char *gateway = pj_asprintf("--gateway=unix:%s", rig->socket);
     int rc, status;
 
     if (gateway_open(&rig->config, &gw, &rig->err) < 0)
         return -1;
-    start_agent(rig);
+    start_agent(rig, gateway, NULL);
     rc = gateway_serve(gw, NULL, &rig->result, &rig->err);
     if (rc < 0)
         (void)kill(rig->agent, SIGKILL); /* as the end of the box would */
-    while (waitpid(rig->agent, &status, 0) < 0 && errno == EINTR)
-        ;
+    status = end_agent(rig);
     if (rc == 0)
         cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the agent ended with status %x", (unsigned)status);
     return rc;

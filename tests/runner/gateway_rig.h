@@ -12,6 +12,7 @@ struct rig {
     struct gateway_config config;
     struct pj_prices *prices;
     struct pj_redact *redact;
+    struct pj_str trajectory; /* JSON lines */
     struct pj_str events; /* "stream type message data\n" */
     size_t calls;         /* usage records */
     struct gateway_call last;
@@ -33,6 +34,8 @@ void rig_file(struct rig *rig, const char *path, const char *text);
 char *rig_text(const struct rig *rig, const char *path);
 /* Serve one agent until its end: the result of gateway_serve(), or of gateway_open() when that failed. */
 int rig_run(struct rig *rig);
+/* Run `pj-agent replay FILE` on the tree; its wait status. */
+int rig_replay(struct rig *rig, char *file);
 bool rig_saw(const struct rig *rig, const char *text);
 
 #endif
