@@ -169,7 +169,7 @@ static int make_dirs(int root, const char *path)
 {
     char part[4096];
     size_t n = 0;
-    int fd = open_in(root, "/", O_DIRECTORY);
+    int fd = fcntl(root, F_DUPFD_CLOEXEC, 3);
 
     while (fd >= 0 && *path) {
         size_t start;
@@ -186,7 +186,7 @@ static int make_dirs(int root, const char *path)
         part[n] = '\0';
         next = open_in(root, part, O_DIRECTORY);
         if (next < 0 && errno == ENOENT && mkdirat(fd, part + start, 0755) == 0)
-            next = open_in(root, part, O_DIRECTORY);
+            next = openat(fd, part + start, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         close(fd);
         fd = next;
     }
