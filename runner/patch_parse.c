@@ -70,7 +70,6 @@ void patch_freep(struct patch **patch)
 /* The only '+' line of a link that is made or changed: its target. */
 static int check_link(struct patch_reader *r, const struct patch_file *file)
 {
-    const struct patch_hunk *hunk = &r->patch->hunks[file->first_hunk];
     struct pj_view rest = {0};
     struct pj_view line = {0};
 
@@ -81,6 +80,7 @@ static int check_link(struct patch_reader *r, const struct patch_file *file)
     if (file->hunk_count == 0)
         return file->change == PATCH_ADDED ? patch_fail(r, file->line, "a symlink without a target")
                                            : 0;
+    const struct patch_hunk *hunk = &r->patch->hunks[file->first_hunk];
     if (file->hunk_count != 1 || hunk->new_count != 1 ||
         hunk->old_count != (file->change == PATCH_ADDED ? 0u : 1u))
         return patch_fail(r, hunk->line, "a symlink has one line");

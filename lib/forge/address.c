@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/base/mem.h"
 #include "lib/forge/hosts_impl.h"
@@ -27,6 +28,9 @@ static int malformed(struct pj_err *err, const char *why)
 static bool part_ok(struct pj_view part)
 {
     if (part.n == 0 || part.n > 100 || pj_view_is(part, ".") || pj_view_is(part, ".."))
+        return false;
+    /* ".git" once more would make another spelling of another repository. */
+    if (part.n >= 4 && strncasecmp(part.p + part.n - 4, ".git", 4) == 0)
         return false;
     for (size_t i = 0; i < part.n; i++) {
         unsigned char c = (unsigned char)part.p[i];
