@@ -58,6 +58,8 @@ void agent_log_lines(struct agent *a, const char *stream, const json_t *lines);
 int agent_context(struct agent *a, struct pj_err *err) PJ_MUST_CHECK;
 
 /* loop.c */
+/* Tell the gateway why nothing more can be done; fails with that. */
+int agent_give_up(struct agent *a, const char *code, const char *why, struct pj_err *err);
 int agent_loop(struct agent *a, struct pj_err *err) PJ_MUST_CHECK;
 
 /* compact.c: shorten old tool results. False when nothing is left to shorten. */

@@ -16,7 +16,7 @@
 #define DIFF_MAX ((size_t)8 << 20)
 #define HISTORY_MAX ((size_t)1200 << 10) /* below the frame's limit and most context windows */
 
-static int give_up(struct agent *a, const char *code, const char *why, struct pj_err *err)
+int agent_give_up(struct agent *a, const char *code, const char *why, struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp)
     json_t *frame = json_pack("{s:s, s:s, s:s}", "type", "fail", "code", code, "message", why);
@@ -39,7 +39,7 @@ static int ask(struct agent *a, json_t **turn, struct pj_err *err)
         const char *type;
 
         if (full && (a->just_compacted || !agent_compact(a->messages)))
-            return give_up(a, "llm_context", "the conversation has grown too long to go on", err);
+            return agent_give_up(a, "llm_context", "the conversation has grown too long to go on", err);
         a->just_compacted = full;
         frame = json_pack("{s:s, s:s, s:O, s:O}", "type", "turn", "system", a->system, "messages", a->messages, "tools",
                           a->tools);
@@ -131,9 +131,9 @@ static int do_calls(struct agent *a, const json_t *turn, const json_t *calls, st
         if (a->end == AGENT_DONE)
             return 0;
         if (a->bad_calls >= BAD_CALLS_MAX)
-            return give_up(a, "model_protocol", "the model made three calls in a row that no tool understands", err);
+            return agent_give_up(a, "model_protocol", "the model made three calls in a row that no tool understands", err);
         if (a->repeats >= REPEATS_MAX)
-            return give_up(a, "model_protocol", "the model repeats the same call without getting on", err);
+            return agent_give_up(a, "model_protocol", "the model repeats the same call without getting on", err);
     }
     return 0;
 }
@@ -169,7 +169,7 @@ static int no_calls(struct agent *a, const json_t *turn, struct pj_err *err)
         return 0;
     }
     if (++a->idle_turns >= IDLE_TURNS_MAX)
-        return give_up(a, "model_protocol", a->diff_mode ? "the model answered three times in a row without a diff"
+        return agent_give_up(a, "model_protocol", a->diff_mode ? "the model answered three times in a row without a diff"
                                                          : "the model answered three times in a row without calling a tool", err);
     add_user(a, cut ? "cut.md" : a->diff_mode ? "diff_again.md" : "idle.md", NULL, 0);
     return 0;

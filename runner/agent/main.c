@@ -103,8 +103,12 @@ static int work(struct agent *a, const struct options *o, struct pj_err *err)
 {
     if (o->replay)
         return agent_replay(a, o->replay, err);
-    if (agent_connect(a, o->gateway, err) < 0 || hello(a, err) < 0 || agent_context(a, err) < 0)
+    if (agent_connect(a, o->gateway, err) < 0 || hello(a, err) < 0)
         return -1;
+    if (agent_context(a, err) < 0) {
+        struct pj_err why = *err;
+        return agent_give_up(a, "repository_analysis", why.message, err);
+    }
     return agent_loop(a, err);
 }
 

@@ -169,17 +169,31 @@ static int on_ask(struct gateway *gw, const json_t *frame, const struct pj_pump 
     return send_type(gw, "end", NULL, pump, err) < 0 ? -1 : PJ_NONE;
 }
 
+/* Why an agent may give up, and what the user can do then. */
+static const struct {
+    const char *code;
+    enum pj_err_class cls;
+    const char *remedy;
+} give_ups[] = {
+    {"model_protocol", PJ_E_PROTOCOL, "choose a model that can use tools, or describe the task more precisely"},
+    {"llm_context", PJ_E_LIMIT, "split the task into smaller ones or choose a model with a larger context window"},
+    {"repository_analysis", PJ_E_INVALID,
+     "check the repository's address, its branch, the permissions of its files, and that its setup command leaves them readable"},
+};
+
 static int on_fail(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *message = gateway_masked(gw, pj_json_str(frame, "message", "the agent gave up"), 800);
-    bool context = strcmp(pj_json_str(frame, "code", ""), "llm_context") == 0;
+    const char *code = pj_json_str(frame, "code", "");
     struct pj_err ignored;
+    size_t i = PJ_COUNT_OF(give_ups) - 1;
 
+    while (i > 0 && strcmp(give_ups[i].code, code) != 0)
+        i--;
     (void)!send_type(gw, "end", NULL, pump, &ignored);
-    pj_fail(err, context ? PJ_E_LIMIT : PJ_E_PROTOCOL, "%s", message);
-    pj_err_remedy(err, context ? "split the task into smaller ones or choose a model with a larger context window"
-                               : "choose a model that can use tools, or describe the task more precisely");
-    return pj_err_code(err, context ? "llm_context" : "model_protocol");
+    pj_fail(err, give_ups[i].cls, "%s", message);
+    pj_err_remedy(err, "%s", give_ups[i].remedy);
+    return pj_err_code(err, give_ups[i].code);
 }
 
 static const struct {

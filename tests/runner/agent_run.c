@@ -2,6 +2,8 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "tests/runner/gateway_rig.h"
 #include "tests/support/model_server.h"
 
@@ -161,6 +163,24 @@ Test(agent_run, ends_as_model_protocol_after_three_calls_no_tool_understands)
 }
 
 #define PATCH "--- a/greet.txt\n+++ b/greet.txt\n@@ -1 +1 @@\n-bye\n+hello\n"
+
+Test(agent_run, says_that_a_tree_cannot_be_analysed)
+{
+    struct model_server *m = model_server_start(0, NULL, 0);
+    struct rig rig;
+
+    if (geteuid() == 0)
+        cr_skip_test("root reads any folder");
+    rig_init(&rig, "openai", model_server_openai_url(m));
+    cr_assert_eq(chmod(rig.tree, 0100), 0);
+    cr_assert_lt(rig_run(&rig), 0);
+    cr_assert_str_eq(rig.err.code, "repository_analysis", "%s", rig.err.message);
+    cr_assert(rig.err.remedy[0]);
+    cr_assert_eq(model_server_count(m), 0);
+    cr_assert_eq(chmod(rig.tree, 0755), 0);
+    rig_release(&rig);
+    model_server_stop(m);
+}
 
 Test(agent_run, asks_a_model_without_tools_for_a_diff)
 {
