@@ -4,6 +4,7 @@
 #include <string.h>
 #include "lib/base/mem.h"
 #include "lib/store/keys.h"
+#include "lib/store/pack.h"
 
 /* Header fields of log_page's answer, before the chunks. */
 enum { PAGE_STATUS = 1, PAGE_STAGE, PAGE_ATTEMPT, PAGE_N, PAGE_MORE, PAGE_AFTER_ATTEMPT, PAGE_AFTER_N, PAGE_LIMIT, PAGE_ONLY, PAGE_CHUNKS };
@@ -91,32 +92,35 @@ static bool add_chunk(struct pj_events_page *page, size_t limit, int64_t attempt
     return true;
 }
 
-/* {id, {c, count, l, lines}} with "<attempt>-<first n>" as the id. */
-static int read_chunk(const struct redisReply *chunk, int64_t *attempt, int64_t *first, struct pj_view *lines, struct pj_err *err)
+/* All chunks of the answer, read once for their sizes. */
+static int read_chunks(const struct redisReply *reply, struct pj_chunk *chunks, size_t *bytes, struct pj_err *err)
 {
-    *lines = pj_reply_view(pj_reply_at(pj_reply_at(chunk, 1), 3));
-    return pj_event_id_parse(pj_reply_view(pj_reply_at(chunk, 0)), attempt, first, err);
+    *bytes = 0;
+    for (size_t i = PAGE_CHUNKS; i < pj_reply_count(reply); i++) {
+        struct pj_chunk *chunk = &chunks[i - PAGE_CHUNKS];
+
+        if (pj_chunk_read(pj_reply_at(reply, i), chunk, err) < 0)
+            return -1;
+        *bytes += chunk->size;
+    }
+    return 0;
 }
 
-static int fill_page(const struct redisReply *reply, struct pj_events_page *page, struct pj_err *err)
+static int fill_page(const struct redisReply *reply, struct pj_events_page *page, struct pj_chunk *chunks, struct pj_err *err)
 {
-    size_t limit = (size_t)pj_reply_int(pj_reply_at(reply, PAGE_LIMIT), 1), total = 0, used = 0;
+    size_t limit = (size_t)pj_reply_int(pj_reply_at(reply, PAGE_LIMIT), 1), bytes, used = 0;
 
-    for (size_t i = PAGE_CHUNKS; i < pj_reply_count(reply); i++)
-        total += pj_reply_view(pj_reply_at(pj_reply_at(pj_reply_at(reply, i), 1), 3)).n;
-    page->text = pj_alloc(total + 1, 1); /* the lines outlive the reply */
-    for (size_t i = PAGE_CHUNKS; i < pj_reply_count(reply); i++) {
-        struct pj_view lines;
-        int64_t attempt, first;
-
-        if (read_chunk(pj_reply_at(reply, i), &attempt, &first, &lines, err) < 0)
-            return pj_err_wrap(err, "the log in Redis is damaged");
-        memcpy(page->text + used, lines.p, lines.n);
-        if (!add_chunk(page, limit, attempt, first, pj_view_n(page->text + used, lines.n))) {
+    if (read_chunks(reply, chunks, &bytes, err) < 0)
+        return -1;
+    page->text = pj_alloc(bytes + 1, 1); /* the lines outlive the reply */
+    for (size_t i = 0; i < pj_reply_count(reply) - PAGE_CHUNKS; i++) {
+        if (pj_chunk_text(&chunks[i], page->text + used, err) < 0)
+            return -1;
+        if (!add_chunk(page, limit, chunks[i].attempt, chunks[i].first, pj_view_n(page->text + used, chunks[i].size))) {
             page->more = true;
             return 0;
         }
-        used += lines.n;
+        used += chunks[i].size;
     }
     return 0;
 }
@@ -124,6 +128,8 @@ static int fill_page(const struct redisReply *reply, struct pj_events_page *page
 int pj_events_page_reply(const struct redisReply *reply, struct pj_events_page *out, struct pj_err *err)
 {
     struct pj_events_page page = {0};
+    struct pj_chunk *chunks;
+    int rc;
 
     if (pj_reply_word(reply, err) < 0)
         return -1;
@@ -134,12 +140,14 @@ int pj_events_page_reply(const struct redisReply *reply, struct pj_events_page *
     page.more = pj_reply_int(pj_reply_at(reply, PAGE_MORE), 0) != 0;
     page.last_attempt = pj_reply_int(pj_reply_at(reply, PAGE_AFTER_ATTEMPT), 0);
     page.last_n = pj_reply_int(pj_reply_at(reply, PAGE_AFTER_N), 0);
-    if (fill_page(reply, &page, err) < 0) {
+    chunks = pj_alloc(pj_reply_count(reply), sizeof(*chunks));
+    rc = fill_page(reply, &page, chunks, err);
+    free(chunks);
+    if (rc < 0)
         pj_events_page_release(&page);
-        return -1;
-    }
-    *out = page;
-    return 0;
+    else
+        *out = page;
+    return rc;
 }
 
 void pj_events_page_release(struct pj_events_page *page)

@@ -7,6 +7,7 @@
 -- include queue.lua
 -- include state.lua
 -- include requeue.lua
+-- include audit.lua
 local ttl, limit, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local lost, late = {ARGV[4], ARGV[5], ARGV[6], ARGV[7]}, {ARGV[8], ARGV[9], ARGV[10], ARGV[11]}
 local now, out = now_ms(), {'ok', 0}
@@ -69,5 +70,20 @@ for _, entry in ipairs(call('XPENDING', stream, 'r', 'IDLE', ttl, '-', '+', most
             return out
         end
     end
+end
+-- A slice of the running tasks: is each of them where it says it is?
+local q2 = call('HMGET', P .. 'q', 'audit', 'recount')
+local from = q2[1] or ''
+local ids = call('ZRANGE', P .. 'tasks:s:running', from == '' and '-' or '(' .. from, '+', 'BYLEX', 'LIMIT', 0, 20)
+call('HSET', P .. 'q', 'audit', #ids == 20 and ids[20] or '')
+for _, id in ipairs(ids) do
+    local h = load_task(id)
+    if repair(id, h, now) and add(id, 'repaired', h) then
+        return out
+    end
+end
+if now - (tonumber(q2[2] or '') or 0) > 60000 then
+    call('HSET', P .. 'q', 'recount', now)
+    recount()
 end
 return out

@@ -34,7 +34,7 @@ while true do
         out[#out + 1] = entry
         local attempt, n = string.match(entry[1], '^(%d+)-(%d+)$')
         local past = tonumber(attempt) == after_attempt and math.max(after_n + 1 - tonumber(n), 0) or 0
-        lines, bytes = lines + math.max(entry[2][2] - past, 0), bytes + #entry[2][4]
+        lines, bytes = lines + math.max(entry[2][2] - past, 0), bytes + tonumber(entry[2][6] or #entry[2][4])
         from = '(' .. entry[1]
     end
     if #got < 50 then

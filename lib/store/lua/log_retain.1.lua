@@ -6,8 +6,9 @@
 local ids = call('ZRANGE', KEYS[1], '-inf', '(' .. ARGV[1], 'BYSCORE', 'LIMIT', 0, ARGV[2])
 for _, id in ipairs(ids) do
     local t = P .. 't:' .. id
-    call('UNLINK', t .. ':log', t .. ':traj')
+    call('UNLINK', t .. ':log', t .. ':traj', t .. ':pack')
     call('HSET', t, 'logsGone', 1)
     call('ZREM', KEYS[1], id)
+    call('ZREM', P .. 'hot', id)
 end
 return {'ok', #ids}

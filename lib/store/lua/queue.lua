@@ -10,8 +10,7 @@ local function q_config()
     return tonumber(q[1]) or 8, tonumber(q[2]) or 0, tonumber(q[3]) or 0
 end
 local function ticket(id)
-    call('XADD', P .. 'ready', '*', 't', id)
-    call('HSET', P .. 't:' .. id, 'slot', 'r')
+    call('HSET', P .. 't:' .. id, 'slot', 'r', 'ticket', call('XADD', P .. 'ready', '*', 't', id))
 end
 -- Move tasks from backlogs to the stream while it is shorter than its target, one from the user with the least virtual time.
 local function admit()

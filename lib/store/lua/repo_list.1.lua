@@ -10,7 +10,8 @@ while seen < 2000 do
     for _, id in ipairs(ids) do
         local key = P .. 'repo:' .. id
         seen = seen + 1
-        if viewer == '' or call('HGET', key, 'owner') == viewer or call('SISMEMBER', P .. 'repos:shared', id) == 1 then
+        local owner = call('HGET', key, 'owner')
+        if owner and (viewer == '' or owner == viewer or call('SISMEMBER', P .. 'repos:shared', id) == 1) then
             out[#out + 1] = call('HGETALL', key)
             if #out == limit + 2 then
                 out[2] = id

@@ -82,6 +82,7 @@ local function finish(id, h, status, set, now)
     call('ZREM', P .. 'deadline', id)
     index_status(id, h.status, status)
     call('ZADD', P .. 'ended', now, id)
+    call('ZADD', P .. 'hot', now, id) -- its log is not packed yet
     count_end(id, h, status, now)
     owe(id, h, status, now)
     announce(id, h, status, '', now)

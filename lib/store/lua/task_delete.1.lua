@@ -21,5 +21,5 @@ for _, key in ipairs({'tasks', 'tasks:u:' .. v[2], 'tasks:r:' .. v[3], 'tasks:s:
     call('ZREM', P .. key, id)
 end
 call('UNLINK', KEYS[1], KEYS[1] .. ':log', KEYS[1] .. ':usage', KEYS[1] .. ':calls', KEYS[1] .. ':um', KEYS[1] .. ':patch',
-    KEYS[1] .. ':traj', KEYS[1] .. ':ob')
+    KEYS[1] .. ':traj', KEYS[1] .. ':pack', KEYS[1] .. ':ob')
 return {'ok'}

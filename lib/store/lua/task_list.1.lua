@@ -20,7 +20,7 @@ elseif status ~= '' then
     index = index .. ':s:' .. status
 end
 local function shows(h)
-    return (viewer == '' or h[1] == viewer or shared[h[2]]) and (owner == '' or h[1] == owner) and (repo == '' or h[2] == repo)
+    return h[1] and (viewer == '' or h[1] == viewer or shared[h[2]]) and (owner == '' or h[1] == owner) and (repo == '' or h[2] == repo)
         and (status == '' or h[3] == status)
         and (text == '' or string.find(string.lower(h[4] or ''), text, 1, true) or string.find(string.lower(h[5] or ''), text, 1, true))
 end

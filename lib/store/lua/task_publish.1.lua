@@ -21,6 +21,8 @@ end
 call('HSET', KEYS[1], 'status', 'running', 'stage', 'waiting', 'mode', 'publish', 'executed', now, 'started', '', 'finished', '',
     'deliveries', 0, 'updated', now, 'runner', '', 'fin', '', 'logsGone', '')
 call('ZREM', P .. 'ended', id)
+call('ZREM', P .. 'hot', id)
+call('DEL', KEYS[1] .. ':pack')
 index_status(id, h.status, 'running')
 announce(id, h, 'running', 'waiting', now)
 enqueue(id, h.owner, h.priority, now)

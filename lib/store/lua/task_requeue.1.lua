@@ -21,6 +21,8 @@ call('HSET', KEYS[1], 'status', status, 'stage', execute and 'waiting' or '', 'a
     'errTitle', '', 'errDetail', '', 'errRemedy', '', 'errRetry', '', 'upStatus', '', 'upMessage', '', 'upRequest', '', 'checks', '',
     'fin', '', 'mode', '', 'logsGone', '', unpack(ARGV, 5))
 call('ZREM', P .. 'ended', id)
+call('ZREM', P .. 'hot', id)
+call('DEL', KEYS[1] .. ':pack')
 index_status(id, h.status, status)
 h.attempt, h.n = tostring(h.attempt + 1), '0'
 announce(id, h, status, execute and 'waiting' or '', now)

@@ -403,3 +403,53 @@ Test(lease, reaper_grants_a_term_after_another_server_start)
     reaper_ready(); /* one term later */
     cr_assert_eq(reap(&f, 15000, reaped, 8), 1);
 }
+
+static void forget(const char *command, const char *key, const char *member)
+{
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(f.redis, command, key, member, NULL);
+
+    cr_assert_gt(pj_reply_int(reply, 0), 0, "%s %s", command, key);
+}
+
+Test(lease, what_was_lost_around_a_running_task_is_put_right)
+{
+    static const struct {
+        const char *command, *key;
+        bool leased;
+    } losses[] = {{"ZREM", "pj:{p0}:lease", true}, {"DEL", "pj:{p0}:ready", false}, {"DEL", "pj:{p0}:deadline", true}, {"DEL", "pj:{p0}:run", false}};
+    struct pj_reaped reaped[8];
+    struct pj_lease lease;
+    struct pj_err err = {0};
+
+    reaper_ready();
+    for (size_t i = 0; i < PJ_COUNT_OF(losses); i++) {
+        char id[PJ_ID_SIZE];
+        struct pj_cmd cmd = {0};
+
+        make_task(&f, "user1", true, id);
+        if (losses[i].leased) {
+            take_one(&f, "r1", &lease);
+            pj_leases_release(&lease, 1);
+        }
+        forget(losses[i].command, losses[i].key, strcmp(losses[i].command, "ZREM") == 0 ? id : NULL);
+        {
+            PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(f.redis, "HSET", "pj:{p0}:q", "recount", "1", NULL);
+        }
+        pj_queue_init_cmd(&cmd, 0); /* as a runner does after NOGROUP */
+        {
+            PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+        }
+        (void)reap(&f, 15000, reaped, 8);
+        (void)reap(&f, 15000, reaped, 8);
+        if (strcmp(losses[i].key, "pj:{p0}:deadline") == 0) {
+            cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:deadline", NULL), 1);
+            cr_assert_eq(finish_as(&f, id, 1, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s", err.message);
+            continue;
+        }
+        cr_assert_eq(ask_int(&f, "HGET", "pj:{p0}:run", "user1"), 1);
+        take_one(&f, "r2", &lease);
+        cr_assert_str_eq(lease.task->id, id);
+        cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s", err.message);
+        pj_leases_release(&lease, 1);
+    }
+}

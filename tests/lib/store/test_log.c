@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/store/keys.h"
+#include "lib/store/pack.h"
 #include "lib/store/status.h"
 #include "lib/store/usage.h"
 #include "tests/lib/store/fixture.h"
@@ -263,4 +264,111 @@ Test(log, status_events_are_kept_in_order_with_right_times)
         cr_assert_eq(pj_status_read_reply(reply, events, &count, &err), PJ_NONE, "older than an hour");
     }
     free(events);
+}
+
+/* Pack until nothing is left; how many stretches there were. */
+static int pack_all(void)
+{
+    int rounds = 0;
+
+    for (;; rounds++) {
+        struct pj_cmd cmd = {0}, put = {0};
+        struct pj_err err = {0};
+        int rc;
+
+        pj_pack_next_cmd(&cmd, 0, INT64_MAX / 2);
+        {
+            PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+            rc = pj_pack_next_reply(reply, 0, &put, &err);
+            cr_assert_geq(rc, 0, "%s", err.message);
+        }
+        if (rc == PJ_NONE)
+            return rounds;
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *done = run_cmd(&f, &put);
+
+        cr_assert_eq(pj_pack_put_reply(done, &err), 0, "%s", err.message);
+    }
+}
+
+/* All entries by pages of `limit`, as one text. */
+static char *whole_log(int64_t limit)
+{
+    struct pj_str all;
+    struct pj_events_page page;
+    int64_t attempt = 0, n = 0;
+    bool more;
+
+    pj_str_init(&all, 64 * 1024 * 1024);
+    do {
+        page_after(attempt, n, limit, 0, &page);
+        for (size_t i = 0; i < page.count; i++) {
+            (void)pj_str_append(&all, page.lines[i].p, page.lines[i].n);
+            (void)pj_str_putc(&all, '\n');
+        }
+        attempt = page.last_attempt;
+        n = page.last_n;
+        more = page.more;
+        pj_events_page_release(&page);
+    } while (more);
+    return pj_str_take(&all);
+}
+
+Test(log, packed_log_reads_the_same_and_is_smaller)
+{
+    int64_t next, first = 1, before_bytes, after_bytes;
+    struct pj_err err = {0};
+    char key[PJ_KEY_SIZE];
+
+    for (int i = 0; i < 400; i++) {
+        cr_assert_eq(append(first, 1 + i % 20, &next), 0);
+        first = next;
+    }
+    cr_assert_eq(pack_all(), 0, "a running task's log is left alone");
+    cr_assert_eq(finish_as(&f, id, lease.epoch, 0, "no_changes", NULL, &err), 0);
+    before_bytes = ask_int(&f, "MEMORY", "USAGE", pj_key_task_sub(key, id, "log"));
+    {
+        PJ_CLEANUP(pj_freep) char *before = whole_log(700), *after = NULL, *small = NULL;
+
+        cr_assert_eq(pack_all(), 1);
+        after = whole_log(5000);
+        small = whole_log(33);
+        cr_assert_str_eq(before, after);
+        cr_assert_str_eq(before, small);
+    }
+    after_bytes = ask_int(&f, "MEMORY", "USAGE", key);
+    cr_assert_lt(after_bytes * 4, before_bytes, "%lld of %lld bytes", (long long)after_bytes, (long long)before_bytes);
+    cr_assert_eq(ask_int(&f, "XLEN", key, NULL), 5, "about a thousand entries a piece");
+    cr_assert_eq(pack_all(), 0);
+}
+
+Test(log, next_attempt_goes_on_after_a_packed_one)
+{
+    int64_t next;
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    struct pj_lease again;
+    struct pj_str lines;
+    PJ_CLEANUP(pj_freep) char *unpacked = NULL, *packed = NULL;
+
+    cr_assert_eq(append(1, 50, &next), 0);
+    cr_assert_eq(finish_as(&f, id, lease.epoch, 0, "no_changes", NULL, &err), 0);
+    cr_assert_eq(pack_all(), 1);
+    pj_task_retry_cmd(&cmd, id, NULL, true);
+    cr_assert_eq(run_move(&f, &cmd, NULL, &err), 0);
+    take_one(&f, "r1", &again);
+    put_lines(&lines, 2, 1, 70);
+    pj_events_append_cmd(&cmd, id, again.epoch, 2, 1, 70, pj_view_n(lines.data, lines.len));
+    pj_str_release(&lines);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_events_append_reply(reply, &next, &err), 0, "%s", err.message);
+    }
+    unpacked = whole_log(40);
+    cr_assert_eq(finish_as(&f, id, again.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0);
+    cr_assert_eq(pack_all(), 1);
+    packed = whole_log(40);
+    cr_assert_str_eq(unpacked, packed);
+    pj_leases_release(&again, 1);
 }

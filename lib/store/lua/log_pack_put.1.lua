@@ -1,0 +1,36 @@
+#!lua flags=allow-oom
+-- log_pack_put - add a packed stretch; the last one takes the place of the log. Nothing happens when the task has gone on, or when
+-- somebody else has packed the stretch.
+-- KEYS[1] the set of ended tasks whose log is not packed
+-- ARGV    id, attempt, n, done (0|1), then for each entry: id, lines, packed text, size of the text
+-- Result  {'ok'}
+local id = ARGV[1]
+local t = P .. 't:' .. id
+local v = call('HMGET', t, 'attempt', 'n')
+if not call('ZSCORE', KEYS[1], id) then
+    return {'ok'}
+end
+if v[1] ~= ARGV[2] or v[2] ~= ARGV[3] then
+    call('ZREM', KEYS[1], id)
+    return {'ok'}
+end
+local function after(a, b)
+    local a1, a2 = string.match(a, '^(%d+)-(%d+)$')
+    local b1, b2 = string.match(b, '^(%d+)-(%d+)$')
+    a1, a2, b1, b2 = tonumber(a1), tonumber(a2), tonumber(b1), tonumber(b2)
+    return a1 > b1 or (a1 == b1 and a2 > b2)
+end
+local last = call('XREVRANGE', t .. ':pack', '+', '-', 'COUNT', 1)[1]
+if last and ARGV[5] and not after(ARGV[5], last[1]) then
+    return {'ok'}
+end
+for i = 5, #ARGV, 4 do
+    call('XADD', t .. ':pack', ARGV[i], 'c', ARGV[i + 1], 'z', ARGV[i + 2], 'r', ARGV[i + 3])
+end
+if ARGV[4] == '1' then
+    if call('EXISTS', t .. ':pack') == 1 then
+        call('RENAME', t .. ':pack', t .. ':log')
+    end
+    call('ZREM', KEYS[1], id)
+end
+return {'ok'}
