@@ -126,7 +126,8 @@ int publish_push(struct workspace *ws, const struct publish_push_spec *spec,
     struct pj_push_spec push = {.url = spec->url,
                                 .branch = out->branch,
                                 .commit = spec->commit_sha,
-                                .may_replace = spec->recorded_tip};
+                                .may_replace =
+                                    ws->further_round ? ws->base_sha : spec->recorded_tip};
     enum pj_push_end end = PJ_PUSHED;
 
     memset(out, 0, sizeof(*out));

@@ -47,7 +47,8 @@ struct publish_push_spec {
     const char *task_id;
     const char *commit_sha;
     const char *
-        recorded_tip; /* a commit of ours that the branch may be at (recorded by an earlier attempt); NULL or "": none */
+        recorded_tip; /* a commit of ours that the branch may be at (recorded by an earlier attempt); NULL or "": none.
+                               * In a further round it is the head that the workspace started at, whatever stands here. */
     const char *url;
     int64_t retry_base_ms; /* PJ_RETRY_BASE; 0: 1 s */
     struct pj_git_net net; /* its credential needs the right to push */

@@ -182,6 +182,7 @@ static int pin(struct workspace *ws, const struct workspace_spec *spec,
                             "the branch was rewritten: retry the task to start from its new tip");
         return pj_err_code(err, "repository_unavailable");
     }
+    ws->further_round = spec->start_at_task_branch;
     (void)snprintf(ws->base_sha, sizeof(ws->base_sha), "%s", sha);
     (void)snprintf(ws->base_branch, sizeof(ws->base_branch), "%s", have->head.branch);
     (void)snprintf(ws->task_branch_tip, sizeof(ws->task_branch_tip), "%s", have->extra_tip);

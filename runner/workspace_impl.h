@@ -16,6 +16,7 @@ struct workspace {
     char base_tree[PJ_SHA_SIZE];
     char base_branch[PJ_BRANCH_SIZE];
     char task_branch_tip[PJ_SHA_SIZE];
+    bool further_round; /* base_sha is a commit of pj/<taskId> */
     bool ignores_loaded;
     struct patch_rejects rejects; /* of the last publish_apply() */
 };

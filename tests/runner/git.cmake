@@ -5,3 +5,4 @@ pj_test(test_publish SOURCES workspace_fix.c test_publish.c LIBS pj_publish pj_s
 pj_test(test_pull SOURCES workspace_fix.c test_pull.c LIBS pj_publish pj_support)
 pj_test(test_patch_parse SOURCES test_patch_parse.c LIBS pj_publish)
 pj_test(test_patch_property SOURCES workspace_fix.c test_patch_property.c LIBS pj_publish pj_support TIMEOUT 900)
+pj_test(test_publish_crash SOURCES workspace_fix.c test_publish_crash.c LIBS pj_publish pj_support TIMEOUT 600)

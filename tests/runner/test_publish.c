@@ -141,6 +141,48 @@ Test(publish, a_recorded_tip_may_be_replaced)
     free(tip);
 }
 
+Test(publish, a_further_round_adds_a_commit_to_the_same_branch)
+{
+    static const struct gitfix_file theirs[] = {
+        {"review.txt", "a reviewer's own commit\n", false}
+    };
+    struct workspace_spec spec = workspace_fix_spec(&fix);
+    struct publish_push_result out;
+    struct pj_err err;
+    char first[PJ_SHA_SIZE];
+    char second[PJ_SHA_SIZE];
+
+    workspace_fix_open(&fix);
+    make_commit("# Hello\n", first);
+    cr_assert_eq(push(fix.remote, first, NULL, NULL, &out, &err), 0, "%s", err.message);
+    workspace_close(fix.ws);
+    fix.ws = NULL;
+    char *reviewed = gitfix_commit(fix.remote, "pj/" FIX_TASK, theirs, 1, "reviewed");
+
+    spec.start_at_task_branch = true;
+    cr_assert_eq(workspace_open(&spec, &fix.ws, &err), 0, "%s", err.message);
+    cr_assert_str_eq(workspace_base_sha(fix.ws), reviewed);
+    cr_assert_str_eq(workspace_base_branch(fix.ws), "main");
+    make_commit("# Hello again\n", second);
+    cr_assert_eq(push(fix.remote, second, first, NULL, &out, &err), 0, "%s",
+                 err.message);
+    char *count = gitfix_run(fix.remote, NULL, "rev-list", "--count", "main..pj/" FIX_TASK, NULL);
+    cr_assert_str_eq(count, "3\n");
+    free(count);
+    free(reviewed);
+}
+
+Test(publish, a_further_round_needs_the_branch)
+{
+    struct workspace_spec spec = workspace_fix_spec(&fix);
+    struct pj_err err;
+
+    spec.start_at_task_branch = true;
+    cr_assert_eq(workspace_open(&spec, &fix.ws, &err), -1);
+    cr_assert_str_eq(err.code, "repository_unavailable");
+    cr_assert_not_null(strstr(err.message, "gone"), "%s", err.message);
+}
+
 static char *start_forge(void)
 {
     char *remotes = pj_asprintf("%s/remotes", fix.root);
