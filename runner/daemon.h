@@ -48,7 +48,7 @@ struct slot {
     bool job_ended;
     int job_status;
     int settle_tries;
-    struct event *outcome_event, *deadline_event, *kill_event, *settle_event;
+    struct event *outcome_event, *deadline_event, *kill_event, *settle_event, *again_event;
 };
 
 struct daemon {

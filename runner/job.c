@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -291,6 +292,7 @@ int job_main(const struct runner_settings *settings)
     const char *fallback = NULL;
     int rc;
 
+    (void)signal(SIGPIPE, SIG_IGN); /* peers close when they like; write() says so */
     if (take_descriptors() < 0) {
         (void)pj_fail(&err, PJ_E_INVALID, "`pj-runner job` is started by the daemon, not by hand");
         pj_log_err(PJ_LOG_ERROR, "job_not_started", &err, NULL, NULL);

@@ -48,9 +48,10 @@ static void read_order(struct job *job)
         (void)pj_fail(&job->stop, PJ_E_CANCELLED, "the runner is gone");
         (void)pj_err_code(&job->stop, "runner_gone");
     } else if (strncmp(text, "timeout", 7) == 0) {
-        (void)pj_fail(&job->stop, PJ_E_TIMEOUT, "the task reached its time limit of %lld ms and was stopped",
-                      (long long)(job->spec.task.limits.timeout_ms >= 0 ? job->spec.task.limits.timeout_ms
-                                                                        : job->settings->task_timeout_ms));
+        int64_t own = job->spec.task.limits.timeout_ms;
+        PJ_CLEANUP(pj_freep) char *limit = runner_duration_text(own >= 0 ? own : job->settings->task_timeout_ms);
+
+        (void)pj_fail(&job->stop, PJ_E_TIMEOUT, "the task reached its time limit of %s and was stopped", limit);
         (void)pj_err_code(&job->stop, "task_timeout");
     } else {
         (void)pj_fail(&job->stop, PJ_E_CANCELLED, "cancelled");

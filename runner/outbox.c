@@ -1,7 +1,7 @@
 #include "runner/outbox.h"
 
-#include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@
 #define HOLD_MS 60000
 #define LOOK_MS 1000
 #define GIVE_UP_MS ((int64_t)3 * 24 * 3600 * 1000)
-#define RETRY_FIRST_MS ((int64_t)10 * 1000)
+#define RETRY_FACTOR 10 /* of PJ_RETRY_BASE: nobody waits for a mail as a job waits for a forge */
 #define RETRY_MAX_MS ((int64_t)4 * 3600 * 1000)
 #define REPOSITORY_SUFFIX "webhook"
 
@@ -32,9 +32,9 @@ struct outbox {
     struct pj_meta meta;
 };
 
-int64_t outbox_retry_ms(int64_t age_ms, int64_t attempts)
+int64_t outbox_retry_ms(int64_t base_ms, int64_t age_ms, int64_t attempts)
 {
-    int64_t wait = RETRY_FIRST_MS;
+    int64_t wait = base_ms * RETRY_FACTOR;
     uint16_t jitter;
 
     if (age_ms >= GIVE_UP_MS)
@@ -131,7 +131,7 @@ static int send_mail(struct outbox *o, const struct pj_outbox *record, const str
 static void settle(struct outbox *o, unsigned partition, const struct pj_outbox *record, int rc, const char *to, const struct pj_err *err)
 {
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
-    int64_t retry = outbox_retry_ms(pj_now_ms() - record->created_ms, record->attempts + 1);
+    int64_t retry = outbox_retry_ms(o->settings->retry_base_ms, pj_now_ms() - record->created_ms, record->attempts);
     enum pj_outbox_state state = PJ_OUTBOX_SENT;
     struct pj_cmd cmd = {0};
     struct pj_err trouble;
@@ -229,6 +229,7 @@ int outbox_main(const struct runner_settings *settings)
     struct pj_err err = {0};
     int rc = 1;
 
+    (void)signal(SIGPIPE, SIG_IGN);
     if (pj_redis_new(&options, &o.redis, &err) < 0 || pj_store_open(o.redis, 1, &o.meta, &err) < 0) {
         pj_log_err(PJ_LOG_ERROR, "outbox_not_started", &err, NULL, NULL);
         goto out;

@@ -11,7 +11,7 @@
 /* Deliver until killed, or until the daemon closed standard input. Returns the exit code. */
 int outbox_main(const struct runner_settings *settings);
 
-/* Milliseconds until the next try of a record that was tried `attempts` times; -1: three days are over, give up. */
-int64_t outbox_retry_ms(int64_t age_ms, int64_t attempts);
+/* Milliseconds until the next try of a record that was tried `attempts` times, with PJ_RETRY_BASE; -1: three days are over. */
+int64_t outbox_retry_ms(int64_t base_ms, int64_t age_ms, int64_t attempts);
 
 #endif

@@ -200,6 +200,23 @@ void runner_settings_release(struct runner_settings *s)
     s->redact = NULL;
 }
 
+char *runner_duration_text(int64_t ms)
+{
+    int64_t seconds = ms / 1000, minutes = seconds / 60;
+
+    if (ms < 1000 || ms % 1000 != 0)
+        return pj_asprintf("%lld ms", (long long)ms);
+    if (seconds < 60)
+        return pj_asprintf("%lld s", (long long)seconds);
+    if (minutes < 60 && seconds % 60 == 0)
+        return pj_asprintf("%lld min", (long long)minutes);
+    if (minutes < 60)
+        return pj_asprintf("%lld min %lld s", (long long)minutes, (long long)(seconds % 60));
+    if (minutes % 60 == 0)
+        return pj_asprintf("%lld h", (long long)(minutes / 60));
+    return pj_asprintf("%lld h %lld min", (long long)(minutes / 60), (long long)(minutes % 60));
+}
+
 void runner_settings_help(FILE *to)
 {
     (void)fputs("usage: pj-runner [options]\n"

@@ -48,5 +48,7 @@ extern const size_t runner_setting_count;
 int runner_settings_load(struct runner_settings *out, struct pj_settings_args *args, struct pj_err *err) PJ_MUST_CHECK;
 void runner_settings_release(struct runner_settings *s);
 void runner_settings_help(FILE *to);
+/* A time as people say it: "4 s", "10 min", "1 h 30 min". Owned by the caller. */
+char *runner_duration_text(int64_t ms);
 
 #endif

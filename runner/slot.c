@@ -20,7 +20,10 @@
 #define SETTLE_RETRY_MAX_MS 10000
 #define SETTLE_TRIES_MAX 120  /* 20 minutes: by then the reaper has long ended it */
 
+#define AGAIN_MS 100          /* between looks at whether an earlier delivery has left its folder */
+
 static void settle(struct slot *slot);
+static void read_repo(struct slot *slot);
 
 static struct timeval in_ms(int64_t ms)
 {
@@ -65,6 +68,13 @@ static void on_settle(evutil_socket_t fd, short what, void *arg)
     settle(arg);
 }
 
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    read_repo(arg);
+}
+
 void slot_init(struct slot *slot, struct daemon *d)
 {
     *slot = (struct slot){.daemon = d, .outcome_fd = -1, .control_fd = -1};
@@ -72,6 +82,7 @@ void slot_init(struct slot *slot, struct daemon *d)
     slot->deadline_event = event_new(d->base, -1, 0, on_deadline, slot);
     slot->kill_event = event_new(d->base, -1, 0, on_kill, slot);
     slot->settle_event = event_new(d->base, -1, 0, on_settle, slot);
+    slot->again_event = event_new(d->base, -1, 0, on_again, slot);
 }
 
 static void clear(struct slot *slot)
@@ -82,6 +93,7 @@ static void clear(struct slot *slot)
     (void)event_del(slot->deadline_event);
     (void)event_del(slot->kill_event);
     (void)event_del(slot->settle_event);
+    (void)event_del(slot->again_event);
     pj_fd_close(&slot->outcome_fd);
     pj_fd_close(&slot->control_fd);
     pj_str_clear(&slot->outcome);
@@ -99,6 +111,7 @@ void slot_release(struct slot *slot)
     event_free(slot->deadline_event);
     event_free(slot->kill_event);
     event_free(slot->settle_event);
+    event_free(slot->again_event);
     pj_str_release(&slot->outcome);
 }
 
@@ -111,9 +124,22 @@ static void leave(struct slot *slot)
 struct slot *slot_find(struct daemon *d, const char *task_id)
 {
     for (size_t i = 0; i < d->slot_count; i++)
-        if (d->slots[i].state != SLOT_FREE && strcmp(d->slots[i].lease.task->id, task_id) == 0)
+        if (d->slots[i].state != SLOT_FREE && d->slots[i].stop != SLOT_LOST &&
+            strcmp(d->slots[i].lease.task->id, task_id) == 0)
             return &d->slots[i];
     return NULL;
+}
+
+/* A delivery that we lost and got again: its job may still be on its way out of the same folder. */
+static bool is_occupied(const struct slot *slot)
+{
+    const struct daemon *d = slot->daemon;
+
+    for (size_t i = 0; i < d->slot_count; i++)
+        if (&d->slots[i] != slot && (d->slots[i].state == SLOT_RUNNING || d->slots[i].state == SLOT_STARTING) &&
+            strcmp(d->slots[i].lease.task->id, slot->lease.task->id) == 0 && d->slots[i].lease.epoch < slot->lease.epoch)
+            return true;
+    return false;
 }
 
 /* ---- the end of an attempt ---- */
@@ -224,13 +250,13 @@ static int read_outcome(struct slot *slot, struct pj_outcome *out)
 static void settle_without_outcome(struct slot *slot, struct pj_outcome *out)
 {
     PJ_CLEANUP(pj_freep) char *text = NULL;
-    int64_t limit = slot->lease.task->limits.timeout_ms;
+    PJ_CLEANUP(pj_freep) char *limit = NULL;
+    int64_t own = slot->lease.task->limits.timeout_ms;
 
-    if (limit < 0)
-        limit = slot->daemon->settings->task_timeout_ms;
     switch (slot->stop) {
     case SLOT_TIMEOUT:
-        text = pj_asprintf("the task did not end within %lld ms (its time limit) and was stopped", (long long)limit);
+        limit = runner_duration_text(own >= 0 ? own : slot->daemon->settings->task_timeout_ms);
+        text = pj_asprintf("the task reached its time limit of %s and was stopped", limit);
         pj_outcome_fail(out, "task_timeout", text, "");
         finish(slot, out);
         return;
@@ -411,15 +437,24 @@ static void on_repo(void *arg, const struct redisReply *reply, struct pj_err *er
     rc = reply == NULL ? -1 : pj_repo_reply(reply, &repo, err);
     if (rc == 0 && slot->stop != SLOT_GO)
         settle(slot);
+    else if (rc == 0 && is_occupied(slot))
+        arm(slot->again_event, AGAIN_MS);
     else if (rc < 0 || start_job(slot, &repo, err) < 0)
         fail_start(slot, err);
     pj_repo_release(&repo);
 }
 
+static void read_repo(struct slot *slot)
+{
+    struct pj_cmd cmd = {0};
+
+    pj_repo_get_cmd(&cmd, slot->lease.task->repository_id);
+    pj_aredis_submit(slot->daemon->redis, &cmd, on_repo, slot);
+}
+
 void slot_begin(struct slot *slot, struct pj_lease *lease, int64_t sent_mono)
 {
     struct daemon *d = slot->daemon;
-    struct pj_cmd cmd = {0};
 
     slot->lease = *lease;
     *lease = (struct pj_lease){0};
@@ -430,6 +465,5 @@ void slot_begin(struct slot *slot, struct pj_lease *lease, int64_t sent_mono)
            PJ_I64(slot->lease.deliveries), NULL);
     slot->deadline_mono = sent_mono + slot->lease.deadline_ms - slot->lease.now_ms;
     arm(slot->deadline_event, slot->deadline_mono - pj_mono_ms());
-    pj_repo_get_cmd(&cmd, slot->lease.task->repository_id);
-    pj_aredis_submit(d->redis, &cmd, on_repo, slot);
+    read_repo(slot);
 }

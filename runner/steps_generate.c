@@ -347,6 +347,17 @@ static int serve_agent(struct job *job, const struct gateway_config *config, str
     return rc;
 }
 
+/* What the collector left out of the change, and why. */
+static void say_left_out(struct job *job)
+{
+    const struct collect_result *c = &job->collected;
+
+    for (size_t i = 0; i < c->note_count; i++)
+        job_log_say(job->log, PJ_EVENT_WARN, "left out: %s: %s", c->notes[i].path, c->notes[i].why);
+    if (c->notes_dropped > 0)
+        job_log_say(job->log, PJ_EVENT_WARN, "left out: %zu more", c->notes_dropped);
+}
+
 int step_generate(struct job *job, struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp) json_t *analysis = NULL;
@@ -364,6 +375,7 @@ int step_generate(struct job *job, struct pj_err *err)
     /* The box is dead now: what counts is what it left, and that is what must have been checked. */
     if (job_collect(job, err) < 0)
         return -1;
+    say_left_out(job);
     if (!job->collected.empty && strcmp(job->checked_tree, job->collected.tree_sha) != 0 && checks_run(job, NULL, err) < 0)
         return -1;
     if (job->collected.empty) {

@@ -441,15 +441,17 @@ static bool names_fleet(long pid, const char *line, void *ctx)
     return found;
 }
 
-static bool has_work(const char *state)
+/* Name of a folder under <state>/work, owned by the caller; NULL when there is none. */
+static char *find_work(const char *state)
 {
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/work", state);
     DIR *dir = opendir(path);
     struct dirent *e;
-    bool found = false;
+    char *found = NULL;
 
-    while (dir != NULL && !found && (e = readdir(dir)) != NULL)
-        found = e->d_name[0] != '.';
+    while (dir != NULL && found == NULL && (e = readdir(dir)) != NULL)
+        if (e->d_name[0] != '.')
+            found = pj_strdup(e->d_name);
     if (dir != NULL)
         (void)closedir(dir);
     return found;
@@ -487,8 +489,10 @@ void fleet_assert_clean(struct fleet *f)
 void fleet_assert_no_work(struct fleet *f, size_t i)
 {
     PJ_CLEANUP(pj_freep) char *state = pj_asprintf("%s/state-%zu", f->dir, i);
+    PJ_CLEANUP(pj_freep) char *folder = find_work(state);
+    PJ_CLEANUP(pj_freep) char *log = folder != NULL && f->runner[i].log_path != NULL ? program_log(&f->runner[i]) : NULL;
 
-    cr_assert_not(has_work(state), "a folder is left in %s/work", state);
+    cr_assert_null(folder, "%s/work/%s is left; the runner said:\n%s", state, folder, log);
     if (f->runner[i].pid != 0)
         cr_assert_eq(fleet_find_process(f, i, "pj-sandbox", NULL), 0, "a box is left");
 }
