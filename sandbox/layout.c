@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "lib/base/mem.h"
 #include "sandbox/step.h"
+#include "sandbox/weaken.h"
 
 /* Read-only parts of the host's /etc that programs need to start and to check certificates. */
 static const char *const etc_parts[] = {
@@ -169,7 +170,7 @@ static void add_tmp(struct plan *plan)
     int64_t inodes = plan->tmp_bytes / 4096 < 1024 ? 1024 : plan->tmp_bytes / 4096;
     char *options = pj_asprintf("mode=1777,size=%" PRId64 ",nr_inodes=%" PRId64, plan->tmp_bytes, inodes);
 
-    add(plan, MOUNT_TMPFS, NULL, "/tmp", options);
+    add(plan, MOUNT_TMPFS, NULL, "/tmp", weakened("tmp-size") ? "mode=1777" : options);
     free(options);
 }
 

@@ -14,6 +14,8 @@
 #include "sandbox/layout.h"
 #include "sandbox/probe.h"
 #include "sandbox/step.h"
+#include "sandbox/userns.h"
+#include "sandbox/weaken.h"
 
 #define TMP_DEFAULT_BYTES (512LL << 20)
 
@@ -48,10 +50,14 @@ void plan_env(struct plan *plan, const char *name, const char *value)
     plan->envp[plan->env_count] = NULL;
 }
 
+extern char **environ;
+
 static void plan_environment(struct plan *plan)
 {
     const struct spec *spec = plan->spec;
 
+    for (char **var = environ; *var && weakened("environment"); var++)
+        plan_env(plan, "PJ_LEAK", *var);
     plan_env(plan, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     plan_env(plan, "HOME", "/tmp");
     plan_env(plan, "TERM", "dumb");
@@ -108,7 +114,11 @@ int plan_make(struct plan *plan, const struct spec *spec, struct pj_err *err)
     const char *const namespaces[] = {"user", "mount", "pid", "net", "ipc", "uts", "cgroup", "time"};
 
     *plan = (struct plan){.spec = spec};
-    plan->root = probe_is_privileged();
+    plan->root = probe_is_privileged() && userns_can_lease();
+    if (!plan->root && userns_is_host_root())
+        return step_fail(err, "userns", EPERM,
+                         "run it as an ordinary user, or give root CAP_SYS_ADMIN and a range of uids (Docker: --cap-add SYS_ADMIN)",
+                         "root without the right to mount would make the box's user root on the host");
     plan->host_uid = getuid();
     plan->host_gid = getgid();
     plan->tmp_bytes = spec->tmp_bytes ? spec->tmp_bytes : TMP_DEFAULT_BYTES;

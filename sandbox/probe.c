@@ -102,6 +102,12 @@ static void gate_uid_map(struct finding *f)
     f->sys_errno = in_child(0, try_self_map);
 }
 
+static void gate_identity(struct finding *f)
+{
+    f->what = "a host uid that owns nothing";
+    f->sys_errno = !(probe_is_privileged() && userns_can_lease()) && userns_is_host_root() ? EPERM : 0;
+}
+
 static void gate_namespaces(struct finding *f)
 {
     f->what = "clone of mount, pid, net, ipc and uts namespaces";
@@ -239,6 +245,8 @@ static const struct gate gates[] = {
     {"uid-map", true, gate_uid_map,
      "AppArmor lets user namespaces be made but not used (Ubuntu 24.04), or /proc is not writable",
      "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile for pj-sandbox with `userns,`"},
+    {"identity", true, gate_identity, "root without CAP_SYS_ADMIN, or alone in its user namespace: the box's user would be root on the host",
+     "run pj-sandbox as an ordinary user, or give root CAP_SYS_ADMIN and a range of uids"},
     {"namespaces", true, gate_namespaces, "an outer container's filter forbids new namespaces",
      "Docker: --cap-add SYS_ADMIN --security-opt seccomp=unconfined; podman: as an ordinary user it works as it is"},
     {"time-namespace", true, gate_time, "the kernel lacks cgroup or time namespaces", "use a kernel from 5.6 on"},

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/resource.h>
 #include "sandbox/step.h"
+#include "sandbox/weaken.h"
 
 #define PIDS_DEFAULT 8192
 
@@ -46,6 +47,8 @@ int rlimits_apply(const struct rlimits *limits, struct pj_err *err)
         {RLIMIT_CPU, (rlim_t)limits->cpu_seconds,  (rlim_t)limits->cpu_seconds,  "processor time", "no cpu cgroup"   },
     };
 
+    if (weakened("rlimits"))
+        return 0;
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
         if (lower(&rows[i], err) < 0)
             return -1;

@@ -23,6 +23,7 @@
 #include "sandbox/relay.h"
 #include "sandbox/step.h"
 #include "sandbox/userns.h"
+#include "sandbox/weaken.h"
 
 /* How long a killed box may take until we say that something in it cannot die. */
 #define KILL_GRACE_MS 10000
@@ -198,6 +199,10 @@ static int start_box(struct supervisor *s, struct box *box)
     box->life = life[0];
     if (!s->plan->root)
         flags |= CLONE_NEWUSER;
+    if (weakened("network"))
+        flags &= ~(unsigned long)CLONE_NEWNET;
+    if (weakened("ipc"))
+        flags &= ~(unsigned long)CLONE_NEWIPC;
     s->pid = clone_box(s, box, flags);
     if (s->pid == 0) {
         close(life[1]);

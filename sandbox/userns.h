@@ -9,6 +9,11 @@
 
 #include "sandbox/plan.h"
 
+/* True when this user namespace has uids to lease: the host's, or a container's with a range of its own. A root of nothing
+ * but itself (`unshare -r`) is an ordinary user in another word. */
+bool userns_can_lease(void);
+/* True when our uid is the host's root as far as this namespace can tell. A box must not be mapped to it. */
+bool userns_is_host_root(void);
 /* Root mode: choose plan->host_uid and host_gid. *lock_fd holds the lease as long as any process has it open. */
 int userns_lease(struct plan *plan, int *lock_fd, struct pj_err *err) PJ_MUST_CHECK;
 /* A descriptor of a user namespace that maps `owner` (on disk) to the box's host uid, for idmapped mounts. */

@@ -64,6 +64,7 @@ ReportHook(PRE_ALL)(struct criterion_test_set *tests)
     if (!mkdtemp(home) || chmod(home, 01777) < 0 || setenv(HOME_VARIABLE, home, 1) < 0)
         abort();
     copy_program("PJ_TEST_BIN", "", "pj-sandbox");
+    copy_program("PJ_TEST_BIN", "../tests/", "pj-sandbox-weak");
     copy_program("PJ_TEST_BIN", "../tests/", "hostile");
 }
 
@@ -101,12 +102,12 @@ const char *box_dir(const char *name, bool user)
 
 static void child_exec(bool user, const char *const *args, bool result)
 {
-    const char *argv[96];
+    const char *argv[96], *other = getenv("PJ_TEST_BOX_PROGRAM");
     char program[300];
     size_t n = 0;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    snprintf(program, sizeof program, "%s/pj-sandbox", box_home());
+    snprintf(program, sizeof program, "%s/%s", box_home(), other ? other : "pj-sandbox");
     argv[n++] = program;
     if (result) {
         argv[n++] = "--result-fd";

@@ -269,7 +269,7 @@ Test(run, plan_does_nothing_and_says_all)
 
 Test(run, check_names_every_gate)
 {
-    static const char *const gates[] = {"user-namespaces", "uid-map", "namespaces", "time-namespace", "mount",
+    static const char *const gates[] = {"user-namespaces", "uid-map", "identity", "namespaces", "time-namespace", "mount",
                                         "proc",            "seccomp", "landlock",   "overlay",        "cgroup"};
 
     for (int user = 0; user < 2; user++) {
@@ -280,6 +280,22 @@ Test(run, check_names_every_gate)
         cr_expect_eq(run.exit_code, box_can(user) ? 0 : 1, "%s", run.out);
         box_run_release(&run);
     }
+}
+
+/* A root that is only its own: as good as an ordinary user, unless it is the host's root in disguise. */
+Test(run, root_of_a_user_namespace_of_its_own)
+{
+    char command[700];
+
+    if (geteuid() != 0 || !box_can(true) || system("command -v unshare setpriv >/dev/null") != 0) {
+        fprintf(stderr, "SKIPPED: needs root, unshare and setpriv\n");
+        return;
+    }
+    snprintf(command, sizeof command,
+             "setpriv --reuid 65534 --regid 65534 --clear-groups unshare -Urmpf --mount-proc %s/pj-sandbox -- true", box_home());
+    cr_expect_eq(WEXITSTATUS(system(command)), 0);
+    snprintf(command, sizeof command, "unshare -Urmpf --mount-proc %s/pj-sandbox -- true 2>/dev/null", box_home());
+    cr_expect_eq(WEXITSTATUS(system(command)), 125);
 }
 
 Test(run, help_names_every_option)
