@@ -6,3 +6,4 @@ pj_test(test_pull SOURCES workspace_fix.c test_pull.c LIBS pj_publish pj_support
 pj_test(test_patch_parse SOURCES test_patch_parse.c LIBS pj_publish)
 pj_test(test_patch_property SOURCES workspace_fix.c test_patch_property.c LIBS pj_publish pj_support TIMEOUT 900)
 pj_test(test_publish_crash SOURCES workspace_fix.c test_publish_crash.c LIBS pj_publish pj_support TIMEOUT 600)
+pj_test(test_credential SOURCES test_credential.c LIBS pj_publish pj_support PkgConfig::CRYPTO)
