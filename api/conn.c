@@ -12,16 +12,23 @@
 
 #define READ_SIZE 16384
 #define IN_MAX (HTTP_HEAD_MAX + READ_SIZE)
-#define LINGER_MAX 65536
+#define LINGER_MAX (16 * 1024 * 1024) /* within the second that the deadline allows */
 
 static void conn_process(struct conn *conn);
 
-static void want_read(struct conn *conn, bool want)
+/* Reading stays armed while a request is answered, which spares two system calls a request: only when a peer really sends
+ * meanwhile is it disarmed (on_readable()) and armed again here. */
+static void want_read(struct conn *conn)
 {
-    if (want)
+    if (!conn->reading)
         event_add(&conn->readable, NULL);
-    else
-        event_del(&conn->readable);
+    conn->reading = true;
+}
+
+static void stop_reading(struct conn *conn)
+{
+    event_del(&conn->readable);
+    conn->reading = false;
 }
 
 static void release(struct conn *conn)
@@ -60,7 +67,7 @@ static void linger(struct conn *conn)
     conn->lingered = conn->in.len;
     shutdown(conn->fd, SHUT_WR);
     server_deadline(conn->server, conn, DEADLINE_LINGER);
-    want_read(conn, true);
+    want_read(conn);
 }
 
 /* The answer is with the kernel. */
@@ -74,7 +81,7 @@ static void answered(struct conn *conn)
     conn->scanned = 0;
     server_deadline(conn->server, conn, conn->in.len > 0 ? DEADLINE_HEAD : DEADLINE_IDLE);
     if (conn->in.len == 0)
-        want_read(conn, true);
+        want_read(conn);
     else if (!conn->busy)
         conn_process(conn);
 }
@@ -228,7 +235,6 @@ void conn_stream_end(struct conn *conn)
 static void refuse(struct conn *conn, const struct http_refusal *why)
 {
     conn->close_after = true;
-    want_read(conn, false);
     if (conn->request == NULL)
         conn->request = request_new(conn, NULL, 0);
     request_refuse(conn->request, why);
@@ -244,7 +250,7 @@ static bool process_head(struct conn *conn)
     if (rc == PJ_NONE) {
         if (conn->in.len > 0 && conn->kind == DEADLINE_IDLE)
             server_deadline(conn->server, conn, DEADLINE_HEAD);
-        want_read(conn, true);
+        want_read(conn);
         return false;
     }
     if (rc < 0) {
@@ -277,7 +283,7 @@ static bool process_body(struct conn *conn)
     int rc = request_feed(conn->request, conn->in.data, conn->in.len, &used, &why);
     pj_str_shift(&conn->in, used);
     if (rc == PJ_NONE) {
-        want_read(conn, true);
+        want_read(conn);
         return false;
     }
     if (rc < 0) {
@@ -285,7 +291,6 @@ static bool process_body(struct conn *conn)
         return false;
     }
     conn->state = CONN_WAIT;
-    want_read(conn, false);
     server_deadline(conn->server, conn, DEADLINE_NONE);
     request_dispatch(conn->request);
     return true;
@@ -323,6 +328,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
     if ((what & EV_CLOSED) != 0) {
         conn_close(conn);
+        return;
+    }
+    if (conn->state == CONN_WAIT || conn->state == CONN_WRITE) { /* its next request waits in the kernel */
+        stop_reading(conn);
         return;
     }
     size_t room = IN_MAX - conn->in.len;
@@ -373,5 +382,5 @@ void conn_new(struct server *server, int fd, const char *peer, bool trusted)
     event_assign(&conn->writable, server_base(server), fd, EV_WRITE, on_writable, conn);
     server_add(server, conn);
     server_deadline(server, conn, DEADLINE_HEAD);
-    want_read(conn, true);
+    want_read(conn);
 }

@@ -57,6 +57,7 @@ struct conn {
     bool chunked;      /* the stream is framed in chunks */
     bool ending;       /* the stream closes once drained */
     bool beats;        /* the stream gets comments */
+    bool reading;      /* `readable` is armed */
     bool trusted;      /* the peer is a proxy of ours */
     struct event readable, writable;
     struct evbuffer *out;

@@ -22,6 +22,17 @@
 #define BODY_MAX_UNROUTED 65536
 #define HEADERS_OUT_MAX 6144
 
+/* Unique, not secret: a part of this process and a count. */
+static void make_request_id(char out[28])
+{
+    static char process[PJ_ID_SIZE];
+    static uint64_t count;
+
+    if (process[0] == '\0')
+        pj_id_new(0, process);
+    snprintf(out, 28, "%.11s-%llx", process + PJ_ID_LEN - 11, (unsigned long long)++count);
+}
+
 /* A client's X-Request-Id is kept when it is a plain word; else we make one. */
 static void take_request_id(struct request *req)
 {
@@ -34,7 +45,7 @@ static void take_request_id(struct request *req)
     if (plain)
         memcpy(req->id, given.p, given.n);
     else
-        pj_id_new(0, req->id);
+        make_request_id(req->id);
 }
 
 /* W3C Trace Context, version 00: 00-<32 hex>-<16 hex>-<2 hex>. */

@@ -141,7 +141,7 @@ Test(wire, an_expected_body_is_asked_for)
     world_stop(&w);
 }
 
-Test(wire, heads_that_drip_and_silent_peers_are_gone_within_6_s, .timeout = 60)
+Test(wire, heads_that_drip_and_silent_peers_are_gone_within_6_s)
 {
     struct world w;
     int closed;
