@@ -56,6 +56,11 @@ int pull_open(const struct pull_forge *forge, const struct pull_spec *spec, stru
               struct pj_err *err) PJ_MUST_CHECK;
 void pull_result_release(struct pull_result *result);
 
+/* Before a model is called: does the forge say that this token cannot push here? Uses owner and name of `spec`. 0 also when the
+ * forge does not say. AUTH/"github_auth" (no token, or refused), FORBIDDEN/"github_permission" (archived, read only). */
+int pull_preflight(const struct pull_forge *forge, const struct pull_spec *spec,
+                   struct pull_upstream *upstream, struct pj_err *err) PJ_MUST_CHECK;
+
 /* A comment on the pull request (`@coderabbitai review`), unless one with exactly this text is there. */
 int pull_comment(const struct pull_forge *forge, const struct pull_spec *spec, int64_t number,
                  const char *text, struct pull_upstream *upstream,

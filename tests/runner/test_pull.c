@@ -231,6 +231,39 @@ Test(pull, r8_2_without_a_token_nothing_is_sent)
     cr_assert_eq(forge_server_count(server, "POST", "/pulls"), 0);
 }
 
+Test(pull, r8_2_preflight_refuses_only_what_the_forge_refuses)
+{
+    static const struct {
+        int status;
+        const char *body;
+        const char *code; /* NULL: passes */
+    } cases[] = {
+        {200, "{\"permissions\":{\"push\":true},\"archived\":false}", NULL               },
+        {200, "{}",                                                   NULL               },
+        {404, "{\"message\":\"Not Found\"}",                          NULL               },
+        {502, NULL,                                                   NULL               },
+        {200, "{\"permissions\":{\"push\":false}}",                   "github_permission"},
+        {200, "{\"permissions\":{\"push\":true},\"archived\":true}",  "github_permission"},
+        {401, "{\"message\":\"Bad credentials\"}",                    "github_auth"      },
+    };
+    struct pull_upstream upstream;
+    struct pj_err err = {0};
+
+    for (size_t i = 0; i < PJ_COUNT_OF(cases); i++) {
+        forge_server_fail(server, "GET", "/repos/o/r", 1, cases[i].status, NULL, cases[i].body);
+        int rc = pull_preflight(&forge, &spec, &upstream, &err);
+        cr_assert_eq(rc, cases[i].code == NULL ? 0 : -1, "%zu: %s", i, err.message);
+        if (cases[i].code != NULL) {
+            cr_expect_str_eq(err.code, cases[i].code);
+            cr_expect_neq(err.remedy[0], '\0');
+        }
+    }
+    cr_assert_eq(pull_preflight(&forge, &spec, &upstream, &err), 0, "%s", err.message);
+    forge.token = NULL;
+    cr_assert_eq(pull_preflight(&forge, &spec, &upstream, &err), -1);
+    cr_assert_str_eq(err.code, "github_auth");
+}
+
 Test(pull, r4_3_the_review_is_asked_for_once)
 {
     struct pull_upstream upstream;
