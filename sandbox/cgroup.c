@@ -1,15 +1,15 @@
 #include "sandbox/cgroup.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -175,7 +175,8 @@ static void find_hierarchies(struct hierarchy h[H_COUNT])
         find_mounts(h);
 }
 
-/* Groups of our kind whose outer process is gone: end what is left in them and remove them. */
+/* Groups of our kind whose maker is gone: end what is left in them and remove them. The maker holds a lock on the
+ * directory as long as it lives; a pid would say nothing, since others may look from another pid namespace. */
 static void sweep(const char *parent)
 {
     DIR *dir = opendir(parent);
@@ -183,19 +184,39 @@ static void sweep(const char *parent)
 
     while (dir && (entry = readdir(dir))) {
         char path[800];
-        long pid;
+        int fd;
 
         if (strncmp(entry->d_name, PREFIX, sizeof PREFIX - 1) != 0)
             continue;
-        pid = strtol(entry->d_name + sizeof PREFIX - 1, NULL, 10);
-        if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
-            continue;
         snprintf(path, sizeof path, "%s/%s", parent, entry->d_name);
-        write_at(path, "cgroup.kill", "1");
-        rmdir(path);
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+            write_at(path, "cgroup.kill", "1");
+            rmdir(path);
+        }
+        pj_fd_close(&fd);
     }
     if (dir)
         closedir(dir);
+}
+
+/* Make and lock the directory. A sweep may take it in between, as long as it is empty: then try again. */
+static int make_locked(struct cgroup_dir *dir, const char *parent)
+{
+    for (int attempt = 0; attempt < 16; attempt++) {
+        uint64_t random = 0;
+
+        if (getrandom(&random, sizeof random, 0) < 0 ||
+            snprintf(dir->path, sizeof dir->path, "%s/" PREFIX "%d.%08" PRIx64, parent, (int)getpid(), random & 0xffffffffU) >=
+                (int)sizeof dir->path ||
+            (mkdir(dir->path, 0755) < 0 && errno != EEXIST))
+            return -1;
+        dir->dir_fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dir->dir_fd >= 0 && flock(dir->dir_fd, LOCK_EX) == 0 && access(dir->path, F_OK) == 0)
+            return 0;
+        pj_fd_close(&dir->dir_fd);
+    }
+    return -1;
 }
 
 static struct cgroup_dir *make_dir(struct cgroup *cg, const struct hierarchy *h, bool v2)
@@ -212,17 +233,14 @@ static struct cgroup_dir *make_dir(struct cgroup *cg, const struct hierarchy *h,
             return &cg->dirs[i];
     }
     sweep(parent);
-    if (cg->count == CGROUP_DIRS_MAX ||
-        snprintf(dir->path, sizeof dir->path, "%s/" PREFIX "%d", parent, (int)getpid()) >= (int)sizeof dir->path ||
-        mkdir(dir->path, 0755) < 0)
+    if (cg->count == CGROUP_DIRS_MAX || make_locked(dir, parent) < 0)
         return NULL;
     dir->v2 = v2;
-    dir->dir_fd = v2 ? open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     /* A single thread that moves itself through v1's `tasks` needs no lock over all of the machine's processes. */
     dir->join_fd = open_at(dir->path, v2 ? "cgroup.procs" : "tasks", O_WRONLY);
     if (dir->join_fd < 0) {
-        pj_fd_close(&dir->dir_fd);
         rmdir(dir->path);
+        pj_fd_close(&dir->dir_fd);
         return NULL;
     }
     cg->count++;

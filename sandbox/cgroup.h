@@ -1,7 +1,7 @@
 /* cgroup.h - one control group a box: limits by v2 or v1, whichever this host has the controller in; the kill by v2.
  *
- * Groups are called pj-sandbox.<pid>.<n> beneath the caller's own group, so that the caller's limits hold too, and the next
- * start sweeps those whose pid is gone. What cannot be had is reported, and rlimits stand in (CONTRACT.md section 6). */
+ * Groups are called pj-sandbox.<pid>.<random> beneath the caller's own group, so that the caller's limits hold too. Their maker
+ * keeps them locked; the next start sweeps those that nobody has locked. What cannot be had is reported, and rlimits stand in (CONTRACT.md section 6). */
 #ifndef SANDBOX_CGROUP_H
 #define SANDBOX_CGROUP_H
 
@@ -13,7 +13,7 @@
 
 struct cgroup_dir {
     char path[512];
-    int dir_fd;  /* v2: for a birth in the group; else -1 */
+    int dir_fd;  /* locked: says that the maker lives */
     int join_fd; /* cgroup.procs, or tasks in v1 */
     bool v2;
 };
