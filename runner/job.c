@@ -17,6 +17,7 @@
 #define LAST_LOG_MS 3000      /* for the log's rest after an order to stop; else until the lease is gone */
 #define LAST_LOG_FINE_MS 60000
 #define STORE_RETRY_MS 300
+#define TRAJECTORY_MAX ((size_t)4 * 1024 * 1024) /* of what is not stored yet */
 
 static const struct {
     enum pj_task_stage stage;
@@ -125,6 +126,8 @@ static void close_job(struct job *job)
     free(job->net_refused);
     free(job->question);
     free(job->check_report);
+    free(job->last_diff);
+    pj_str_release(&job->trajectory);
     free(job->used.provider);
     free(job->used.model);
     free(job->sandbox_program);
@@ -171,6 +174,11 @@ static void keep_partial(struct job *job)
 
     if (job->ws == NULL || job->spec.task.mode != NULL || job->commit_sha[0] != '\0')
         return;
+    if (job->last_diff != NULL) {
+        if (job_keep_patch(job, pj_view_of(job->last_diff), &err) < 0)
+            job_log_say(job->log, PJ_EVENT_WARN, "the model's diff could not be kept: %s", err.message);
+        return;
+    }
     if (job_collect(job, &err) < 0) {
         job_log_say(job->log, PJ_EVENT_WARN, "no partial patch: %s", err.message);
         return;
@@ -300,6 +308,7 @@ int job_main(const struct runner_settings *settings)
     }
     pj_outcome_init(&job.outcome);
     job.used.cost_microusd = -1;
+    pj_str_init(&job.trajectory, TRAJECTORY_MAX);
     job_pump_init(&job);
     rc = open_job(&job, &err);
     if (job.log == NULL) {

@@ -6,6 +6,7 @@
  *
  *     job.c             entry, table of steps, outcome       job_pump.c    orders, boxes, log while waiting
  *     job_store.c       the attempt's writes to the store    job_box.c     boxes of this task, their output
+ *     job_agent.c       a run of the agent                   job_hooks.c    what the gateway tells meanwhile
  *     steps_prepare.c   clone, analyse                       steps_generate.c  set-up, agent, collecting
  *     checks.c          syntax and the repository's command  steps_publish.c   apply, push, pull request */
 #ifndef RUNNER_JOB_H
@@ -23,6 +24,7 @@
 #include "lib/task/outcome.h"
 #include "runner/box.h"
 #include "runner/collect.h"
+#include "runner/gateway/gateway.h"
 #include "runner/job_log.h"
 #include "runner/settings.h"
 #include "runner/spec.h"
@@ -54,12 +56,17 @@ struct job {
     int control_fd;
     struct pj_err stop; /* cls OK while nobody told us to end */
     struct box *boxes[JOB_BOXES_MAX];
-    const struct box *agent_box; /* while the gateway serves it: its end ends the service */
+    const struct box *agent_box; /* while the gateway serves it */
+    bool foreign;                /* not our agent: it says that it is done by leaving */
 
     struct workspace *ws;
     struct collect_baseline *baseline;
     struct collect_result collected;
     bool has_collected;
+    bool from_diff;    /* the model answered with a diff: `collected` is that one, the tree is untouched */
+    char *last_diff;   /* as it came, to be kept also when it does not apply */
+    int diff_rounds;
+    struct pj_str trajectory;
     char tree_sha[PJ_SHA_SIZE], commit_sha[PJ_SHA_SIZE];
     bool coderabbit_added;
     char *summary; /* the agent's own words */
@@ -96,6 +103,8 @@ int64_t job_remaining_ms(const struct job *job);
 int job_stage(struct job *job, enum pj_task_stage stage, struct pj_err *err) PJ_MUST_CHECK;
 int job_note(struct job *job, const struct pj_lease_note *note, struct pj_err *err) PJ_MUST_CHECK;
 int job_keep_patch(struct job *job, struct pj_view patch, struct pj_err *err) PJ_MUST_CHECK;
+/* A fenced write: sends `cmd` (released here). */
+int job_write(struct job *job, struct pj_cmd *cmd, struct pj_err *err) PJ_MUST_CHECK;
 /* Send a command until the store answers it, serving the pump while it is away. */
 int job_ask(struct job *job, const struct pj_cmd *cmd, struct redisReply **reply, struct pj_err *err) PJ_MUST_CHECK;
 int job_send_log(void *ctx, int64_t first, size_t count, struct pj_view lines, int64_t *resend_from, struct pj_err *err);
@@ -120,6 +129,12 @@ void job_result_text(const struct box_result *result, struct pj_str *out);
 void job_box_spec(struct job *job, struct box_spec *spec);
 /* sandbox_unavailable, when the sandbox itself failed: -1 with err; else 0. */
 int job_box_failed(const struct box_result *result, struct pj_err *err) PJ_MUST_CHECK;
+
+/* ---- job_hooks.c, job_agent.c ---- */
+void job_hooks(struct job *job, struct gateway_hooks *hooks);
+void job_flush_trajectory(struct job *job);
+/* Let the agent work on the tree until its end was accepted; `analysis` may be NULL. */
+int job_agent(struct job *job, const json_t *analysis, struct pj_err *err) PJ_MUST_CHECK;
 
 /* ---- steps ---- */
 int step_prepare(struct job *job, struct pj_err *err);

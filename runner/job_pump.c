@@ -80,7 +80,7 @@ static int ready(void *ctx, const struct pollfd *fds, size_t n, struct pj_err *e
         *err = job->stop;
         return -1;
     }
-    if (job->agent_box != NULL && box_is_over(job->agent_box)) {
+    if (job->agent_box != NULL && !job->foreign && box_is_over(job->agent_box)) {
         (void)pj_fail(err, PJ_E_UNAVAILABLE, "the agent's box ended");
         return pj_err_code(err, "agent_lost");
     }

@@ -18,7 +18,7 @@ int job_ask(struct job *job, const struct pj_cmd *cmd, struct redisReply **reply
     return 0;
 }
 
-static int write_one(struct job *job, struct pj_cmd *cmd, struct pj_err *err)
+int job_write(struct job *job, struct pj_cmd *cmd, struct pj_err *err)
 {
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     int rc = job_ask(job, cmd, &reply, err);
@@ -33,8 +33,11 @@ int job_stage(struct job *job, enum pj_task_stage stage, struct pj_err *err)
 {
     struct pj_cmd cmd = {0};
 
+    /* Whoever watches sees what belongs to the stage before, before. */
+    if (job_log_flush(job->log, true, err) < 0)
+        return -1;
     pj_lease_stage_cmd(&cmd, job->spec.task.id, job->spec.epoch, stage);
-    return write_one(job, &cmd, err);
+    return job_write(job, &cmd, err);
 }
 
 int job_note(struct job *job, const struct pj_lease_note *note, struct pj_err *err)
@@ -42,7 +45,7 @@ int job_note(struct job *job, const struct pj_lease_note *note, struct pj_err *e
     struct pj_cmd cmd = {0};
 
     pj_lease_note_cmd(&cmd, job->spec.task.id, job->spec.epoch, note);
-    return write_one(job, &cmd, err);
+    return job_write(job, &cmd, err);
 }
 
 int job_keep_patch(struct job *job, struct pj_view patch, struct pj_err *err)
@@ -50,7 +53,7 @@ int job_keep_patch(struct job *job, struct pj_view patch, struct pj_err *err)
     struct pj_cmd cmd = {0};
 
     pj_lease_patch_cmd(&cmd, job->spec.task.id, job->spec.epoch, patch);
-    return write_one(job, &cmd, err);
+    return job_write(job, &cmd, err);
 }
 
 int job_send_log(void *ctx, int64_t first, size_t count, struct pj_view lines, int64_t *resend_from, struct pj_err *err)
