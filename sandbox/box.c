@@ -39,14 +39,15 @@ static int tie_to_parent(int life, struct pj_err *err)
 /* Keep what the box's set-up needs at known numbers, close all the rest: nothing of the caller's comes in. */
 static int settle_descriptors(const struct box *box, struct pj_err *err)
 {
-    const int keep[] = {box->std[0], box->std[1],       box->std[2],      box->channel,
-                        box->life,   box->lock_fd,      box->idmap.work_fd, box->idmap.base_fd};
+    const int keep[] = {box->std[0], box->std[1],  box->std[2],        box->channel,
+                        box->life,   box->lock_fd, box->idmap.work_fd, box->idmap.base_fd};
     int high[PJ_COUNT_OF(keep)];
 
     for (size_t i = 0; i < PJ_COUNT_OF(keep); i++) {
         high[i] = keep[i] < 0 ? -1 : fcntl(keep[i], F_DUPFD_CLOEXEC, 64);
         if (keep[i] >= 0 && high[i] < 0)
-            return step_fail(err, "descriptors", errno, "raise RLIMIT_NOFILE to 256", "cannot move a descriptor");
+            return step_fail(err, "descriptors", errno, "raise RLIMIT_NOFILE to 256",
+                             "cannot move a descriptor");
     }
     for (size_t i = 0; i < PJ_COUNT_OF(keep); i++) {
         if (high[i] < 0)
@@ -93,7 +94,8 @@ static int open_gateways(const struct box *box, struct pj_err *err)
         n++;
     }
     if (spec->allow_count) {
-        static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"};
+        static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy",
+                                            "https_proxy"};
         uint16_t port = 0;
         char url[64];
 
@@ -119,7 +121,8 @@ static int hand_out_tree(struct pj_err *err)
     int fd = open("/workspace", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
-        return step_fail(err, "workspace", errno, "give --workspace or --workspace-base", "--tree-fd: no work tree");
+        return step_fail(err, "workspace", errno, "give --workspace or --workspace-base",
+                         "--tree-fd: no work tree");
     if (channel_send(FD_CHANNEL, &msg, &fd, 1) < 0)
         return step_fail(err, "workspace", errno, NULL, "cannot hand the work tree out");
     close(fd);
@@ -130,25 +133,29 @@ static int hand_out_tree(struct pj_err *err)
  * (bubblewrap, started by root, failed here: issue "core_pattern" in README.md). */
 static int probe_walls(struct pj_err *err)
 {
-    static const char *const closed[] = {"/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe",
-                                         "/proc/sysrq-trigger", "/proc/sys/vm/overcommit_memory"};
+    static const char *const closed[] = {"/proc/sys/kernel/core_pattern",
+                                         "/proc/sys/kernel/modprobe", "/proc/sysrq-trigger",
+                                         "/proc/sys/vm/overcommit_memory"};
 
     for (size_t i = 0; i < PJ_COUNT_OF(closed); i++) {
         int fd = open(closed[i], O_WRONLY | O_CLOEXEC);
 
         if (fd >= 0)
-            return step_fail(err, "probe", 0, "report this: the box would be able to change the host",
+            return step_fail(err, "probe", 0,
+                             "report this: the box would be able to change the host",
                              "%s can be written inside", closed[i]);
     }
     if (mkdir("/.probe", 0700) == 0)
-        return step_fail(err, "probe", 0, "report this: the system inside is not read-only", "/ can be written inside");
+        return step_fail(err, "probe", 0, "report this: the system inside is not read-only",
+                         "/ can be written inside");
     return 0;
 }
 
 static int set_up(const struct box *box, struct pj_err *err)
 {
     struct plan *plan = box->plan;
-    struct mounts_idmap idmap = {box->idmap.work_fd < 0 ? -1 : FD_WORK_MAP, box->idmap.base_fd < 0 ? -1 : FD_BASE_MAP};
+    struct mounts_idmap idmap = {box->idmap.work_fd < 0 ? -1 : FD_WORK_MAP,
+                                 box->idmap.base_fd < 0 ? -1 : FD_BASE_MAP};
 
     if (cgroup_join(box->cgroup, box->born_in_group) < 0)
         return step_fail(err, "cgroup", errno, NULL, "cannot join the control group");
@@ -162,7 +169,8 @@ static int set_up(const struct box *box, struct pj_err *err)
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
     if (unshare(CLONE_NEWCGROUP | CLONE_NEWTIME) < 0)
-        return step_fail(err, "namespaces", errno, "use a kernel from 5.6 on with cgroup and time namespaces",
+        return step_fail(err, "namespaces", errno,
+                         "use a kernel from 5.6 on with cgroup and time namespaces",
                          "cgroup and time namespaces");
     if (sethostname("pj", 2) < 0 || setdomainname("", 0) < 0)
         return step_fail(err, "namespaces", errno, NULL, "cannot set the host name");

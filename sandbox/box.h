@@ -17,10 +17,10 @@ struct box {
     bool born_in_group; /* process 1 is in its v2 control group already */
     struct rlimits rlimits;
     struct mounts_idmap idmap;
-    int std[3];   /* pipe ends for the command */
-    int channel;  /* see channel.h */
-    int life;     /* read end: a byte is a signal to pass to the command; its end means that the outer process is gone */
-    int lock_fd;  /* the uid's lease, -1 in user mode */
+    int std[3];  /* pipe ends for the command */
+    int channel; /* see channel.h */
+    int life; /* read end: a byte is a signal to pass to the command; its end means that the outer process is gone */
+    int lock_fd; /* the uid's lease, -1 in user mode */
 };
 
 /* Process 1. Never returns. */

@@ -134,7 +134,8 @@ static void find_mounts(struct hierarchy h[H_COUNT])
             sscanf(dash, " - %31s %*s %255s", type, options) != 2)
             continue;
         for (int i = 0; i < H_COUNT; i++) {
-            if (i == H_V2 ? strcmp(type, "cgroup2") == 0 : strcmp(type, "cgroup") == 0 && has_word(options, controllers[i]))
+            if (i == H_V2 ? strcmp(type, "cgroup2") == 0
+                          : strcmp(type, "cgroup") == 0 && has_word(options, controllers[i]))
                 memcpy(h[i].mount, mount, sizeof mount);
         }
     }
@@ -207,8 +208,8 @@ static int make_locked(struct cgroup_dir *dir, const char *parent)
         uint64_t random = 0;
 
         if (getrandom(&random, sizeof random, 0) < 0 ||
-            snprintf(dir->path, sizeof dir->path, "%s/" PREFIX "%d.%08" PRIx64, parent, (int)getpid(), random & 0xffffffffU) >=
-                (int)sizeof dir->path ||
+            snprintf(dir->path, sizeof dir->path, "%s/" PREFIX "%d.%08" PRIx64, parent,
+                     (int)getpid(), random & 0xffffffffU) >= (int)sizeof dir->path ||
             (mkdir(dir->path, 0755) < 0 && errno != EEXIST))
             return -1;
         dir->dir_fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -251,7 +252,8 @@ static bool offers(const struct cgroup_dir *dir, const char *controller)
 {
     char list[512];
 
-    return read_at(dir->path, "cgroup.controllers", list, sizeof list) > 0 && has_word(list, controller);
+    return read_at(dir->path, "cgroup.controllers", list, sizeof list) > 0 &&
+           has_word(list, controller);
 }
 
 /* Our children get a controller only when our own group passes it on. */
@@ -272,7 +274,8 @@ static int limit_memory(const struct cgroup_dir *dir, int64_t bytes)
     }
     if (write_number(dir->path, "memory.limit_in_bytes", bytes) < 0)
         return -1;
-    write_number(dir->path, "memory.memsw.limit_in_bytes", bytes); /* absent without swap accounting */
+    write_number(dir->path, "memory.memsw.limit_in_bytes",
+                 bytes); /* absent without swap accounting */
     return 0;
 }
 
@@ -300,8 +303,9 @@ static int limit_pids(const struct cgroup_dir *dir, int64_t pids)
 typedef int (*limit_fn)(const struct cgroup_dir *, int64_t);
 
 /* Keep `value` by v2 where it has the controller, else by v1's hierarchy of it; tells which. */
-static const char *keep(struct cgroup *cg, const struct cgroup_dir *v2, const struct hierarchy *h, const char *controller,
-                        int64_t value, limit_fn limit, const struct cgroup_dir **where)
+static const char *keep(struct cgroup *cg, const struct cgroup_dir *v2, const struct hierarchy *h,
+                        const char *controller, int64_t value, limit_fn limit,
+                        const struct cgroup_dir **where)
 {
     const struct cgroup_dir *dir;
 
@@ -338,7 +342,8 @@ void cgroup_make(struct cgroup *cg, const struct cgroup_limits *limits)
         if (access(path, W_OK) == 0)
             cg->kill_dir = v2;
     }
-    cg->memory_kept = keep(cg, v2, &h[H_MEMORY], "memory", limits->memory_bytes, limit_memory, &cg->memory_dir);
+    cg->memory_kept =
+        keep(cg, v2, &h[H_MEMORY], "memory", limits->memory_bytes, limit_memory, &cg->memory_dir);
     cg->pids_kept = keep(cg, v2, &h[H_PIDS], "pids", limits->pids, limit_pids, NULL);
     cg->cpu_kept = keep(cg, v2, &h[H_CPU], "cpu", limits->cpu_milli, limit_cpu, NULL);
 }
@@ -373,7 +378,8 @@ int64_t cgroup_oom_kills(const struct cgroup *cg)
     int64_t n = 0;
 
     if (cg->memory_dir &&
-        read_at(cg->memory_dir->path, cg->memory_dir->v2 ? "memory.events" : "memory.oom_control", text, sizeof text) > 0)
+        read_at(cg->memory_dir->path, cg->memory_dir->v2 ? "memory.events" : "memory.oom_control",
+                text, sizeof text) > 0)
         n = keyed(text, "oom_kill");
     return n > 0 ? n : 0;
 }

@@ -27,8 +27,9 @@ struct cgroup_limits {
 struct cgroup {
     struct cgroup_dir dirs[CGROUP_DIRS_MAX];
     size_t count;
-    const char *memory_kept, *pids_kept, *cpu_kept; /* "cgroup-v1", "cgroup-v2", NULL: not by a cgroup */
-    const struct cgroup_dir *memory_dir, *kill_dir;  /* NULL: none */
+    const char *memory_kept, *pids_kept,
+        *cpu_kept; /* "cgroup-v1", "cgroup-v2", NULL: not by a cgroup */
+    const struct cgroup_dir *memory_dir, *kill_dir; /* NULL: none */
 };
 
 /* Make the groups. Never fails: what could not be had stays NULL. */

@@ -38,8 +38,10 @@ int channel_recv(int fd, struct channel_msg *msg, int fds[CHANNEL_FDS_MAX], size
         struct cmsghdr align;
     } control;
     struct iovec iov = {.iov_base = msg, .iov_len = sizeof *msg};
-    struct msghdr head = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct msghdr head = {.msg_iov = &iov,
+                          .msg_iovlen = 1,
+                          .msg_control = control.bytes,
+                          .msg_controllen = sizeof control.bytes};
     ssize_t n;
 
     *fd_count = 0;

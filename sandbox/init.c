@@ -46,7 +46,8 @@ static int exec_search(char *const *argv, char *const *envp)
         const char *colon = strchrnul(path, ':');
         char file[4096];
 
-        if (snprintf(file, sizeof file, "%.*s/%s", (int)(colon - path), path, argv[0]) < (int)sizeof file) {
+        if (snprintf(file, sizeof file, "%.*s/%s", (int)(colon - path), path, argv[0]) <
+            (int)sizeof file) {
             execve(file, argv, envp);
             if (errno != ENOENT && errno != ENOTDIR)
                 best = errno;
@@ -75,7 +76,8 @@ static int child(void *arg)
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
     if (chdir(l->plan->cwd) < 0)
-        step_fail(&l->err, "cwd", errno, "name a directory that exists inside", "--cwd %s", l->plan->cwd);
+        step_fail(&l->err, "cwd", errno, "name a directory that exists inside", "--cwd %s",
+                  l->plan->cwd);
     else if (rlimits_apply(l->limits, &l->err) == 0)
         l->exec_errno = exec_search(l->plan->spec->command, l->plan->envp);
     _exit(127);
@@ -123,7 +125,10 @@ static void reap(pid_t command, int channel)
 
 void init_run(const struct plan *plan, const struct rlimits *limits, int channel, int life)
 {
-    struct pollfd fds[2] = {{.events = POLLIN}, {.fd = life, .events = POLLIN}};
+    struct pollfd fds[2] = {
+        {.events = POLLIN },
+        { .fd = life, .events = POLLIN}
+    };
     sigset_t chld;
     pid_t command;
 

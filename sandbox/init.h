@@ -8,6 +8,7 @@
 #include "sandbox/rlimits.h"
 
 /* Start the command and stay until it ends. Never returns. */
-void init_run(const struct plan *plan, const struct rlimits *limits, int channel, int life) PJ_NORETURN;
+void init_run(const struct plan *plan, const struct rlimits *limits, int channel,
+              int life) PJ_NORETURN;
 
 #endif

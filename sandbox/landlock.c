@@ -24,7 +24,8 @@ struct ruleset_attr {
     uint64_t scoped;
 };
 
-#define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_EXECUTE)
+#define READ                                                                                       \
+    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_EXECUTE)
 #define WRITE_FILE (LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE)
 #define ALL_V1 ((1ULL << 13) - 1)
 #define NO_DEVICES (ALL_V1 & ~(LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK))
@@ -34,15 +35,15 @@ static const struct {
     uint64_t access;
     const char *why;
 } rules[] = {
-    {"/",             READ,                                   "the system; writing is nowhere but below"              },
-    {"/dev/full",     WRITE_FILE | FS_IOCTL_DEV,              "harmless device"                                       },
-    {"/dev/null",     WRITE_FILE | FS_IOCTL_DEV,              "harmless device"                                       },
-    {"/dev/pts",      WRITE_FILE | FS_IOCTL_DEV,              "terminals of the box's own"                            },
-    {"/dev/shm",      NO_DEVICES | FS_REFER | FS_TRUNCATE,    "POSIX shared memory, in memory, sized"                 },
-    {"/dev/zero",     WRITE_FILE | FS_IOCTL_DEV,              "harmless device"                                       },
-    {"/proc",         WRITE_FILE,                             "a process's own files, such as comm and oom_score_adj" },
-    {"/tmp",          NO_DEVICES | FS_REFER | FS_TRUNCATE,    "private, sized"                                        },
-    {"/workspace",    NO_DEVICES | FS_REFER | FS_TRUNCATE,    "the work"                                              },
+    {"/",          READ,                                "the system; writing is nowhere but below"             },
+    {"/dev/full",  WRITE_FILE | FS_IOCTL_DEV,           "harmless device"                                      },
+    {"/dev/null",  WRITE_FILE | FS_IOCTL_DEV,           "harmless device"                                      },
+    {"/dev/pts",   WRITE_FILE | FS_IOCTL_DEV,           "terminals of the box's own"                           },
+    {"/dev/shm",   NO_DEVICES | FS_REFER | FS_TRUNCATE, "POSIX shared memory, in memory, sized"                },
+    {"/dev/zero",  WRITE_FILE | FS_IOCTL_DEV,           "harmless device"                                      },
+    {"/proc",      WRITE_FILE,                          "a process's own files, such as comm and oom_score_adj"},
+    {"/tmp",       NO_DEVICES | FS_REFER | FS_TRUNCATE, "private, sized"                                       },
+    {"/workspace", NO_DEVICES | FS_REFER | FS_TRUNCATE, "the work"                                             },
 };
 
 int landlock_abi(void)
@@ -75,7 +76,8 @@ static int add_rule(int ruleset, const char *path, uint64_t access, struct pj_er
     if (rule.parent_fd < 0)
         return errno == ENOENT ? 0 : step_fail(err, STEP, errno, NULL, "cannot open %s", path);
     if (fstat(rule.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode))
-        rule.allowed_access &= LANDLOCK_ACCESS_FS_READ_FILE | WRITE_FILE | FS_IOCTL_DEV | LANDLOCK_ACCESS_FS_EXECUTE;
+        rule.allowed_access &=
+            LANDLOCK_ACCESS_FS_READ_FILE | WRITE_FILE | FS_IOCTL_DEV | LANDLOCK_ACCESS_FS_EXECUTE;
     if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
         rc = step_fail(err, STEP, errno, NULL, "cannot add the rule for %s", path);
     close(rule.parent_fd);
@@ -84,8 +86,11 @@ static int add_rule(int ruleset, const char *path, uint64_t access, struct pj_er
 
 int landlock_apply(int abi, struct pj_err *err)
 {
-    struct ruleset_attr attr = {.handled_access_fs = known_rights(abi), .scoped = abi >= 6 ? SCOPES : 0};
-    size_t size = abi >= 6 ? sizeof attr : abi >= 4 ? offsetof(struct ruleset_attr, scoped) : sizeof(uint64_t);
+    struct ruleset_attr attr = {.handled_access_fs = known_rights(abi),
+                                .scoped = abi >= 6 ? SCOPES : 0};
+    size_t size = abi >= 6   ? sizeof attr
+                  : abi >= 4 ? offsetof(struct ruleset_attr, scoped)
+                             : sizeof(uint64_t);
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
 
     if (ruleset < 0)

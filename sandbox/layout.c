@@ -15,35 +15,30 @@
 
 /* Read-only parts of the host's /etc that programs need to start and to check certificates. */
 static const char *const etc_parts[] = {
-    "/etc/alternatives",
-    "/etc/ca-certificates.conf",
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/etc/pki/tls/certs",
-    "/etc/ssl/certs",
-    "/etc/ssl/openssl.cnf",
+    "/etc/alternatives", "/etc/ca-certificates.conf", "/etc/ld.so.cache", "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d", "/etc/pki/tls/certs",        "/etc/ssl/certs",   "/etc/ssl/openssl.cnf",
 };
 
 static const struct {
     const char *path, *content;
 } etc_files[] = {
-    {"/etc/group", "root:x:0:\npj:x:1000:\nnogroup:x:65534:\n"},
-    {"/etc/hosts", "127.0.0.1 localhost pj\n"},
+    {"/etc/group",         "root:x:0:\npj:x:1000:\nnogroup:x:65534:\n"      },
+    {"/etc/hosts",         "127.0.0.1 localhost pj\n"                       },
     {"/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"},
-    {"/etc/passwd",
-     "root:x:0:0:root:/:/bin/sh\npj:x:1000:1000:pj:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"},
+    {"/etc/passwd",        "root:x:0:0:root:/:/bin/sh\npj:x:1000:1000:pj:/tmp:/bin/"
+     "sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"                                                         },
 };
 
-static const char *const devices[] = {"/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"};
+static const char *const devices[] = {"/dev/full", "/dev/null", "/dev/random", "/dev/urandom",
+                                      "/dev/zero"};
 
 static const struct {
     const char *path, *target;
 } dev_links[] = {
-    {"/dev/fd", "/proc/self/fd"},
-    {"/dev/ptmx", "pts/ptmx"},
+    {"/dev/fd",     "/proc/self/fd"  },
+    {"/dev/ptmx",   "pts/ptmx"       },
     {"/dev/stderr", "/proc/self/fd/2"},
-    {"/dev/stdin", "/proc/self/fd/0"},
+    {"/dev/stdin",  "/proc/self/fd/0"},
     {"/dev/stdout", "/proc/self/fd/1"},
 };
 
@@ -51,25 +46,26 @@ static const struct {
     const char *path;
     enum mount_kind kind;
 } proc_covers[] = {
-    {"/proc/acpi", MOUNT_MASK},            /* hardware */
-    {"/proc/bus", MOUNT_COVER_RO},         /* device configuration space */
-    {"/proc/fs", MOUNT_COVER_RO},          /* file systems' own switches */
-    {"/proc/irq", MOUNT_COVER_RO},         /* interrupt affinity */
-    {"/proc/kallsyms", MOUNT_MASK},        /* kernel addresses */
-    {"/proc/kcore", MOUNT_MASK},           /* kernel memory */
-    {"/proc/key-users", MOUNT_MASK},       /* other users' key counts */
-    {"/proc/keys", MOUNT_MASK},            /* key ids */
-    {"/proc/kmsg", MOUNT_MASK},            /* kernel log */
-    {"/proc/latency_stats", MOUNT_MASK},   /* other processes */
-    {"/proc/sched_debug", MOUNT_MASK},     /* other processes */
-    {"/proc/scsi", MOUNT_MASK},            /* hardware */
-    {"/proc/sys", MOUNT_COVER_RO},         /* core_pattern and its kin: root on the host by one write */
+    {"/proc/acpi",          MOUNT_MASK    }, /* hardware */
+    {"/proc/bus",           MOUNT_COVER_RO}, /* device configuration space */
+    {"/proc/fs",            MOUNT_COVER_RO}, /* file systems' own switches */
+    {"/proc/irq",           MOUNT_COVER_RO}, /* interrupt affinity */
+    {"/proc/kallsyms",      MOUNT_MASK    }, /* kernel addresses */
+    {"/proc/kcore",         MOUNT_MASK    }, /* kernel memory */
+    {"/proc/key-users",     MOUNT_MASK    }, /* other users' key counts */
+    {"/proc/keys",          MOUNT_MASK    }, /* key ids */
+    {"/proc/kmsg",          MOUNT_MASK    }, /* kernel log */
+    {"/proc/latency_stats", MOUNT_MASK    }, /* other processes */
+    {"/proc/sched_debug",   MOUNT_MASK    }, /* other processes */
+    {"/proc/scsi",          MOUNT_MASK    }, /* hardware */
+    {"/proc/sys",           MOUNT_COVER_RO}, /* core_pattern and its kin: root on the host by one write */
     {"/proc/sysrq-trigger", MOUNT_COVER_RO}, /* reboot by one write */
-    {"/proc/timer_list", MOUNT_MASK},      /* other processes, kernel addresses */
-    {"/proc/vmallocinfo", MOUNT_MASK},     /* kernel addresses */
+    {"/proc/timer_list",    MOUNT_MASK    }, /* other processes, kernel addresses */
+    {"/proc/vmallocinfo",   MOUNT_MASK    }, /* kernel addresses */
 };
 
-static struct plan_mount *add(struct plan *plan, enum mount_kind kind, const char *src, const char *dst, const char *data)
+static struct plan_mount *add(struct plan *plan, enum mount_kind kind, const char *src,
+                              const char *dst, const char *data)
 {
     struct plan_mount *m;
 
@@ -137,7 +133,8 @@ static int add_rootfs(struct plan *plan, const char *rootfs, struct pj_err *err)
     const struct dirent *entry;
 
     if (!dir)
-        return step_fail(err, "rootfs", errno, "name a directory that holds a whole system", "--rootfs %s", rootfs);
+        return step_fail(err, "rootfs", errno, "name a directory that holds a whole system",
+                         "--rootfs %s", rootfs);
     while ((entry = readdir(dir))) {
         char *src, *dst;
 
@@ -168,7 +165,8 @@ static void add_tmp(struct plan *plan)
 {
     /* One inode for every 4 KiB, at least 1024: files without content take memory too. */
     int64_t inodes = plan->tmp_bytes / 4096 < 1024 ? 1024 : plan->tmp_bytes / 4096;
-    char *options = pj_asprintf("mode=1777,size=%" PRId64 ",nr_inodes=%" PRId64, plan->tmp_bytes, inodes);
+    char *options =
+        pj_asprintf("mode=1777,size=%" PRId64 ",nr_inodes=%" PRId64, plan->tmp_bytes, inodes);
 
     add(plan, MOUNT_TMPFS, NULL, "/tmp", weakened("tmp-size") ? "mode=1777" : options);
     free(options);
@@ -224,6 +222,7 @@ int layout_make(struct plan *plan, struct pj_err *err)
     for (size_t i = 0; i < spec->bind_count; i++)
         add(plan, MOUNT_BIND_RO, spec->binds[i].src, spec->binds[i].dst, NULL);
     if (plan->mount_count == PLAN_MOUNTS_MAX)
-        return step_fail(err, "plan", 0, "bind fewer paths", "more than %d mounts", PLAN_MOUNTS_MAX - 1);
+        return step_fail(err, "plan", 0, "bind fewer paths", "more than %d mounts",
+                         PLAN_MOUNTS_MAX - 1);
     return 0;
 }

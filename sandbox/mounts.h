@@ -15,6 +15,7 @@ struct mounts_idmap {
 };
 
 /* Build, then pivot_root; on return "/" is the box's. */
-int mounts_apply(struct plan *plan, const struct mounts_idmap *idmap, struct pj_err *err) PJ_MUST_CHECK;
+int mounts_apply(struct plan *plan, const struct mounts_idmap *idmap,
+                 struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

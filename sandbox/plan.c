@@ -72,12 +72,14 @@ static void plan_environment(struct plan *plan)
 }
 
 /* A directory the caller named: it exists, is one, and who owns it is known. */
-static int look_at_dir(const char *option, const char *path, struct plan_owner *owner, struct pj_err *err)
+static int look_at_dir(const char *option, const char *path, struct plan_owner *owner,
+                       struct pj_err *err)
 {
     struct stat st;
 
     if (stat(path, &st) < 0)
-        return step_fail(err, "workspace", errno, "name a directory that exists", "%s %s", option, path);
+        return step_fail(err, "workspace", errno, "name a directory that exists", "%s %s", option,
+                         path);
     if (!S_ISDIR(st.st_mode))
         return step_fail(err, "workspace", ENOTDIR, "name a directory", "%s %s", option, path);
     *owner = (struct plan_owner){st.st_uid, st.st_gid};
@@ -90,40 +92,51 @@ static int plan_workspace(struct plan *plan, struct pj_err *err)
 
     if (spec->workspace && look_at_dir("--workspace", spec->workspace, &plan->work_owner, err) < 0)
         return -1;
-    if (spec->workspace_base && look_at_dir("--workspace-base", spec->workspace_base, &plan->base_owner, err) < 0)
+    if (spec->workspace_base &&
+        look_at_dir("--workspace-base", spec->workspace_base, &plan->base_owner, err) < 0)
         return -1;
     if (spec->disk_bytes && spec->workspace)
         return step_fail(err, "disk", 0,
-                         "leave --workspace out: --workspace-base DIR --disk SIZE writes to a sized layer in memory, read "
+                         "leave --workspace out: --workspace-base DIR --disk SIZE writes to a "
+                         "sized layer in memory, read "
                          "back through --tree-fd",
-                         "--disk: %s is a plain directory without project quota, so its growth cannot be bounded",
+                         "--disk: %s is a plain directory without project quota, so its growth "
+                         "cannot be bounded",
                          spec->workspace);
     if (!plan->root && spec->workspace_base &&
         (plan->base_owner.uid != plan->host_uid || plan->base_owner.gid != plan->host_gid))
-        return step_fail(err, "workspace", EPERM, "give it to this user and group (chown), or run pj-sandbox as root",
-                         "--workspace-base %s belongs to another user or group, whose files could not be changed inside",
+        return step_fail(err, "workspace", EPERM,
+                         "give it to this user and group (chown), or run pj-sandbox as root",
+                         "--workspace-base %s belongs to another user or group, whose files could "
+                         "not be changed inside",
                          spec->workspace_base);
     if (!plan->root && spec->workspace && access(spec->workspace, R_OK | W_OK | X_OK) < 0)
-        return step_fail(err, "workspace", errno, "make the directory writable for this user, or run as its owner",
+        return step_fail(err, "workspace", errno,
+                         "make the directory writable for this user, or run as its owner",
                          "--workspace %s", spec->workspace);
     return 0;
 }
 
 int plan_make(struct plan *plan, const struct spec *spec, struct pj_err *err)
 {
-    const char *const namespaces[] = {"user", "mount", "pid", "net", "ipc", "uts", "cgroup", "time"};
+    const char *const namespaces[] = {"user", "mount", "pid",    "net",
+                                      "ipc",  "uts",   "cgroup", "time"};
 
     *plan = (struct plan){.spec = spec};
     plan->root = probe_is_privileged() && userns_can_lease();
     if (!plan->root && userns_is_host_root())
-        return step_fail(err, "userns", EPERM,
-                         "run it as an ordinary user, or give root CAP_SYS_ADMIN and a range of uids (Docker: --cap-add SYS_ADMIN)",
-                         "root without the right to mount would make the box's user root on the host");
+        return step_fail(
+            err, "userns", EPERM,
+            "run it as an ordinary user, or give root CAP_SYS_ADMIN and a range of uids (Docker: "
+            "--cap-add SYS_ADMIN)",
+            "root without the right to mount would make the box's user root on the host");
     plan->host_uid = getuid();
     plan->host_gid = getgid();
     plan->tmp_bytes = spec->tmp_bytes ? spec->tmp_bytes : TMP_DEFAULT_BYTES;
-    plan->cwd = spec->cwd ? spec->cwd
-                          : (spec->workspace || spec->workspace_base || spec->disk_bytes ? "/workspace" : "/tmp");
+    plan->cwd =
+        spec->cwd
+            ? spec->cwd
+            : (spec->workspace || spec->workspace_base || spec->disk_bytes ? "/workspace" : "/tmp");
     plan_environment(plan);
     if (plan_workspace(plan, err) < 0 || layout_make(plan, err) < 0)
         return -1;

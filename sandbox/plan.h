@@ -50,16 +50,17 @@ struct plan_owner {
 
 struct plan {
     const struct spec *spec;
-    bool root;               /* mounts are made with the host's privilege, then the user namespace is entered */
-    uid_t host_uid;          /* what the box's user is on the host */
+    bool root; /* mounts are made with the host's privilege, then the user namespace is entered */
+    uid_t host_uid; /* what the box's user is on the host */
     gid_t host_gid;
     struct plan_mount mounts[PLAN_MOUNTS_MAX];
     size_t mount_count;
-    char *work_dir;               /* overlay's scratch folder beside --workspace, removed at the end; NULL: none */
+    char
+        *work_dir; /* overlay's scratch folder beside --workspace, removed at the end; NULL: none */
     struct plan_owner work_owner; /* of --workspace (root mode: the idmap's host side) */
     struct plan_owner base_owner;
     const char *cwd;
-    char **envp;    /* of the command, NULL-terminated */
+    char **envp; /* of the command, NULL-terminated */
     size_t env_count;
     int64_t tmp_bytes;
     int landlock_abi; /* 0: the kernel has none */

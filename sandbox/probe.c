@@ -25,7 +25,8 @@ bool probe_is_privileged(void)
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {{0}};
 
-    return geteuid() == 0 && syscall(SYS_capget, &head, data) == 0 && (data[0].effective & (1U << CAP_SYS_ADMIN));
+    return geteuid() == 0 && syscall(SYS_capget, &head, data) == 0 &&
+           (data[0].effective & (1U << CAP_SYS_ADMIN));
 }
 
 /* What a gate's test found. */
@@ -58,7 +59,8 @@ static const char *sysctl(const char *name, char *buf, size_t size)
 /* Run `fn` in a child made with `flags`, given who we were before; its exit status is an errno, 0 when all went well. */
 static int in_child(unsigned long flags, int (*fn)(const struct plan *))
 {
-    const struct plan outside = {.root = probe_is_privileged(), .host_uid = getuid(), .host_gid = getgid()};
+    const struct plan outside = {
+        .root = probe_is_privileged(), .host_uid = getuid(), .host_gid = getgid()};
     pid_t pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
     int status;
 
@@ -105,13 +107,15 @@ static void gate_uid_map(struct finding *f)
 static void gate_identity(struct finding *f)
 {
     f->what = "a host uid that owns nothing";
-    f->sys_errno = !(probe_is_privileged() && userns_can_lease()) && userns_is_host_root() ? EPERM : 0;
+    f->sys_errno =
+        !(probe_is_privileged() && userns_can_lease()) && userns_is_host_root() ? EPERM : 0;
 }
 
 static void gate_namespaces(struct finding *f)
 {
     f->what = "clone of mount, pid, net, ipc and uts namespaces";
-    f->sys_errno = in_child(with_user(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS), NULL);
+    f->sys_errno = in_child(
+        with_user(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS), NULL);
 }
 
 static int try_time(const struct plan *outside)
@@ -172,14 +176,15 @@ static int try_overlay(void)
 {
     int fs, fd;
 
-    if (mount("pj", "/tmp", "tmpfs", 0, NULL) < 0 || mkdir("/tmp/l", 0755) < 0 || mkdir("/tmp/u", 0755) < 0 ||
-        mkdir("/tmp/w", 0755) < 0)
+    if (mount("pj", "/tmp", "tmpfs", 0, NULL) < 0 || mkdir("/tmp/l", 0755) < 0 ||
+        mkdir("/tmp/u", 0755) < 0 || mkdir("/tmp/w", 0755) < 0)
         return errno;
     fs = fsopen("overlay", FSOPEN_CLOEXEC);
     if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", "/tmp/l", 0) < 0 ||
         fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", "/tmp/u", 0) < 0 ||
         fsconfig(fs, FSCONFIG_SET_STRING, "workdir", "/tmp/w", 0) < 0 ||
-        fsconfig(fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        fsconfig(fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0 ||
+        fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
         return errno;
     fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
     return fd < 0 ? errno : 0;
@@ -227,7 +232,8 @@ static void gate_cgroup(struct finding *f)
     f->sys_errno = cg.memory_kept && cg.pids_kept && cg.cpu_kept ? 0 : EACCES;
     snprintf(f->note, sizeof f->note, "memory by %s, pids by %s, cpu by %s, kill by %s",
              cg.memory_kept ? cg.memory_kept : "rlimit", cg.pids_kept ? cg.pids_kept : "rlimit",
-             cg.cpu_kept ? cg.cpu_kept : "rlimit", cg.kill_dir ? "cgroup.kill" : "the pid namespace");
+             cg.cpu_kept ? cg.cpu_kept : "rlimit",
+             cg.kill_dir ? "cgroup.kill" : "the pid namespace");
     cgroup_remove(&cg, 100);
 }
 
@@ -238,6 +244,7 @@ struct gate {
     const char *cause, *remedy;
 };
 
+/* clang-format off */
 static const struct gate gates[] = {
     {"user-namespaces", true, gate_userns, "user namespaces are turned off, used up, or forbidden by an outer container's filter",
      "sysctl -w user.max_user_namespaces=15000; Debian: kernel.unprivileged_userns_clone=1; Docker: --security-opt "
@@ -261,10 +268,12 @@ static const struct gate gates[] = {
     {"cgroup", false, gate_cgroup, "no control group may be made here: none is delegated, or the hierarchy is read-only",
      "run under a delegated unit (systemd-run --user --scope -p Delegate=yes pj-sandbox …); else rlimits stand in"},
 };
+/* clang-format on */
 
 static void print_sysctls(struct pj_str *out)
 {
-    static const char *const names[] = {"kernel/apparmor_restrict_unprivileged_userns", "kernel/unprivileged_userns_clone",
+    static const char *const names[] = {"kernel/apparmor_restrict_unprivileged_userns",
+                                        "kernel/unprivileged_userns_clone",
                                         "user/max_user_namespaces", "dev/tty/legacy_tiocsti"};
     char value[64];
 

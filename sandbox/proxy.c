@@ -18,7 +18,8 @@
 
 #define DIAL_SECONDS 20
 
-void proxy_dial_init(struct proxy_dial *d, int client, const struct spec *spec, struct result *result)
+void proxy_dial_init(struct proxy_dial *d, int client, const struct spec *spec,
+                     struct result *result)
 {
     *d = (struct proxy_dial){.client = client, .spec = spec, .result = result, .helper_fd = -1};
 }
@@ -39,7 +40,8 @@ size_t proxy_dial_want(const struct proxy_dial *d, struct pollfd *fds)
 }
 
 /* "host:port" or "[address]:port"; the port may be absent when `fallback` is not 0. */
-static bool parse_authority(struct pj_view authority, uint16_t fallback, char host[254], uint16_t *port)
+static bool parse_authority(struct pj_view authority, uint16_t fallback, char host[254],
+                            uint16_t *port)
 {
     const char *colon = memrchr(authority.p, ':', authority.n);
     size_t n = authority.n;
@@ -75,7 +77,8 @@ static bool parse_authority(struct pj_view authority, uint16_t fallback, char ho
 bool proxy_parse_request(const char *head, size_t len, struct proxy_request *out)
 {
     const char *end = memchr(head, '\r', len);
-    struct pj_view rest = pj_view_n(head, end ? (size_t)(end - head) : 0), method, target, authority;
+    struct pj_view rest = pj_view_n(head, end ? (size_t)(end - head) : 0), method, target,
+                   authority;
     size_t n;
 
     if (!pj_view_cut(&rest, ' ', &method) || !pj_view_cut(&rest, ' ', &target) ||
@@ -132,16 +135,16 @@ struct range {
 
 /* IANA special-purpose address registries, RFC 6890 and its updates. */
 static const struct range ranges4[] = {
-    {"0.0.0.0",         8,  false, "this host"             },
-    {"10.0.0.0",        8,  true,  "private"               },
-    {"100.64.0.0",      10, true,  "carrier's private"     },
-    {"127.0.0.0",       8,  false, "loopback"              },
-    {"169.254.0.0",     16, false, "link-local, metadata"  },
-    {"172.16.0.0",      12, true,  "private"               },
-    {"192.0.0.0",       24, false, "protocol assignments"  },
-    {"192.168.0.0",     16, true,  "private"               },
-    {"198.18.0.0",      15, true,  "benchmarks"            },
-    {"224.0.0.0",       3,  false, "multicast and reserved"},
+    {"0.0.0.0",     8,  false, "this host"             },
+    {"10.0.0.0",    8,  true,  "private"               },
+    {"100.64.0.0",  10, true,  "carrier's private"     },
+    {"127.0.0.0",   8,  false, "loopback"              },
+    {"169.254.0.0", 16, false, "link-local, metadata"  },
+    {"172.16.0.0",  12, true,  "private"               },
+    {"192.0.0.0",   24, false, "protocol assignments"  },
+    {"192.168.0.0", 16, true,  "private"               },
+    {"198.18.0.0",  15, true,  "benchmarks"            },
+    {"224.0.0.0",   3,  false, "multicast and reserved"},
 };
 
 static const struct range ranges6[] = {
@@ -167,7 +170,8 @@ static bool within(const unsigned char *addr, const unsigned char *net, unsigned
     return true;
 }
 
-static bool ok_in(const unsigned char *addr, int family, const struct range *ranges, size_t count, bool allow_private)
+static bool ok_in(const unsigned char *addr, int family, const struct range *ranges, size_t count,
+                  bool allow_private)
 {
     unsigned char net[16];
 
@@ -184,7 +188,8 @@ bool proxy_address_ok(const struct sockaddr *addr, bool allow_private)
     if (addr->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)addr;
 
-        return ok_in((const unsigned char *)&in->sin_addr, AF_INET, ranges4, PJ_COUNT_OF(ranges4), allow_private);
+        return ok_in((const unsigned char *)&in->sin_addr, AF_INET, ranges4, PJ_COUNT_OF(ranges4),
+                     allow_private);
     }
     if (addr->sa_family == AF_INET6) {
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)addr;
@@ -194,7 +199,8 @@ bool proxy_address_ok(const struct sockaddr *addr, bool allow_private)
             memcpy(&mapped.sin_addr, in6->sin6_addr.s6_addr + 12, 4);
             return proxy_address_ok((struct sockaddr *)&mapped, allow_private);
         }
-        return ok_in(in6->sin6_addr.s6_addr, AF_INET6, ranges6, PJ_COUNT_OF(ranges6), allow_private);
+        return ok_in(in6->sin6_addr.s6_addr, AF_INET6, ranges6, PJ_COUNT_OF(ranges6),
+                     allow_private);
     }
     return false;
 }
@@ -211,7 +217,8 @@ static bool is_listed(const struct spec *spec, const char *host, uint16_t port)
 enum { DIAL_OK, DIAL_REFUSED, DIAL_FAILED };
 
 /* Helper process: resolve, judge, connect, send the socket or one byte that says why not. */
-static void helper_main(const struct spec *spec, const char *host, uint16_t port, int fd) PJ_NORETURN;
+static void helper_main(const struct spec *spec, const char *host, uint16_t port,
+                        int fd) PJ_NORETURN;
 static void helper_main(const struct spec *spec, const char *host, uint16_t port, int fd)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
@@ -262,7 +269,8 @@ static void helper_main(const struct spec *spec, const char *host, uint16_t port
 static enum proxy_answer refuse(struct proxy_dial *d, const char *status)
 {
     char text[128];
-    int n = snprintf(text, sizeof text, "HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status);
+    int n = snprintf(text, sizeof text,
+                     "HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status);
 
     (void)!send(d->client, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
     shutdown(d->client, SHUT_RDWR);
@@ -302,7 +310,8 @@ static enum proxy_answer read_head(struct proxy_dial *d)
     d->len += (size_t)n;
     end = memmem(d->head, d->len, "\r\n\r\n", 4);
     if (!end)
-        return d->len == sizeof d->head ? refuse(d, "431 Request Header Fields Too Large") : PROXY_WAIT;
+        return d->len == sizeof d->head ? refuse(d, "431 Request Header Fields Too Large")
+                                        : PROXY_WAIT;
     d->head_len = (size_t)(end - d->head) + 4;
     if (!proxy_parse_request(d->head, d->head_len, &request))
         return refuse(d, "400 Bad Request");
@@ -323,8 +332,10 @@ static enum proxy_answer read_helper(struct proxy_dial *d, int *fd)
     char answer = DIAL_FAILED;
     struct proxy_request request;
     struct iovec iov = {&answer, 1};
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
+                         .msg_controllen = sizeof control.bytes};
     ssize_t n = recvmsg(d->helper_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     struct cmsghdr *c;
 
@@ -344,14 +355,16 @@ static enum proxy_answer read_helper(struct proxy_dial *d, int *fd)
     memcpy(fd, CMSG_DATA(c), sizeof *fd);
     fcntl(*fd, F_SETFL, O_NONBLOCK);
     d->tunnel = request.connect;
-    if (d->tunnel && send(d->client, ok, sizeof ok - 1, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)(sizeof ok - 1)) {
+    if (d->tunnel && send(d->client, ok, sizeof ok - 1, MSG_NOSIGNAL | MSG_DONTWAIT) !=
+                         (ssize_t)(sizeof ok - 1)) {
         pj_fd_close(fd);
         return PROXY_ENDED;
     }
     return PROXY_OPEN;
 }
 
-enum proxy_answer proxy_dial_step(struct proxy_dial *d, const struct pollfd *fds, size_t count, int *fd)
+enum proxy_answer proxy_dial_step(struct proxy_dial *d, const struct pollfd *fds, size_t count,
+                                  int *fd)
 {
     int waiting = d->helper_fd >= 0 ? d->helper_fd : d->client;
 

@@ -37,14 +37,16 @@ struct proxy_dial {
     size_t len, head_len; /* bytes read; bytes of the request, 0 while incomplete */
     int helper_fd;        /* -1: none */
     pid_t helper;
-    bool tunnel;          /* once open: CONNECT, else a plain request that is passed on */
+    bool tunnel; /* once open: CONNECT, else a plain request that is passed on */
 };
 
-void proxy_dial_init(struct proxy_dial *d, int client, const struct spec *spec, struct result *result);
+void proxy_dial_init(struct proxy_dial *d, int client, const struct spec *spec,
+                     struct result *result);
 void proxy_dial_release(struct proxy_dial *d);
 size_t proxy_dial_want(const struct proxy_dial *d, struct pollfd *fds);
 /* PROXY_OPEN: *fd is connected (the caller's, non-blocking) and the client was told so. PROXY_ENDED: the client was told no. */
-enum proxy_answer proxy_dial_step(struct proxy_dial *d, const struct pollfd *fds, size_t count, int *fd);
+enum proxy_answer proxy_dial_step(struct proxy_dial *d, const struct pollfd *fds, size_t count,
+                                  int *fd);
 /* What the origin is sent first: a plain request in origin form, then whatever followed the client's head. `size` is at
  * least twice PROXY_HEAD_MAX and a bit; returns the count. */
 size_t proxy_dial_rest(const struct proxy_dial *d, char *buf, size_t size);

@@ -10,16 +10,17 @@
 #define PUMP_BUFFER 65536
 
 struct pump {
-    int from, to;     /* -1: closed */
-    bool chunked;     /* `to` may block: write only after POLLOUT and at most what a pipe then takes */
-    bool shut_to;     /* at the end: shutdown(to, SHUT_WR) instead of close */
-    bool discard;     /* `to` is gone or full: read and drop */
-    bool eof;         /* nothing more comes from `from` */
-    char *buf;        /* PUMP_BUFFER bytes */
+    int from, to; /* -1: closed */
+    bool chunked; /* `to` may block: write only after POLLOUT and at most what a pipe then takes */
+    bool shut_to; /* at the end: shutdown(to, SHUT_WR) instead of close */
+    bool discard; /* `to` is gone or full: read and drop */
+    bool eof;     /* nothing more comes from `from` */
+    char *buf;    /* PUMP_BUFFER bytes */
     size_t start, len;
-    int64_t total;    /* bytes read from `from` */
-    int64_t *allowed; /* NULL: no limit; else what may still pass, shared between pumps; the rest is dropped */
-    bool truncated;   /* something was dropped for `allowed` */
+    int64_t total; /* bytes read from `from` */
+    int64_t *
+        allowed; /* NULL: no limit; else what may still pass, shared between pumps; the rest is dropped */
+    bool truncated; /* something was dropped for `allowed` */
 };
 
 void pump_init(struct pump *p, int from, int to);

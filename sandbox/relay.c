@@ -178,8 +178,10 @@ static bool conn_step(struct conn *c, const struct pollfd *fds, size_t count)
         return answer != PROXY_ENDED;
     }
     outside = events_of(fds, count, c->outside);
-    pump_step(&c->out, inside & (POLLIN | POLLHUP | POLLERR), outside & (POLLOUT | POLLERR | POLLHUP));
-    pump_step(&c->in, outside & (POLLIN | POLLHUP | POLLERR), inside & (POLLOUT | POLLERR | POLLHUP));
+    pump_step(&c->out, inside & (POLLIN | POLLHUP | POLLERR),
+              outside & (POLLOUT | POLLERR | POLLHUP));
+    pump_step(&c->in, outside & (POLLIN | POLLHUP | POLLERR),
+              inside & (POLLOUT | POLLERR | POLLHUP));
     if (c->out.discard || c->in.discard)
         return false;
     pass_end(&c->out, &c->out_shut);

@@ -38,10 +38,12 @@ int result_exit_code(const struct result *r)
     if (r->timed_out)
         return EXIT_TIMED_OUT;
     if (r->exec_errno)
-        return r->exec_errno == ENOENT || r->exec_errno == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+        return r->exec_errno == ENOENT || r->exec_errno == ENOTDIR ? EXIT_NOT_FOUND
+                                                                   : EXIT_NOT_EXECUTABLE;
     if (!r->ended)
         return EXIT_SANDBOX;
-    return WIFSIGNALED(r->wait_status) ? 128 + WTERMSIG(r->wait_status) : WEXITSTATUS(r->wait_status);
+    return WIFSIGNALED(r->wait_status) ? 128 + WTERMSIG(r->wait_status)
+                                       : WEXITSTATUS(r->wait_status);
 }
 
 static void print_error(const struct pj_err *err, struct pj_str *out)

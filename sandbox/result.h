@@ -16,9 +16,9 @@
 #define EXIT_NOT_FOUND 127
 
 struct result {
-    bool ended;      /* the command ran and `wait_status` tells how it ended */
+    bool ended; /* the command ran and `wait_status` tells how it ended */
     int wait_status;
-    int exec_errno;  /* the command could not be executed */
+    int exec_errno; /* the command could not be executed */
     bool timed_out;
     bool oom_killed;
     int64_t wall_ms, cpu_ms, max_rss_bytes;

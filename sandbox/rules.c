@@ -4,8 +4,14 @@
 #include <linux/sched.h>
 #include <seccomp.h>
 
-#define ALLOW(call, why) {SCMP_SYS(call), #call, RULE_ALLOW, why}
-#define EPERM_(call, why) {SCMP_SYS(call), #call, RULE_EPERM, why}
+#define ALLOW(call, why)                                                                           \
+    {                                                                                              \
+        SCMP_SYS(call), #call, RULE_ALLOW, why                                                     \
+    }
+#define EPERM_(call, why)                                                                          \
+    {                                                                                              \
+        SCMP_SYS(call), #call, RULE_EPERM, why                                                     \
+    }
 
 /* What is not here answers ENOSYS; among those on purpose: clone3 and openat2 (their arguments lie in memory, where no filter
  * sees them; every libc falls back), fchmodat2 (set-id bits; falls back to fchmodat), and whatever is newer than this table. */
@@ -359,39 +365,66 @@ const size_t rule_call_count = sizeof rule_calls / sizeof rule_calls[0];
 
 #define LOW32 0xffffffffULL
 /* The low 32 bits of argument `n` are exactly `v`. */
-#define IS(n, v) {RULE_MASKED, n, LOW32, (v)}
+#define IS(n, v)                                                                                   \
+    {                                                                                              \
+        RULE_MASKED, n, LOW32, (v)                                                                 \
+    }
 /* Argument `n` has all the bits `v`. */
-#define HAS(n, v) {RULE_MASKED, n, (v), (v)}
+#define HAS(n, v)                                                                                  \
+    {                                                                                              \
+        RULE_MASKED, n, (v), (v)                                                                   \
+    }
 /* Under `m`, argument `n` is `v`. */
-#define UNDER(n, m, v) {RULE_MASKED, n, (m), (v)}
-#define ABOVE(n, v) {RULE_ABOVE, n, 0, (v)}
-#define NO_MORE {RULE_ANY, 0, 0, 0}
+#define UNDER(n, m, v)                                                                             \
+    {                                                                                              \
+        RULE_MASKED, n, (m), (v)                                                                   \
+    }
+#define ABOVE(n, v)                                                                                \
+    {                                                                                              \
+        RULE_ABOVE, n, 0, (v)                                                                      \
+    }
+#define NO_MORE                                                                                    \
+    {                                                                                              \
+        RULE_ANY, 0, 0, 0                                                                          \
+    }
 
-#define REFUSE(call, e, first, second, why) {SCMP_SYS(call), #call, e, first, second, why}
+#define REFUSE(call, e, first, second, why)                                                        \
+    {                                                                                              \
+        SCMP_SYS(call), #call, e, first, second, why                                               \
+    }
 
 #define SUID 04000ULL
 #define SGID 02000ULL
 #define WHY_SUID "a set-id file in the work tree would be its owner's on the host"
-#define SET_ID(call, arg) REFUSE(call, EPERM, HAS(arg, SUID), NO_MORE, WHY_SUID), REFUSE(call, EPERM, HAS(arg, SGID), NO_MORE, WHY_SUID)
+#define SET_ID(call, arg)                                                                          \
+    REFUSE(call, EPERM, HAS(arg, SUID), NO_MORE, WHY_SUID),                                        \
+        REFUSE(call, EPERM, HAS(arg, SGID), NO_MORE, WHY_SUID)
 /* The mode counts only when the call may create; O_TMPFILE is its own bit on top of O_DIRECTORY. */
 #define CREAT_BIT 0100ULL
 #define TMPFILE_BIT 020000000ULL
-#define SET_ID_OPEN(call, flags, mode)                                                                                      \
-    REFUSE(call, EPERM, HAS(flags, CREAT_BIT), HAS(mode, SUID), WHY_SUID),                                                  \
-        REFUSE(call, EPERM, HAS(flags, CREAT_BIT), HAS(mode, SGID), WHY_SUID),                                              \
-        REFUSE(call, EPERM, HAS(flags, TMPFILE_BIT), HAS(mode, SUID), WHY_SUID),                                            \
+#define SET_ID_OPEN(call, flags, mode)                                                             \
+    REFUSE(call, EPERM, HAS(flags, CREAT_BIT), HAS(mode, SUID), WHY_SUID),                         \
+        REFUSE(call, EPERM, HAS(flags, CREAT_BIT), HAS(mode, SGID), WHY_SUID),                     \
+        REFUSE(call, EPERM, HAS(flags, TMPFILE_BIT), HAS(mode, SUID), WHY_SUID),                   \
         REFUSE(call, EPERM, HAS(flags, TMPFILE_BIT), HAS(mode, SGID), WHY_SUID)
 
 #define FORMAT 0170000ULL
 #define WHY_NODE "a device node would be the host's device"
-#define NO_NODE(call, arg) REFUSE(call, EPERM, UNDER(arg, FORMAT, 0020000), NO_MORE, WHY_NODE), REFUSE(call, EPERM, UNDER(arg, FORMAT, 0060000), NO_MORE, WHY_NODE)
+#define NO_NODE(call, arg)                                                                         \
+    REFUSE(call, EPERM, UNDER(arg, FORMAT, 0020000), NO_MORE, WHY_NODE),                           \
+        REFUSE(call, EPERM, UNDER(arg, FORMAT, 0060000), NO_MORE, WHY_NODE)
 
-#define NO_CLONE(flag) REFUSE(clone, EPERM, HAS(0, (unsigned)(flag)), NO_MORE, "namespaces: the kernel's largest attack surface")
+#define NO_CLONE(flag)                                                                             \
+    REFUSE(clone, EPERM, HAS(0, (unsigned)(flag)), NO_MORE,                                        \
+           "namespaces: the kernel's largest attack surface")
 #define NO_IOCTL(number, why) REFUSE(ioctl, EPERM, IS(1, number), NO_MORE, why)
 #define NO_PRCTL(number, why) REFUSE(prctl, EPERM, IS(0, number), NO_MORE, why)
-#define NO_FAMILY(call, number) REFUSE(call, EAFNOSUPPORT, IS(0, number), NO_MORE, "a socket family nobody needs here")
+#define NO_FAMILY(call, number)                                                                    \
+    REFUSE(call, EAFNOSUPPORT, IS(0, number), NO_MORE, "a socket family nobody needs here")
 /* 0xffffffff asks; anything with the top bit clear sets, and so does no value a libc would pass with it set. */
-#define NO_PERSONALITY(bit) REFUSE(personality, EPERM, UNDER(0, 0x80000000ULL | (bit), (bit)), NO_MORE, "turns off address randomisation or the like")
+#define NO_PERSONALITY(bit)                                                                        \
+    REFUSE(personality, EPERM, UNDER(0, 0x80000000ULL | (bit), (bit)), NO_MORE,                    \
+           "turns off address randomisation or the like")
 
 /* clang-format off */
 const struct rule_argument rule_arguments[] = {

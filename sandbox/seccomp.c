@@ -15,16 +15,19 @@
 
 static int load(const struct sock_filter *filter, size_t count, struct pj_err *err)
 {
-    struct sock_fprog prog = {.len = (unsigned short)count, .filter = (struct sock_filter *)(uintptr_t)filter};
+    struct sock_fprog prog = {.len = (unsigned short)count,
+                              .filter = (struct sock_filter *)(uintptr_t)filter};
 
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
-        return step_fail(err, "seccomp", errno, "use a kernel with CONFIG_SECCOMP_FILTER", "cannot load the filter");
+        return step_fail(err, "seccomp", errno, "use a kernel with CONFIG_SECCOMP_FILTER",
+                         "cannot load the filter");
     return 0;
 }
 
 int seccomp_apply(struct pj_err *err)
 {
-    if (!weakened("seccomp-arguments") && load(argument_filter, PJ_COUNT_OF(argument_filter), err) < 0)
+    if (!weakened("seccomp-arguments") &&
+        load(argument_filter, PJ_COUNT_OF(argument_filter), err) < 0)
         return -1;
     return weakened("seccomp-calls") ? 0 : load(call_filter, PJ_COUNT_OF(call_filter), err);
 }

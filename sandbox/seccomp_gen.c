@@ -30,7 +30,8 @@ static scmp_filter_ctx new_filter(uint32_t default_action)
     scmp_filter_ctx ctx = seccomp_init(default_action);
 
     check(ctx ? 0 : -ENOMEM, "seccomp_init");
-    check(seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), "bad architecture");
+    check(seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS),
+          "bad architecture");
     check(seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2), "binary tree");
     return ctx;
 }
@@ -65,8 +66,8 @@ static void emit(FILE *out, const struct program *p, const char *name)
 {
     fprintf(out, "static const struct sock_filter %s[] = {\n", name);
     for (size_t i = 0; i < p->count; i++)
-        fprintf(out, "    {0x%02x, %u, %u, 0x%08x},\n", (unsigned)p->ins[i].code, (unsigned)p->ins[i].jt,
-                (unsigned)p->ins[i].jf, p->ins[i].k);
+        fprintf(out, "    {0x%02x, %u, %u, 0x%08x},\n", (unsigned)p->ins[i].code,
+                (unsigned)p->ins[i].jt, (unsigned)p->ins[i].jf, p->ins[i].k);
     fputs("};\n", out);
 }
 
@@ -167,12 +168,14 @@ static void rewrite(const struct program *slow, uint32_t arch, struct program *f
 static void prove_equal(const struct program *slow, const struct program *fast, uint32_t arch)
 {
     static const uint32_t bases[] = {0, 0x40000000U, 0x80000000U, 0xfffff000U};
-    const uint32_t archs[] = {arch, ~arch, AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64, AUDIT_ARCH_ARM, 0};
+    const uint32_t archs[] = {
+        arch, ~arch, AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64, AUDIT_ARCH_ARM, 0};
 
     for (size_t a = 0; a < sizeof archs / sizeof archs[0]; a++) {
         for (size_t b = 0; b < sizeof bases / sizeof bases[0]; b++) {
             for (uint32_t nr = bases[b]; nr - bases[b] < 4096; nr++)
-                check(run(slow, archs[a], nr) == run(fast, archs[a], nr) ? 0 : -EBADMSG, "the rewritten filter differs");
+                check(run(slow, archs[a], nr) == run(fast, archs[a], nr) ? 0 : -EBADMSG,
+                      "the rewritten filter differs");
         }
     }
 }
@@ -183,7 +186,8 @@ int main(int argc, char **argv)
     uint32_t arch = seccomp_arch_native() == SCMP_ARCH_X86_64    ? AUDIT_ARCH_X86_64
                     : seccomp_arch_native() == SCMP_ARCH_AARCH64 ? AUDIT_ARCH_AARCH64
                                                                  : 0;
-    scmp_filter_ctx calls = new_filter(SCMP_ACT_ERRNO(ENOSYS)), arguments = new_filter(SCMP_ACT_ALLOW);
+    scmp_filter_ctx calls = new_filter(SCMP_ACT_ERRNO(ENOSYS)),
+                    arguments = new_filter(SCMP_ACT_ALLOW);
     FILE *out = argc == 2 ? fopen(argv[1], "we") : NULL;
 
     if (!out) {
@@ -194,7 +198,9 @@ int main(int argc, char **argv)
         const struct rule_call *r = &rule_calls[i];
 
         if (r->nr >= 0)
-            check(seccomp_rule_add(calls, r->action == RULE_ALLOW ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM), r->nr, 0),
+            check(seccomp_rule_add(calls,
+                                   r->action == RULE_ALLOW ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM),
+                                   r->nr, 0),
                   r->name);
     }
     for (size_t i = 0; i < rule_argument_count; i++) {
@@ -203,7 +209,9 @@ int main(int argc, char **argv)
         unsigned n = r->second.compare == RULE_ANY ? 1 : 2;
 
         if (r->nr >= 0)
-            check(seccomp_rule_add_array(arguments, SCMP_ACT_ERRNO((uint32_t)r->sys_errno), r->nr, n, cmp), r->name);
+            check(seccomp_rule_add_array(arguments, SCMP_ACT_ERRNO((uint32_t)r->sys_errno), r->nr,
+                                         n, cmp),
+                  r->name);
     }
     fprintf(out, "/* Made by seccomp_gen from sandbox/rules.c. */\n");
     compile(calls, &by_number);

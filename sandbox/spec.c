@@ -32,35 +32,49 @@ struct option {
 #define AT(field) offsetof(struct spec, field)
 
 static const struct option options[] = {
-    {"--check", K_ACTION, SPEC_CHECK, NULL, "say which gates of this host are open, with cause and remedy for each closed one"},
-    {"--check-config", K_ACTION, SPEC_CHECK_CONFIG, NULL, "read the command line, do nothing; 78 when it is wrong"},
-    {"--cpu", K_CORES, AT(cpu_milli), "CORES", "processor time, in cores: 0.5, 2"},
-    {"--cwd", K_PATH, AT(cwd), "DIR", "where the command starts; default /workspace, or /tmp without one"},
-    {"--disk", K_SIZE, AT(disk_bytes), "SIZE", "at most this much is written to /workspace: a layer in memory over --workspace-base"},
-    {"--env", K_ENV, 0, "K=V", "a variable for the command; repeatable"},
-    {"--gateway", K_GATEWAY, 0, "PATH:PORT", "127.0.0.1:PORT inside leads to the Unix socket PATH; repeatable"},
-    {"--help", K_ACTION, SPEC_HELP, NULL, "this list"},
-    {"--memory", K_SIZE, AT(memory_bytes), "SIZE", "memory of all processes together"},
-    {"--net-allow", K_ALLOW, 0, "HOST[:PORT]", "a filtering proxy lets this host through (443 when no port); repeatable"},
-    {"--net-allow-private", K_FLAG, AT(allow_private), NULL, "hosts of --net-allow may have private addresses (never loopback or link-local)"},
-    {"--output-limit", K_SIZE, AT(output_bytes), "SIZE", "standard output and error together; what is more is dropped and reported"},
-    {"--pids", K_COUNT, AT(pids), "N", "processes and threads at once"},
-    {"--plan", K_ACTION, SPEC_PLAN, NULL, "print what would be done as JSON, do nothing"},
-    {"--result-fd", K_FD, AT(result_fd), "N", "write the result, one JSON object, to this descriptor"},
-    {"--ro-bind", K_BIND, 0, "SRC:DST", "show SRC of the host at DST, read-only; repeatable"},
-    {"--rootfs", K_PATH, AT(rootfs), "DIR", "the system seen inside, read-only; default: the host's /usr"},
-    {"--timeout", K_DURATION, AT(timeout_ms), "TIME", "kill everything after this long: 30s, 10m"},
-    {"--tmp-size", K_SIZE, AT(tmp_bytes), "SIZE", "size of /tmp, in memory; default 512M"},
-    {"--tree-fd", K_FD, AT(tree_fd), "N", "send a descriptor of /workspace as the box sees it over this Unix socket"},
-    {"--version", K_ACTION, SPEC_VERSION, NULL, "the version"},
-    {"--workspace", K_PATH, AT(workspace), "DIR", "read-write at /workspace; what is written keeps the owner of DIR"},
-    {"--workspace-base", K_PATH, AT(workspace_base), "DIR", "read-only layer beneath /workspace; what is written lands in --workspace"},
+    {"--check",             K_ACTION,   SPEC_CHECK,         NULL,
+     "say which gates of this host are open, with cause and remedy for each closed one"                                        },
+    {"--check-config",      K_ACTION,   SPEC_CHECK_CONFIG,  NULL,
+     "read the command line, do nothing; 78 when it is wrong"                                                                  },
+    {"--cpu",               K_CORES,    AT(cpu_milli),      "CORES",       "processor time, in cores: 0.5, 2"                  },
+    {"--cwd",               K_PATH,     AT(cwd),            "DIR",
+     "where the command starts; default /workspace, or /tmp without one"                                                       },
+    {"--disk",              K_SIZE,     AT(disk_bytes),     "SIZE",
+     "at most this much is written to /workspace: a layer in memory over --workspace-base"                                     },
+    {"--env",               K_ENV,      0,                  "K=V",         "a variable for the command; repeatable"            },
+    {"--gateway",           K_GATEWAY,  0,                  "PATH:PORT",
+     "127.0.0.1:PORT inside leads to the Unix socket PATH; repeatable"                                                         },
+    {"--help",              K_ACTION,   SPEC_HELP,          NULL,          "this list"                                         },
+    {"--memory",            K_SIZE,     AT(memory_bytes),   "SIZE",        "memory of all processes together"                  },
+    {"--net-allow",         K_ALLOW,    0,                  "HOST[:PORT]",
+     "a filtering proxy lets this host through (443 when no port); repeatable"                                                 },
+    {"--net-allow-private", K_FLAG,     AT(allow_private),  NULL,
+     "hosts of --net-allow may have private addresses (never loopback or link-local)"                                          },
+    {"--output-limit",      K_SIZE,     AT(output_bytes),   "SIZE",
+     "standard output and error together; what is more is dropped and reported"                                                },
+    {"--pids",              K_COUNT,    AT(pids),           "N",           "processes and threads at once"                     },
+    {"--plan",              K_ACTION,   SPEC_PLAN,          NULL,          "print what would be done as JSON, do nothing"      },
+    {"--result-fd",         K_FD,       AT(result_fd),      "N",
+     "write the result, one JSON object, to this descriptor"                                                                   },
+    {"--ro-bind",           K_BIND,     0,                  "SRC:DST",     "show SRC of the host at DST, read-only; repeatable"},
+    {"--rootfs",            K_PATH,     AT(rootfs),         "DIR",
+     "the system seen inside, read-only; default: the host's /usr"                                                             },
+    {"--timeout",           K_DURATION, AT(timeout_ms),     "TIME",        "kill everything after this long: 30s, 10m"         },
+    {"--tmp-size",          K_SIZE,     AT(tmp_bytes),      "SIZE",        "size of /tmp, in memory; default 512M"             },
+    {"--tree-fd",           K_FD,       AT(tree_fd),        "N",
+     "send a descriptor of /workspace as the box sees it over this Unix socket"                                                },
+    {"--version",           K_ACTION,   SPEC_VERSION,       NULL,          "the version"                                       },
+    {"--workspace",         K_PATH,     AT(workspace),      "DIR",
+     "read-write at /workspace; what is written keeps the owner of DIR"                                                        },
+    {"--workspace-base",    K_PATH,     AT(workspace_base), "DIR",
+     "read-only layer beneath /workspace; what is written lands in --workspace"                                                },
 };
 
 void spec_help(FILE *to)
 {
     fputs("Usage: pj-sandbox [options] -- command [argument ...]\n\n"
-          "Runs one command in a fresh isolated environment: own namespaces, a read-only system, no capabilities,\n"
+          "Runs one command in a fresh isolated environment: own namespaces, a read-only system, "
+          "no capabilities,\n"
           "a system-call filter, limits, and no network but what the options open.\n\nOptions:\n",
           to);
     for (size_t i = 0; i < PJ_COUNT_OF(options); i++) {
@@ -70,12 +84,14 @@ void spec_help(FILE *to)
                  options[i].value ? options[i].value : "");
         fprintf(to, "  %-26s %s\n", left, options[i].help);
     }
-    fputs("\nExit: the command's code; 124 timed out; 125 the sandbox itself failed; 126 cannot be executed;\n"
+    fputs("\nExit: the command's code; 124 timed out; 125 the sandbox itself failed; 126 cannot be "
+          "executed;\n"
           "127 not found; 128+n ended by signal n.\n",
           to);
 }
 
-static int invalid(struct pj_err *err, const struct option *opt, const char *value, const char *want)
+static int invalid(struct pj_err *err, const struct option *opt, const char *value,
+                   const char *want)
 {
     return pj_fail(err, PJ_E_INVALID, "%s: '%s' is not %s", opt->name, value, want);
 }
@@ -108,7 +124,8 @@ static int add_bind(struct spec *spec, const struct option *opt, char *value, st
     return 0;
 }
 
-static int add_env(struct spec *spec, const struct option *opt, const char *value, struct pj_err *err)
+static int add_env(struct spec *spec, const struct option *opt, const char *value,
+                   struct pj_err *err)
 {
     const char *eq = strchr(value, '=');
 
@@ -135,7 +152,8 @@ static int add_gateway(struct spec *spec, const struct option *opt, char *value,
     gw->path = value;
     for (size_t i = 0; i < spec->gateway_count; i++) {
         if (spec->gateways[i].port == gw->port)
-            return pj_fail(err, PJ_E_INVALID, "%s: port %u is given twice", opt->name, (unsigned)gw->port);
+            return pj_fail(err, PJ_E_INVALID, "%s: port %u is given twice", opt->name,
+                           (unsigned)gw->port);
     }
     spec->gateway_count++;
     return 0;
@@ -183,7 +201,8 @@ static int parse_cores(const char *value, int64_t *out)
     return 0;
 }
 
-static int parse_number(const struct option *opt, const char *value, int64_t *out, struct pj_err *err)
+static int parse_number(const struct option *opt, const char *value, int64_t *out,
+                        struct pj_err *err)
 {
     struct pj_view v = pj_view_of(value);
 
@@ -255,10 +274,12 @@ static const struct option *find(const char *word, size_t name_len)
 static int check_whole(const struct spec *spec, struct pj_err *err)
 {
     if ((spec->action == SPEC_RUN || spec->action == SPEC_PLAN) && !spec->command)
-        return pj_fail(err, PJ_E_INVALID, "no command: pj-sandbox [options] -- command [argument ...]");
+        return pj_fail(err, PJ_E_INVALID,
+                       "no command: pj-sandbox [options] -- command [argument ...]");
     if (spec->workspace_base && !spec->workspace && !spec->disk_bytes)
         return pj_fail(err, PJ_E_INVALID,
-                       "--workspace-base needs --workspace DIR for what is written, or --disk SIZE for a layer in memory");
+                       "--workspace-base needs --workspace DIR for what is written, or --disk SIZE "
+                       "for a layer in memory");
     if (spec->cwd && spec->cwd[0] != '/')
         return pj_fail(err, PJ_E_INVALID, "--cwd: '%s' is not an absolute path", spec->cwd);
     return 0;
@@ -283,7 +304,8 @@ int spec_parse(struct spec *spec, int argc, char **argv, struct pj_err *err)
             break; /* the command, without "--" before it */
         opt = find(word, eq ? (size_t)(eq - word) : strlen(word));
         if (!opt)
-            return pj_fail(err, PJ_E_INVALID, "unknown option %s; pj-sandbox --help lists them", word);
+            return pj_fail(err, PJ_E_INVALID, "unknown option %s; pj-sandbox --help lists them",
+                           word);
         if (opt->kind == K_ACTION || opt->kind == K_FLAG) {
             if (eq)
                 return pj_fail(err, PJ_E_INVALID, "%s takes no value", opt->name);

@@ -54,8 +54,8 @@ struct spec {
     size_t gateway_count;
     struct spec_allow allows[SPEC_ALLOWS_MAX];
     size_t allow_count;
-    bool allow_private;  /* names of --net-allow may resolve to private addresses */
-    int64_t timeout_ms;  /* here and below: 0 is "not asked for" */
+    bool allow_private; /* names of --net-allow may resolve to private addresses */
+    int64_t timeout_ms; /* here and below: 0 is "not asked for" */
     int64_t memory_bytes;
     int64_t pids;
     int64_t cpu_milli; /* thousandths of a core */

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-int step_fail(struct pj_err *err, const char *step, int sys_errno, const char *remedy, const char *fmt, ...)
+int step_fail(struct pj_err *err, const char *step, int sys_errno, const char *remedy,
+              const char *fmt, ...)
 {
     char what[600];
     va_list ap;

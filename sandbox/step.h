@@ -8,7 +8,7 @@
 #include "lib/base/err.h"
 
 /* Fill *err for `step` and return -1; `remedy` may be NULL; sys_errno 0 is "no system call to blame". */
-int step_fail(struct pj_err *err, const char *step, int sys_errno, const char *remedy, const char *fmt, ...)
-    PJ_PRINTF(5, 6);
+int step_fail(struct pj_err *err, const char *step, int sys_errno, const char *remedy,
+              const char *fmt, ...) PJ_PRINTF(5, 6);
 
 #endif

@@ -2,14 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -17,13 +14,11 @@
 #include <unistd.h>
 #include "lib/base/clock.h"
 #include "lib/base/fs.h"
-#include "sandbox/box.h"
 #include "sandbox/channel.h"
+#include "sandbox/launch.h"
 #include "sandbox/pump.h"
 #include "sandbox/relay.h"
 #include "sandbox/step.h"
-#include "sandbox/userns.h"
-#include "sandbox/weaken.h"
 
 /* How long a killed box may take until we say that something in it cannot die. */
 #define KILL_GRACE_MS 10000
@@ -35,24 +30,21 @@
 struct supervisor {
     struct plan *plan;
     struct result *result;
-    struct cgroup cgroup;
+    struct launch box;
     struct relay *relay;
     struct pump in, out, err;
-    int box_in, box_out, box_err; /* our ends */
-    int reopened[2];              /* our stdout and stderr as descriptions of our own, -1: as they are */
-    int channel, life, pidfd, timer, signals, lock_fd;
-    pid_t pid;
+    int reopened[2]; /* our stdout and stderr as descriptions of our own, -1: as they are */
+    int timer, signals;
     int64_t output_left;
     int64_t started_ms, stop_at_ms, give_up_ms; /* 0: not set */
     bool reaped;
 };
 
-static void add_ms(struct pollfd *fds, size_t n, int *timeout, int64_t at_ms)
+/* Lower *timeout to what is left until `at_ms`. */
+static void wait_until(int *timeout, int64_t at_ms)
 {
     int64_t left = at_ms - pj_mono_ms();
 
-    (void)fds;
-    (void)n;
     if (left < 0)
         left = 0;
     if (*timeout < 0 || left < *timeout)
@@ -62,45 +54,6 @@ static void add_ms(struct pollfd *fds, size_t n, int *timeout, int64_t at_ms)
 static int fail(struct supervisor *s, const char *what)
 {
     return step_fail(&s->result->err, "start", errno, NULL, "%s", what);
-}
-
-/* Limits: cgroups first, rlimits for what they do not keep; what keeps what is told in `isolation`. */
-static void set_limits(struct supervisor *s, struct rlimits *rlimits)
-{
-    const struct spec *spec = s->plan->spec;
-    const struct cgroup_limits limits = {spec->memory_bytes, spec->pids, spec->cpu_milli};
-
-    cgroup_make(&s->cgroup, &limits);
-    *rlimits = (struct rlimits){.pids = spec->pids ? spec->pids + 1 : 0};
-    if (s->cgroup.kill_dir)
-        plan_isolates(s->plan, "cgroup.kill");
-    if (spec->memory_bytes) {
-        plan_isolates(s->plan, "memory:%s", s->cgroup.memory_kept ? s->cgroup.memory_kept : "rlimit");
-        if (!s->cgroup.memory_kept)
-            rlimits->memory_bytes = spec->memory_bytes;
-    }
-    if (spec->pids)
-        plan_isolates(s->plan, "pids:%s", s->cgroup.pids_kept ? s->cgroup.pids_kept : "rlimit");
-    if (spec->cpu_milli) {
-        plan_isolates(s->plan, "cpu:%s", s->cgroup.cpu_kept ? s->cgroup.cpu_kept : spec->timeout_ms ? "rlimit" : "none");
-        /* Without a cgroup a share cannot be kept, but what the share would come to by the deadline can. */
-        if (!s->cgroup.cpu_kept && spec->timeout_ms)
-            rlimits->cpu_seconds = spec->timeout_ms * spec->cpu_milli / 1000000 + 1;
-    }
-}
-
-/* A pipe whose inside end belongs to the box's user, so that /dev/stdout can be opened again inside. */
-static int make_pipe(const struct supervisor *s, bool inside_reads, int *inside, int *outside)
-{
-    int fds[2];
-
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return -1;
-    *inside = inside_reads ? fds[0] : fds[1];
-    *outside = inside_reads ? fds[1] : fds[0];
-    if (s->plan->root && fchown(*inside, s->plan->host_uid, s->plan->host_gid) < 0)
-        return -1;
-    return fcntl(*outside, F_SETFL, O_NONBLOCK);
 }
 
 /* Our own output without blocking: a new description of the same pipe or terminal, since flags of the old one are shared. */
@@ -117,7 +70,7 @@ static int reopen(int fd)
 
 static void set_up_pumps(struct supervisor *s)
 {
-    pump_init(&s->in, 0, s->box_in);
+    pump_init(&s->in, 0, s->box.in);
     s->in.chunked = true;
     if (fcntl(0, F_GETFD) < 0)
         s->in.eof = true;
@@ -125,7 +78,8 @@ static void set_up_pumps(struct supervisor *s)
         struct pump *p = i == 0 ? &s->out : &s->err;
 
         s->reopened[i] = reopen(i + 1);
-        pump_init(p, i == 0 ? s->box_out : s->box_err, s->reopened[i] >= 0 ? s->reopened[i] : i + 1);
+        pump_init(p, i == 0 ? s->box.out : s->box.err,
+                  s->reopened[i] >= 0 ? s->reopened[i] : i + 1);
         p->chunked = s->reopened[i] < 0;
         if (s->plan->spec->output_bytes)
             p->allowed = &s->output_left;
@@ -133,97 +87,12 @@ static void set_up_pumps(struct supervisor *s)
     s->output_left = s->plan->spec->output_bytes;
 }
 
-static int prepare_work_dir(const struct plan *plan, struct pj_err *err)
-{
-    if (!plan->work_dir)
-        return 0;
-    if (pj_fs_remove_tree(plan->work_dir, err) < 0 || mkdir(plan->work_dir, 0700) < 0 ||
-        (plan->root && chown(plan->work_dir, plan->work_owner.uid, plan->work_owner.gid) < 0))
-        return step_fail(err, "workspace", errno, "make the folder that holds --workspace writable",
-                         "cannot make overlay's scratch folder %s", plan->work_dir);
-    return 0;
-}
-
-static int prepare_idmaps(const struct plan *plan, struct mounts_idmap *idmap, struct pj_err *err)
-{
-    const struct spec *spec = plan->spec;
-
-    *idmap = (struct mounts_idmap){-1, -1};
-    if (!plan->root)
-        return 0;
-    if (spec->workspace && userns_idmap(plan, &plan->work_owner, &idmap->work_fd, err) < 0)
-        return -1;
-    if (!spec->workspace_base)
-        return 0;
-    if (spec->workspace && plan->base_owner.uid == plan->work_owner.uid && plan->base_owner.gid == plan->work_owner.gid) {
-        idmap->base_fd = fcntl(idmap->work_fd, F_DUPFD_CLOEXEC, 3);
-        return idmap->base_fd < 0 ? step_fail(err, "workspace", errno, NULL, "dup") : 0;
-    }
-    return userns_idmap(plan, &plan->base_owner, &idmap->base_fd, err);
-}
-
-/* Born into its v2 group, process 1 spares the kernel a migration, which waits for a grace period of several milliseconds.
- * An outer container's filter may hide clone3: then it joins by itself. */
-static pid_t clone_box(struct supervisor *s, struct box *box, unsigned long flags)
-{
-    struct clone_args args = {.flags = flags,
-                              .pidfd = (uint64_t)(uintptr_t)&s->pidfd,
-                              .exit_signal = SIGCHLD};
-    int group = cgroup_birth_fd(&s->cgroup);
-    pid_t pid = -1;
-
-    if (group >= 0) {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = (unsigned)group;
-        box->born_in_group = true;
-        pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
-    }
-    if (pid < 0) {
-        box->born_in_group = false;
-        pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, &s->pidfd, NULL, NULL);
-    }
-    return pid;
-}
-
-static int start_box(struct supervisor *s, struct box *box)
-{
-    int channel[2], life[2];
-    unsigned long flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0 || pipe2(life, O_CLOEXEC) < 0)
-        return fail(s, "cannot make the channels");
-    if (make_pipe(s, true, &box->std[0], &s->box_in) < 0 || make_pipe(s, false, &box->std[1], &s->box_out) < 0 ||
-        make_pipe(s, false, &box->std[2], &s->box_err) < 0)
-        return fail(s, "cannot make the pipes");
-    box->channel = channel[1];
-    box->life = life[0];
-    if (!s->plan->root)
-        flags |= CLONE_NEWUSER;
-    if (weakened("network"))
-        flags &= ~(unsigned long)CLONE_NEWNET;
-    if (weakened("ipc"))
-        flags &= ~(unsigned long)CLONE_NEWIPC;
-    s->pid = clone_box(s, box, flags);
-    if (s->pid == 0) {
-        close(life[1]);
-        box_main(box);
-    }
-    if (s->pid < 0)
-        return step_fail(&s->result->err, "namespaces", errno, "pj-sandbox --check says which gate of this host is closed",
-                         "cannot make the namespaces");
-    s->channel = channel[0];
-    s->life = life[1];
-    for (int i = 0; i < 3; i++)
-        close(box->std[i]);
-    close(channel[1]);
-    close(life[0]);
-    return 0;
-}
-
 static int start_clock(struct supervisor *s)
 {
     int64_t ms = s->plan->spec->timeout_ms;
-    struct itimerspec when = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
+    struct itimerspec when = {
+        .it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}
+    };
 
     s->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (s->timer < 0 || (ms && timerfd_settime(s->timer, 0, &when, NULL) < 0))
@@ -248,8 +117,8 @@ static int catch_signals(struct supervisor *s)
 
 static void kill_box(struct supervisor *s)
 {
-    cgroup_kill(&s->cgroup);
-    syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
+    cgroup_kill(&s->box.cgroup);
+    syscall(SYS_pidfd_send_signal, s->box.pidfd, SIGKILL, NULL, 0);
     if (!s->give_up_ms)
         s->give_up_ms = pj_mono_ms() + KILL_GRACE_MS;
 }
@@ -259,7 +128,8 @@ static void hand_tree_on(struct supervisor *s, int fd)
     struct channel_msg msg = {.type = CHANNEL_TREE};
 
     if (channel_send(s->plan->spec->tree_fd, &msg, &fd, 1) < 0)
-        step_fail(&s->result->err, "workspace", errno, "give a SOCK_SEQPACKET socket", "cannot send to --tree-fd");
+        step_fail(&s->result->err, "workspace", errno, "give a SOCK_SEQPACKET socket",
+                  "cannot send to --tree-fd");
     close(fd);
 }
 
@@ -270,7 +140,7 @@ static void hear(struct supervisor *s)
     size_t n;
     int rc;
 
-    while ((rc = channel_recv(s->channel, &msg, fds, &n)) > 0) {
+    while ((rc = channel_recv(s->box.channel, &msg, fds, &n)) > 0) {
         switch (msg.type) {
         case CHANNEL_LISTENERS:
             relay_listen(s->relay, fds, n);
@@ -294,7 +164,7 @@ static void hear(struct supervisor *s)
         }
     }
     if (rc < 0)
-        pj_fd_close(&s->channel);
+        pj_fd_close(&s->box.channel);
 }
 
 static void heed_signal(struct supervisor *s)
@@ -307,7 +177,7 @@ static void heed_signal(struct supervisor *s)
         if (s->stop_at_ms) {
             kill_box(s); /* asked twice */
         } else {
-            (void)!write(s->life, &sig, 1);
+            (void)!write(s->box.life, &sig, 1);
             s->stop_at_ms = pj_mono_ms() + STOP_GRACE_MS;
         }
     }
@@ -318,7 +188,7 @@ static void reap_box(struct supervisor *s)
     struct rusage usage;
     int status;
 
-    if (wait4(s->pid, &status, WNOHANG, &usage) != s->pid)
+    if (wait4(s->box.pid, &status, WNOHANG, &usage) != s->box.pid)
         return;
     s->reaped = true;
     s->result->cpu_ms = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000LL +
@@ -355,11 +225,11 @@ static void step_output(struct pump *p, int *box_end, const struct pollfd *fds, 
 
 static void step_input(struct supervisor *s, const struct pollfd *fds, size_t n)
 {
-    pump_step(&s->in, seen(fds, n, 0), seen(fds, n, s->box_in));
+    pump_step(&s->in, seen(fds, n, 0), seen(fds, n, s->box.in));
     if (s->in.discard || pump_done(&s->in)) {
         s->in.eof = true;
         s->in.discard = true;
-        pj_fd_close(&s->box_in);
+        pj_fd_close(&s->box.in);
     }
 }
 
@@ -370,10 +240,10 @@ static bool turn(struct supervisor *s)
     size_t n = 0, relay_at;
     int timeout = -1;
 
-    if (s->channel >= 0)
-        fds[n++] = (struct pollfd){.fd = s->channel, .events = POLLIN};
+    if (s->box.channel >= 0)
+        fds[n++] = (struct pollfd){.fd = s->box.channel, .events = POLLIN};
     if (!s->reaped) {
-        fds[n++] = (struct pollfd){.fd = s->pidfd, .events = POLLIN};
+        fds[n++] = (struct pollfd){.fd = s->box.pidfd, .events = POLLIN};
         if (!s->result->timed_out)
             fds[n++] = (struct pollfd){.fd = s->timer, .events = POLLIN};
         n += pump_want(&s->in, fds + n);
@@ -385,13 +255,13 @@ static bool turn(struct supervisor *s)
     if (!s->reaped)
         n += relay_want(s->relay, fds + n);
     if (s->give_up_ms)
-        add_ms(fds, n, &timeout, s->give_up_ms);
+        wait_until(&timeout, s->give_up_ms);
     if (s->stop_at_ms && !s->reaped)
-        add_ms(fds, n, &timeout, s->stop_at_ms);
+        wait_until(&timeout, s->stop_at_ms);
     if (poll(fds, n, timeout) < 0)
         n = relay_at = 0;
 
-    if (seen(fds, n, s->channel))
+    if (seen(fds, n, s->box.channel))
         hear(s);
     if (seen(fds, n, s->timer) && !s->reaped && !s->result->ended) {
         s->result->timed_out = true;
@@ -403,11 +273,11 @@ static bool turn(struct supervisor *s)
         kill_box(s);
     if (!s->reaped)
         step_input(s, fds, n);
-    step_output(&s->out, &s->box_out, fds, n);
-    step_output(&s->err, &s->box_err, fds, n);
+    step_output(&s->out, &s->box.out, fds, n);
+    step_output(&s->err, &s->box.err, fds, n);
     if (n > relay_at)
         relay_ready(s->relay, fds + relay_at, n - relay_at);
-    if (!s->reaped && seen(fds, n, s->pidfd))
+    if (!s->reaped && seen(fds, n, s->box.pidfd))
         reap_box(s);
     if (s->give_up_ms && pj_mono_ms() >= s->give_up_ms)
         return false;
@@ -418,12 +288,16 @@ static void settle(struct supervisor *s)
 {
     struct result *r = s->result;
 
-    if (!s->reaped && s->pid > 0)
-        step_fail(&r->err, "kill", 0, "a process in the box waits in the kernel without end; look at the host's storage",
-                  "the box was killed %d s ago and is not gone", KILL_GRACE_MS / 1000);
-    else if (s->pid > 0 && !r->ended && !r->exec_errno && !r->timed_out && !s->stop_at_ms && !r->err.code[0])
-        step_fail(&r->err, "init", 0, NULL, "process 1 of the box ended without a word (killed, or out of memory)");
-    r->oom_killed = cgroup_oom_kills(&s->cgroup) > 0;
+    if (!s->reaped && s->box.pid > 0)
+        step_fail(
+            &r->err, "kill", 0,
+            "a process in the box waits in the kernel without end; look at the host's storage",
+            "the box was killed %d s ago and is not gone", KILL_GRACE_MS / 1000);
+    else if (s->box.pid > 0 && !r->ended && !r->exec_errno && !r->timed_out && !s->stop_at_ms &&
+             !r->err.code[0])
+        step_fail(&r->err, "init", 0, NULL,
+                  "process 1 of the box ended without a word (killed, or out of memory)");
+    r->oom_killed = cgroup_oom_kills(&s->box.cgroup) > 0;
     r->output_bytes = s->out.total + s->err.total;
     r->output_truncated = s->out.truncated || s->err.truncated;
     r->wall_ms = pj_mono_ms() - s->started_ms;
@@ -431,51 +305,50 @@ static void settle(struct supervisor *s)
         r->ended = true;
         r->wait_status = SIGKILL;
     }
-    if (!cgroup_remove(&s->cgroup, 2000) && !r->err.code[0] && s->reaped)
-        step_fail(&r->err, "cgroup", EBUSY, "remove it by hand; the next start tries again", "a control group is not empty");
+    if (!cgroup_remove(&s->box.cgroup, 2000) && !r->err.code[0] && s->reaped)
+        step_fail(&r->err, "cgroup", EBUSY, "remove it by hand; the next start tries again",
+                  "a control group is not empty");
     if (s->plan->work_dir && s->reaped) {
         struct pj_err ignored = {0};
 
         if (pj_fs_remove_tree(s->plan->work_dir, &ignored) < 0 && !r->err.code[0])
-            step_fail(&r->err, "workspace", ignored.sys_errno, NULL, "cannot remove %s", s->plan->work_dir);
+            step_fail(&r->err, "workspace", ignored.sys_errno, NULL, "cannot remove %s",
+                      s->plan->work_dir);
     }
 }
 
-static void release(struct supervisor *s, struct mounts_idmap *idmap)
+static void release(struct supervisor *s)
 {
-    int *fds[] = {&s->box_in,      &s->box_out, &s->box_err, &s->reopened[0],  &s->reopened[1],
-                  &s->channel,     &s->life,    &s->pidfd,   &s->timer,        &s->signals,
-                  &s->lock_fd,     &idmap->work_fd, &idmap->base_fd};
-
     relay_free(s->relay);
     pump_release(&s->in);
     pump_release(&s->out);
     pump_release(&s->err);
-    for (size_t i = 0; i < PJ_COUNT_OF(fds); i++)
-        pj_fd_close(fds[i]);
+    pj_fd_close(&s->reopened[0]);
+    pj_fd_close(&s->reopened[1]);
+    pj_fd_close(&s->timer);
+    pj_fd_close(&s->signals);
+    launch_release(&s->box);
 }
 
 void supervise(struct plan *plan, struct result *result)
 {
-    struct supervisor s = {.plan = plan, .result = result, .started_ms = pj_mono_ms(),
-                           .box_in = -1, .box_out = -1, .box_err = -1, .reopened = {-1, -1}, .channel = -1, .life = -1,
-                           .pidfd = -1, .timer = -1, .signals = -1, .lock_fd = -1};
-    struct box box = {.plan = plan, .cgroup = &s.cgroup, .lock_fd = -1, .idmap = {-1, -1}};
+    struct supervisor s = {
+        .plan = plan,
+        .result = result,
+        .box = LAUNCH_NONE,
+        .started_ms = pj_mono_ms(),
+        .reopened = {-1, -1},
+        .timer = -1,
+        .signals = -1
+    };
 
     s.relay = relay_new(plan->spec, result);
-    if ((plan->root && userns_lease(plan, &s.lock_fd, &result->err) < 0) ||
-        prepare_work_dir(plan, &result->err) < 0 || prepare_idmaps(plan, &box.idmap, &result->err) < 0 ||
-        catch_signals(&s) < 0 || start_clock(&s) < 0) {
-        release(&s, &box.idmap);
-        return;
-    }
-    box.lock_fd = s.lock_fd;
-    set_limits(&s, &box.rlimits);
-    if (start_box(&s, &box) == 0) {
+    if (catch_signals(&s) == 0 && start_clock(&s) == 0 &&
+        launch_box(&s.box, plan, &result->err) == 0) {
         set_up_pumps(&s);
         while (turn(&s))
             ;
     }
     settle(&s);
-    release(&s, &box.idmap);
+    release(&s);
 }

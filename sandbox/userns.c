@@ -25,9 +25,11 @@
 #define LEASE_BASE 0x70000000U
 #define LEASE_COUNT 65536U
 
-#define REMEDY_USERNS                                                                                                       \
-    "allow user namespaces: sysctl user.max_user_namespaces above 0, kernel.unprivileged_userns_clone=1 (Debian), "         \
-    "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), in a container a seccomp profile that allows unshare"
+#define REMEDY_USERNS                                                                              \
+    "allow user namespaces: sysctl user.max_user_namespaces above 0, "                             \
+    "kernel.unprivileged_userns_clone=1 (Debian), "                                                \
+    "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), in a container a seccomp profile "   \
+    "that allows unshare"
 
 /* In a container only some ids exist: take them from the top of the largest extent of our own map. */
 static int lease_range(const char *map_file, uint32_t *base, uint32_t *count)
@@ -44,7 +46,8 @@ static int lease_range(const char *map_file, uint32_t *base, uint32_t *count)
         }
     }
     fclose(f);
-    if (best_start <= LEASE_BASE && best > LEASE_BASE - best_start && best - (LEASE_BASE - best_start) >= LEASE_COUNT) {
+    if (best_start <= LEASE_BASE && best > LEASE_BASE - best_start &&
+        best - (LEASE_BASE - best_start) >= LEASE_COUNT) {
         *base = LEASE_BASE;
         *count = LEASE_COUNT;
         return 0;
@@ -87,11 +90,13 @@ int userns_lease(struct plan *plan, int *lock_fd, struct pj_err *err)
     int fd = -1;
 
     if (lease_range("/proc/self/uid_map", &base, &count) < 0)
-        return step_fail(err, STEP, 0, "give the container at least 65536 uids", "no range of free uids in this namespace");
+        return step_fail(err, STEP, 0, "give the container at least 65536 uids",
+                         "no range of free uids in this namespace");
     for (size_t i = 0; i < PJ_COUNT_OF(files) && fd < 0; i++)
         fd = open(files[i], O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return step_fail(err, STEP, errno, "make /run writable for root", "cannot open %s", files[0]);
+        return step_fail(err, STEP, errno, "make /run writable for root", "cannot open %s",
+                         files[0]);
     start = ((uint32_t)getpid() * 2654435761U ^ (uint32_t)pj_mono_us()) % count;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t n = (start + i) % count;
@@ -105,7 +110,8 @@ int userns_lease(struct plan *plan, int *lock_fd, struct pj_err *err)
         }
     }
     close(fd);
-    return step_fail(err, STEP, EAGAIN, "wait until a box has ended", "all %u uids are in use", count);
+    return step_fail(err, STEP, EAGAIN, "wait until a box has ended", "all %u uids are in use",
+                     count);
 }
 
 static int write_file(const char *path, const char *text)
@@ -133,7 +139,8 @@ static int helper_main(void *parent)
     return 0;
 }
 
-int userns_idmap(const struct plan *plan, const struct plan_owner *owner, int *fd, struct pj_err *err)
+int userns_idmap(const struct plan *plan, const struct plan_owner *owner, int *fd,
+                 struct pj_err *err)
 {
     static char stack[HELPER_STACK] __attribute__((aligned(16)));
     char path[64], map[64];
@@ -142,7 +149,8 @@ int userns_idmap(const struct plan *plan, const struct plan_owner *owner, int *f
     int rc;
 
     if (pid < 0)
-        return step_fail(err, STEP, errno, REMEDY_USERNS, "cannot make a user namespace for the idmapped mount");
+        return step_fail(err, STEP, errno, REMEDY_USERNS,
+                         "cannot make a user namespace for the idmapped mount");
     snprintf(path, sizeof path, "/proc/%d/uid_map", (int)pid);
     snprintf(map, sizeof map, "%u %u 1", owner->uid, plan->host_uid);
     rc = write_file(path, map);
@@ -151,7 +159,9 @@ int userns_idmap(const struct plan *plan, const struct plan_owner *owner, int *f
     rc = rc < 0 ? rc : write_file(path, map);
     snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
     *fd = rc < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-    rc = *fd < 0 ? step_fail(err, STEP, errno, NULL, "cannot map uid %u to %u", owner->uid, plan->host_uid) : 0;
+    rc = *fd < 0 ? step_fail(err, STEP, errno, NULL, "cannot map uid %u to %u", owner->uid,
+                             plan->host_uid)
+                 : 0;
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     return rc;
@@ -183,8 +193,8 @@ static int drop_capabilities(struct pj_err *err)
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {{0}};
     const unsigned long locked = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
-                                 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
-                                 SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+                                 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                                 SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 
     if (weakened("capabilities"))
         return 0;

@@ -17,7 +17,8 @@ bool userns_is_host_root(void);
 /* Root mode: choose plan->host_uid and host_gid. *lock_fd holds the lease as long as any process has it open. */
 int userns_lease(struct plan *plan, int *lock_fd, struct pj_err *err) PJ_MUST_CHECK;
 /* A descriptor of a user namespace that maps `owner` (on disk) to the box's host uid, for idmapped mounts. */
-int userns_idmap(const struct plan *plan, const struct plan_owner *owner, int *fd, struct pj_err *err) PJ_MUST_CHECK;
+int userns_idmap(const struct plan *plan, const struct plan_owner *owner, int *fd,
+                 struct pj_err *err) PJ_MUST_CHECK;
 /* User mode, in process 1: map the first user namespace. */
 int userns_map_first(const struct plan *plan, struct pj_err *err) PJ_MUST_CHECK;
 /* Become the box's user in a user namespace of its own; no capability is left in any set, no_new_privs is on and the

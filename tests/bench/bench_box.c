@@ -78,11 +78,14 @@ static double at(double *sorted, int n, double q)
     return sorted[i];
 }
 
-static void report(FILE *json, const char *name, const char *unit, double median, double p95, double ratio, const char *bar)
+static void report(FILE *json, const char *name, const char *unit, double median, double p95,
+                   double ratio, const char *bar)
 {
     printf("%-46s %9.2f %9.2f %-3s %8.2f   %s\n", name, median, p95, unit, ratio, bar);
     if (json)
-        fprintf(json, "{\"bench\":\"box\",\"name\":\"%s\",\"unit\":\"%s\",\"median\":%.3f,\"p95\":%.3f,\"ratio\":%.3f,\"bar\":\"%s\"}\n",
+        fprintf(json,
+                "{\"bench\":\"box\",\"name\":\"%s\",\"unit\":\"%s\",\"median\":%.3f,\"p95\":%.3f,"
+                "\"ratio\":%.3f,\"bar\":\"%s\"}\n",
                 name, unit, median, p95, ratio, bar);
 }
 
@@ -106,11 +109,14 @@ static void race(struct contender *all, size_t count, int rounds, FILE *json)
         if (all[c].absent)
             printf("%-46s not here\n", all[c].name);
         else
-            report(json, all[c].name, "ms", at(all[c].us, rounds, 0.5) / 1e3, at(all[c].us, rounds, 0.95) / 1e3,
-                   all[1].absent ? 0 : at(all[c].us, rounds, 0.5) / base, c < 2 ? "" : "of bubblewrap: <= 0.60, aim 0.35");
+            report(json, all[c].name, "ms", at(all[c].us, rounds, 0.5) / 1e3,
+                   at(all[c].us, rounds, 0.95) / 1e3,
+                   all[1].absent ? 0 : at(all[c].us, rounds, 0.5) / base,
+                   c < 2 ? "" : "of bubblewrap: <= 0.60, aim 0.35");
     }
     if (!all[0].absent && !all[2].absent)
-        report(json, "everything on / fork+exec", "x", at(all[2].us, rounds, 0.5) / at(all[0].us, rounds, 0.5), 0, 0, "<= 5");
+        report(json, "everything on / fork+exec", "x",
+               at(all[2].us, rounds, 0.5) / at(all[0].us, rounds, 0.5), 0, 0, "<= 5");
 }
 
 static void filter_load(FILE *json)
@@ -157,15 +163,16 @@ static void fork_bomb(FILE *json)
 
     snprintf(bind, sizeof bind, "%s:/opt/hostile", hostile);
     for (int i = 0; i < N; i++) {
-        const char *args[] = {program, "--ro-bind", bind, "--pids", "500", "--timeout", "700ms", "--", "/opt/hostile", "fork_bomb",
-                              NULL};
+        const char *args[] = {program, "--ro-bind", bind,           "--pids",    "500", "--timeout",
+                              "700ms", "--",        "/opt/hostile", "fork_bomb", NULL};
         double us;
 
         run_once(args, &us);
         ms[i] = us / 1e3 - 700;
     }
     qsort(ms, N, sizeof(double), by_value);
-    report(json, "500-process fork bomb, deadline to gone", "ms", at(ms, N, 0.5), ms[N - 1], 0, "median <= 100, worst <= 600");
+    report(json, "500-process fork bomb, deadline to gone", "ms", at(ms, N, 0.5), ms[N - 1], 0,
+           "median <= 100, worst <= 600");
 }
 
 static long status_kib(pid_t pid, const char *key)
@@ -214,7 +221,8 @@ static void resident(FILE *json)
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     close(fds[0]);
-    report(json, "resident outside the job (proportional)", "KiB", (double)(outer + inner), 0, 0, "<= 1024");
+    report(json, "resident outside the job (proportional)", "KiB", (double)(outer + inner), 0, 0,
+           "<= 1024");
 }
 
 static void big_heap(int rounds, FILE *json, const char *const *args)
@@ -228,8 +236,8 @@ static void big_heap(int rounds, FILE *json, const char *const *args)
         for (int i = 0; i < rounds; i++)
             run_once(args, &us[i]);
         qsort(us, (size_t)rounds, sizeof(double), by_value);
-        report(json, "everything on, started from a 512 MiB heap", "ms", at(us, rounds, 0.5) / 1e3, at(us, rounds, 0.95) / 1e3, 0,
-               "as without");
+        report(json, "everything on, started from a 512 MiB heap", "ms", at(us, rounds, 0.5) / 1e3,
+               at(us, rounds, 0.95) / 1e3, 0, "as without");
         munmap(heap, size);
     }
     free(us);
@@ -239,14 +247,16 @@ int main(int argc, char **argv)
 {
     static char base[100], upper[100], true_bind[500];
     static struct contender all[] = {
-        {.name = "fork+exec of true", .args = {"true"}},
+        {.name = "fork+exec of true",           .args = {"true"}                          },
         {.name = "bubblewrap --unshare-all",
-         .args = {"bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "true"}},
+         .args = {"bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev",
+                  "/dev", "--tmpfs", "/tmp", "true"}                                      },
         {.name = "pj-sandbox, everything on",
-         .args = {program, "--workspace-base", base, "--workspace", upper, "--memory", "256M", "--pids", "64", "--ro-bind", true_bind,
-                  "--", "/opt/hostile", "nothing"}},
-        {.name = "pj-sandbox, plain work tree", .args = {program, "--workspace", upper, "--", "true"}},
-        {.name = "pj-sandbox, no work tree", .args = {program, "--", "true"}},
+         .args = {program, "--workspace-base", base, "--workspace", upper, "--memory", "256M",
+                  "--pids", "64", "--ro-bind", true_bind, "--", "/opt/hostile", "nothing"}},
+        {.name = "pj-sandbox, plain work tree",
+         .args = {program, "--workspace", upper, "--", "true"}                            },
+        {.name = "pj-sandbox, no work tree",    .args = {program, "--", "true"}           },
     };
     const char *bin = getenv("PJ_TEST_BIN");
     FILE *json = NULL;

@@ -36,8 +36,8 @@ static void copy_program(const char *dir_variable, const char *sub, const char *
     snprintf(from, sizeof from, "%s/%s%s", dir ? dir : ".", sub, name);
     snprintf(to, sizeof to, "%s/%s", home, name);
     pj_str_init(&bytes, 256 << 20);
-    if (pj_fs_read(from, &bytes, &err) < 0 || pj_fs_write_atomic(to, bytes.data, bytes.len, 0755, &err) < 0 ||
-        chmod(to, 0755) < 0) {
+    if (pj_fs_read(from, &bytes, &err) < 0 ||
+        pj_fs_write_atomic(to, bytes.data, bytes.len, 0755, &err) < 0 || chmod(to, 0755) < 0) {
         fprintf(stderr, "cannot copy %s: %s\n", from, err.message);
         abort();
     }
@@ -117,7 +117,8 @@ static void child_exec(bool user, const char *const *args, bool result)
         argv[n++] = *args;
     argv[n] = NULL;
     if (user && geteuid() == 0 &&
-        (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0))
+        (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+         setresuid(NOBODY, NOBODY, NOBODY) < 0))
         _exit(99);
     execv(program, (char *const *)(uintptr_t)argv);
     _exit(98);
@@ -245,7 +246,8 @@ bool box_can(bool user)
 
         known[user] = run.exit_code == 0 ? 1 : 2;
         if (run.exit_code != 0)
-            fprintf(stderr, "SKIPPED as %s: %s\n", user ? "an ordinary user" : "this user", run.err);
+            fprintf(stderr, "SKIPPED as %s: %s\n", user ? "an ordinary user" : "this user",
+                    run.err);
         box_run_release(&run);
     }
     return known[user] == 1;

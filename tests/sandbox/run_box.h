@@ -12,8 +12,8 @@ struct box_run {
     char *out;     /* standard output, at most 1 MiB kept */
     size_t out_len;
     char *err;
-    char *result;  /* the JSON of --result-fd */
-    int64_t ms;    /* until everything was over */
+    char *result; /* the JSON of --result-fd */
+    int64_t ms;   /* until everything was over */
 };
 
 /* The folder of this test program for everything: programs copied where an ordinary user may read them. Removed at the end. */

@@ -37,8 +37,8 @@ static void attack_with(bool user, const char *const *options, const char *name,
     args[n++] = arg;
     args[n] = NULL;
     run = box_run(user, args);
-    cr_expect_eq(run.exit_code, 0, "%s as %s: exit %d\n%s%s%s", name, user ? "user" : "root", run.exit_code, run.out, run.err,
-                 run.result);
+    cr_expect_eq(run.exit_code, 0, "%s as %s: exit %d\n%s%s%s", name, user ? "user" : "root",
+                 run.exit_code, run.out, run.err, run.result);
     box_run_release(&run);
 }
 
@@ -49,10 +49,10 @@ static void attack_both(const char *name, const char *arg)
 }
 
 /* One case an attack, so that a failure is named. */
-#define STOPS(attack)                                                                                                        \
-    Test(hostile, attack)                                                                                                    \
-    {                                                                                                                        \
-        attack_both(#attack, NULL);                                                                                          \
+#define STOPS(attack)                                                                              \
+    Test(hostile, attack)                                                                          \
+    {                                                                                              \
+        attack_both(#attack, NULL);                                                                \
     }
 
 STOPS(become_root)
@@ -110,7 +110,8 @@ STOPS(zombie_flood)
 
 Test(hostile, leaked_descriptors)
 {
-    int leak = open("/", O_RDONLY | O_DIRECTORY); /* on purpose not close-on-exec: the launcher inherits it */
+    int leak = open(
+        "/", O_RDONLY | O_DIRECTORY); /* on purpose not close-on-exec: the launcher inherits it */
 
     attack_both("leaked_descriptors", NULL);
     close(leak);
@@ -153,7 +154,9 @@ Test(hostile, abstract_socket)
 
     snprintf(name, sizeof name, "pj-hostile-%d", (int)getpid());
     memcpy(addr.sun_path + 1, name, strlen(name));
-    cr_assert_eq(bind(fd, (struct sockaddr *)&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))), 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&addr,
+                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))),
+                 0);
     cr_assert_eq(listen(fd, 8), 0);
     attack_both("abstract_socket", name);
     cr_expect(accept(fd, NULL, NULL) < 0 && errno == EAGAIN, "a connection arrived");
@@ -202,7 +205,8 @@ Test(hostile, planted_set_uid)
         snprintf(copy, sizeof copy, "%s/planted", work);
         snprintf(command, sizeof command, "cp %s %s && chmod 4755 %s", box_hostile(), copy, copy);
         cr_assert_eq(system(command), 0);
-        run = BOX(user, "--ro-bind", bind, "--workspace", work, "--", "/opt/hostile", "planted_set_uid");
+        run = BOX(user, "--ro-bind", bind, "--workspace", work, "--", "/opt/hostile",
+                  "planted_set_uid");
         cr_expect_eq(run.exit_code, 0, "%s%s", run.out, run.err);
         box_run_release(&run);
     }

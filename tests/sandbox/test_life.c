@@ -136,8 +136,10 @@ static size_t descendants(pid_t pid, pid_t *out, size_t max)
 
 Test(life, killing_the_outer_process_kills_everything)
 {
-    const char *const args[] = {"--memory", "256M", "--", "sh", "-c",
-                                "trap '' TERM; setsid sleep 1000 & echo ready; sleep 1000", NULL};
+    const char *const args[] = {
+        "--memory", "256M", "--",
+        "sh",       "-c",   "trap '' TERM; setsid sleep 1000 & echo ready; sleep 1000",
+        NULL};
 
     for (int user = 0; user < 2; user++) {
         pid_t inside[16];
@@ -195,7 +197,8 @@ Test(life, killed_in_any_phase_nothing_runs_on)
             if (info.si_pid == 0)
                 poll(NULL, 0, 1);
         }
-        cr_assert(waitpid(-1, &status, WNOHANG) < 0 && errno == ECHILD, "round %d: something runs on", i);
+        cr_assert(waitpid(-1, &status, WNOHANG) < 0 && errno == ECHILD,
+                  "round %d: something runs on", i);
     }
     /* The next start sweeps the groups that nobody removed. */
     sweep = BOX(false, "--memory", "64M", "--pids", "50", "--", "true");
@@ -213,7 +216,8 @@ Test(life, many_in_a_row_leave_nothing)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     fds_before = open_descriptors();
     for (int i = 0; i < count(1000); i++) {
-        struct box_run run = BOX(i % 2 && box_can(true), "--memory", "64M", "--pids", "20", "--", "true");
+        struct box_run run =
+            BOX(i % 2 && box_can(true), "--memory", "64M", "--pids", "20", "--", "true");
 
         remember(&started, run.pid);
         cr_assert_eq(run.exit_code, 0, "round %d: %s", i, run.err);
@@ -225,8 +229,18 @@ Test(life, many_in_a_row_leave_nothing)
 
 Test(life, many_at_once_do_not_meet)
 {
-    const char *const args[] = {"--memory", "64M", "--pids", "20", "--timeout", "120s", "--", "sh", "-c",
-                                "test -z \"$(ls -A /tmp)\" && echo $$ > /tmp/mine && ls /proc | grep -c '^[0-9]'; cat", NULL};
+    const char *const args[] = {
+        "--memory",
+        "64M",
+        "--pids",
+        "20",
+        "--timeout",
+        "120s",
+        "--",
+        "sh",
+        "-c",
+        "test -z \"$(ls -A /tmp)\" && echo $$ > /tmp/mine && ls /proc | grep -c '^[0-9]'; cat",
+        NULL};
     enum { MAX = 100 };
     int n = count(MAX) < 20 ? 20 : MAX, out[MAX];
     pid_t pids[MAX];
@@ -253,10 +267,13 @@ Test(life, many_at_once_do_not_meet)
 
 Test(life, two_boxes_share_no_name_no_memory_no_files)
 {
-    const char *const first[] = {"--", "python3", "-c",
-                                 "import socket,time,sys\ns=socket.socket(socket.AF_UNIX); s.bind('\\0pj-meet'); s.listen()\n"
-                                 "open('/dev/shm/meet','w').write('x'); open('/tmp/meet','w').write('x')\n"
-                                 "print('ready',flush=True); time.sleep(1000)", NULL};
+    const char *const first[] = {
+        "--", "python3", "-c",
+        "import socket,time,sys\ns=socket.socket(socket.AF_UNIX); s.bind('\\0pj-meet'); "
+        "s.listen()\n"
+        "open('/dev/shm/meet','w').write('x'); open('/tmp/meet','w').write('x')\n"
+        "print('ready',flush=True); time.sleep(1000)",
+        NULL};
     char buf[16];
     struct box_run run;
     int out;
@@ -270,7 +287,8 @@ Test(life, two_boxes_share_no_name_no_memory_no_files)
     cr_assert_gt(read(out, buf, sizeof buf), 0);
     run = BOX(false, "--", "python3", "-c",
               "import socket,os\ns=socket.socket(socket.AF_UNIX)\n"
-              "try:\n s.connect('\\0pj-meet'); print('met')\nexcept ConnectionRefusedError: print('refused')\n"
+              "try:\n s.connect('\\0pj-meet'); print('met')\nexcept ConnectionRefusedError: "
+              "print('refused')\n"
               "print(os.path.exists('/dev/shm/meet') or os.path.exists('/tmp/meet'))");
     cr_expect_str_eq(run.out, "refused\nFalse\n", "%s", run.err);
     box_run_release(&run);

@@ -15,8 +15,8 @@ static const char *hostile_bind(void)
 
 Test(limits, memory_bomb_is_reported_as_out_of_memory)
 {
-    struct box_run run = BOX(false, "--ro-bind", hostile_bind(), "--memory", "64M", "--timeout", "60s", "--", "/opt/hostile",
-                             "memory_bomb");
+    struct box_run run = BOX(false, "--ro-bind", hostile_bind(), "--memory", "64M", "--timeout",
+                             "60s", "--", "/opt/hostile", "memory_bomb");
 
     if (!box_result_has(&run, "\"memory:rlimit\"")) {
         cr_expect_eq(run.exit_code, 137, "exit %d: %s", run.exit_code, run.out);
@@ -35,9 +35,10 @@ Test(limits, ordinary_user_is_told_what_keeps_the_limits)
 
     if (!box_can(true))
         return;
-    run = BOX(true, "--ro-bind", hostile_bind(), "--memory", "64M", "--pids", "20", "--cpu", "1", "--timeout", "60s", "--",
-              "/opt/hostile", "memory_bomb");
-    cr_expect(run.exit_code == 0 || run.exit_code == 137, "exit %d: %s%s", run.exit_code, run.out, run.err);
+    run = BOX(true, "--ro-bind", hostile_bind(), "--memory", "64M", "--pids", "20", "--cpu", "1",
+              "--timeout", "60s", "--", "/opt/hostile", "memory_bomb");
+    cr_expect(run.exit_code == 0 || run.exit_code == 137, "exit %d: %s%s", run.exit_code, run.out,
+              run.err);
     cr_expect(box_result_has(&run, "\"memory:"));
     cr_expect(box_result_has(&run, "\"pids:"));
     cr_expect(box_result_has(&run, "\"cpu:"));
@@ -46,8 +47,8 @@ Test(limits, ordinary_user_is_told_what_keeps_the_limits)
 
 Test(limits, tmp_counts_as_memory)
 {
-    struct box_run run = BOX(false, "--memory", "48M", "--tmp-size", "1G", "--timeout", "60s", "--", "sh", "-c",
-                             "head -c 200000000 /dev/zero > /tmp/f");
+    struct box_run run = BOX(false, "--memory", "48M", "--tmp-size", "1G", "--timeout", "60s", "--",
+                             "sh", "-c", "head -c 200000000 /dev/zero > /tmp/f");
 
     if (!box_result_has(&run, "\"memory:rlimit\""))
         cr_expect_neq(run.exit_code, 0);
@@ -70,7 +71,8 @@ Test(limits, fork_bomb_ends_at_the_deadline)
 
         if (!box_can(user))
             continue;
-        run = BOX(user, "--ro-bind", hostile_bind(), "--pids", "500", "--timeout", "1s", "--", "/opt/hostile", "fork_bomb");
+        run = BOX(user, "--ro-bind", hostile_bind(), "--pids", "500", "--timeout", "1s", "--",
+                  "/opt/hostile", "fork_bomb");
         cr_expect_eq(run.exit_code, 124);
         cr_expect_lt(run.ms, 20000, "took %d ms", (int)run.ms);
         box_run_release(&run);
@@ -80,7 +82,8 @@ Test(limits, fork_bomb_ends_at_the_deadline)
 Test(limits, processor_share_is_kept)
 {
     /* Half a core: two busy loops for one second use about half a second. */
-    struct box_run run = BOX(false, "--cpu", "0.5", "--timeout", "1s", "--", "sh", "-c", "while :; do :; done & while :; do :; done");
+    struct box_run run = BOX(false, "--cpu", "0.5", "--timeout", "1s", "--", "sh", "-c",
+                             "while :; do :; done & while :; do :; done");
 
     cr_expect_eq(run.exit_code, 124);
     if (box_result_has(&run, "\"cpu:cgroup"))
@@ -95,11 +98,12 @@ Test(limits, sized_layer_fills_up)
 
         if (!box_can(user))
             continue;
-        run = BOX(user, "--ro-bind", hostile_bind(), "--disk", "16M", "--", "/opt/hostile", "work_fill");
+        run = BOX(user, "--ro-bind", hostile_bind(), "--disk", "16M", "--", "/opt/hostile",
+                  "work_fill");
         cr_expect_eq(run.exit_code, 0, "%s", run.out);
         box_run_release(&run);
-        run = BOX(user, "--ro-bind", hostile_bind(), "--workspace-base", box_dir("base", user), "--disk", "16M", "--",
-                  "/opt/hostile", "work_fill");
+        run = BOX(user, "--ro-bind", hostile_bind(), "--workspace-base", box_dir("base", user),
+                  "--disk", "16M", "--", "/opt/hostile", "work_fill");
         cr_expect_eq(run.exit_code, 0, "%s%s", run.out, run.err);
         box_run_release(&run);
     }

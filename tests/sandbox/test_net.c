@@ -113,7 +113,8 @@ Test(net, gateway_carries_many_connections_unchanged)
 
         if (!box_can(user))
             continue;
-        run = BOX(user, "--gateway", gateway, "--timeout", "60s", "--", "python3", "-c", echo_client);
+        run =
+            BOX(user, "--gateway", gateway, "--timeout", "60s", "--", "python3", "-c", echo_client);
         cr_expect_str_eq(run.out, "8\n", "%s%s", run.err, run.result);
         box_run_release(&run);
     }
@@ -128,8 +129,9 @@ Test(net, gateway_without_a_server_ends_the_connection)
 
     if (!has_python())
         return;
-    run = BOX(false, "--gateway", "/no/such/socket:4000", "--timeout", "20s", "--", "python3", "-c",
-              "import socket\ns=socket.create_connection(('127.0.0.1',4000))\nprint(len(s.recv(10)))");
+    run = BOX(
+        false, "--gateway", "/no/such/socket:4000", "--timeout", "20s", "--", "python3", "-c",
+        "import socket\ns=socket.create_connection(('127.0.0.1',4000))\nprint(len(s.recv(10)))");
     cr_expect_str_eq(run.out, "0\n", "%s", run.err);
     box_run_release(&run);
 }
@@ -151,7 +153,8 @@ static const char proxy_client[] =
 
 static void ask_proxy(const char *allow, const char *request, const char *want, const char *refused)
 {
-    struct box_run run = BOX(false, "--net-allow", allow, "--timeout", "40s", "--", "python3", "-c", proxy_client, request);
+    struct box_run run = BOX(false, "--net-allow", allow, "--timeout", "40s", "--", "python3", "-c",
+                             proxy_client, request);
 
     cr_expect_str_eq(run.out, want, "%s with %s: %s%s", request, allow, run.out, run.err);
     if (refused)
@@ -175,7 +178,8 @@ Test(net, proxy_lets_only_listed_hosts_through)
     snprintf(allow, sizeof allow, "127.0.0.1:%u", port);
     snprintf(name, sizeof name, "localhost:%u", port);
 
-    snprintf(request, sizeof request, "CONNECT %s HTTP/1.1\\r\\nHost: %s\\r\\n\\r\\n", allow, allow);
+    snprintf(request, sizeof request, "CONNECT %s HTTP/1.1\\r\\nHost: %s\\r\\n\\r\\n", allow,
+             allow);
     ask_proxy(allow, request, "200\nthrough\n", NULL);
     /* The port counts. */
     ask_proxy(allow, "CONNECT 127.0.0.1:1 HTTP/1.1\\r\\n\\r\\n", "403\n", "\"127.0.0.1:1\"");
@@ -183,9 +187,12 @@ Test(net, proxy_lets_only_listed_hosts_through)
     snprintf(request, sizeof request, "CONNECT %s HTTP/1.1\\r\\n\\r\\n", name);
     snprintf(refused, sizeof refused, "\"localhost:%u\"", port);
     ask_proxy(name, request, "403\n", refused);
-    ask_proxy("example.com", "CONNECT evil.example:443 HTTP/1.1\\r\\n\\r\\n", "403\n", "\"evil.example:443\"");
-    ask_proxy("example.com", "CONNECT 169.254.169.254:80 HTTP/1.1\\r\\n\\r\\n", "403\n", "\"169.254.169.254:80\"");
-    ask_proxy("example.com", "GET http://metadata.internal/x HTTP/1.1\\r\\n\\r\\n", "403\n", "\"metadata.internal:80\"");
+    ask_proxy("example.com", "CONNECT evil.example:443 HTTP/1.1\\r\\n\\r\\n", "403\n",
+              "\"evil.example:443\"");
+    ask_proxy("example.com", "CONNECT 169.254.169.254:80 HTTP/1.1\\r\\n\\r\\n", "403\n",
+              "\"169.254.169.254:80\"");
+    ask_proxy("example.com", "GET http://metadata.internal/x HTTP/1.1\\r\\n\\r\\n", "403\n",
+              "\"metadata.internal:80\"");
     ask_proxy("example.com", "GET / HTTP/1.1\\r\\n\\r\\n", "400\n", NULL);
     ask_proxy("example.com", "CONNECT example.com:443@evil HTTP/1.1\\r\\n\\r\\n", "400\n", NULL);
     ask_proxy("example.com", "\\x00\\x01\\x02\\r\\n\\r\\n", "400\n", NULL);
@@ -203,21 +210,21 @@ Test(net, proxy_parser_takes_what_it_must_and_no_more)
         const char *host;
         unsigned port;
     } heads[] = {
-        {"CONNECT example.com:443 HTTP/1.1\r\n\r\n", true, true, "example.com", 443},
-        {"CONNECT EXAMPLE.com.:443 HTTP/1.0\r\n\r\n", true, true, "example.com", 443},
-        {"CONNECT [::1]:8080 HTTP/1.1\r\n\r\n", true, true, "::1", 8080},
-        {"GET http://example.com/x HTTP/1.1\r\n\r\n", true, false, "example.com", 80},
-        {"GET http://example.com:81 HTTP/1.1\r\n\r\n", true, false, "example.com", 81},
-        {"CONNECT example.com HTTP/1.1\r\n\r\n", false, false, "", 0},
-        {"CONNECT example.com:0 HTTP/1.1\r\n\r\n", false, false, "", 0},
-        {"CONNECT example.com:65536 HTTP/1.1\r\n\r\n", false, false, "", 0},
-        {"CONNECT user@example.com:443 HTTP/1.1\r\n\r\n", false, false, "", 0},
-        {"CONNECT ex ample.com:443 HTTP/1.1\r\n\r\n", false, false, "", 0},
-        {"GET https://example.com/ HTTP/1.1\r\n\r\n", false, false, "", 0},
-        {"GET http:///x HTTP/1.1\r\n\r\n", false, false, "", 0},
-        {"CONNECT :443 HTTP/1.1\r\n\r\n", false, false, "", 0},
-        {"CONNECT example.com:443 HTTP/2\r\n\r\n", false, false, "", 0},
-        {"\r\n\r\n", false, false, "", 0},
+        {"CONNECT example.com:443 HTTP/1.1\r\n\r\n",      true,  true,  "example.com", 443 },
+        {"CONNECT EXAMPLE.com.:443 HTTP/1.0\r\n\r\n",     true,  true,  "example.com", 443 },
+        {"CONNECT [::1]:8080 HTTP/1.1\r\n\r\n",           true,  true,  "::1",         8080},
+        {"GET http://example.com/x HTTP/1.1\r\n\r\n",     true,  false, "example.com", 80  },
+        {"GET http://example.com:81 HTTP/1.1\r\n\r\n",    true,  false, "example.com", 81  },
+        {"CONNECT example.com HTTP/1.1\r\n\r\n",          false, false, "",            0   },
+        {"CONNECT example.com:0 HTTP/1.1\r\n\r\n",        false, false, "",            0   },
+        {"CONNECT example.com:65536 HTTP/1.1\r\n\r\n",    false, false, "",            0   },
+        {"CONNECT user@example.com:443 HTTP/1.1\r\n\r\n", false, false, "",            0   },
+        {"CONNECT ex ample.com:443 HTTP/1.1\r\n\r\n",     false, false, "",            0   },
+        {"GET https://example.com/ HTTP/1.1\r\n\r\n",     false, false, "",            0   },
+        {"GET http:///x HTTP/1.1\r\n\r\n",                false, false, "",            0   },
+        {"CONNECT :443 HTTP/1.1\r\n\r\n",                 false, false, "",            0   },
+        {"CONNECT example.com:443 HTTP/2\r\n\r\n",        false, false, "",            0   },
+        {"\r\n\r\n",                                      false, false, "",            0   },
     };
 
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
@@ -239,14 +246,28 @@ Test(net, addresses_of_the_inside_are_refused)
         const char *address;
         bool plain, with_private;
     } rows[] = {
-        {"8.8.8.8", true, true},          {"127.0.0.1", false, false},   {"127.255.255.255", false, false},
-        {"10.1.2.3", false, true},        {"172.16.0.1", false, true},   {"172.32.0.1", true, true},
-        {"192.168.1.1", false, true},     {"169.254.169.254", false, false}, {"0.0.0.0", false, false},
-        {"224.0.0.1", false, false},      {"255.255.255.255", false, false}, {"100.64.0.1", false, true},
-        {"2606:4700::1111", true, true},  {"::1", false, false},         {"::", false, false},
-        {"::ffff:127.0.0.1", false, false}, {"::ffff:8.8.8.8", true, true}, {"fe80::1", false, false},
-        {"fd00::1", false, true},         {"ff02::1", false, false},     {"64:ff9b::7f00:1", false, false},
-        {"2002:7f00:1::", false, false},
+        {"8.8.8.8",          true,  true },
+        {"127.0.0.1",        false, false},
+        {"127.255.255.255",  false, false},
+        {"10.1.2.3",         false, true },
+        {"172.16.0.1",       false, true },
+        {"172.32.0.1",       true,  true },
+        {"192.168.1.1",      false, true },
+        {"169.254.169.254",  false, false},
+        {"0.0.0.0",          false, false},
+        {"224.0.0.1",        false, false},
+        {"255.255.255.255",  false, false},
+        {"100.64.0.1",       false, true },
+        {"2606:4700::1111",  true,  true },
+        {"::1",              false, false},
+        {"::",               false, false},
+        {"::ffff:127.0.0.1", false, false},
+        {"::ffff:8.8.8.8",   true,  true },
+        {"fe80::1",          false, false},
+        {"fd00::1",          false, true },
+        {"ff02::1",          false, false},
+        {"64:ff9b::7f00:1",  false, false},
+        {"2002:7f00:1::",    false, false},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -259,6 +280,7 @@ Test(net, addresses_of_the_inside_are_refused)
             addr = (const struct sockaddr *)&six;
         }
         cr_expect_eq(proxy_address_ok(addr, false), rows[i].plain, "%s", rows[i].address);
-        cr_expect_eq(proxy_address_ok(addr, true), rows[i].with_private, "%s with private", rows[i].address);
+        cr_expect_eq(proxy_address_ok(addr, true), rows[i].with_private, "%s with private",
+                     rows[i].address);
     }
 }

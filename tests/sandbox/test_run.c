@@ -8,8 +8,8 @@
 #include <unistd.h>
 #include "tests/sandbox/run_box.h"
 
-#define BOTH(user)                                                                                                           \
-    for (int user = 0; user < 2; user++)                                                                                     \
+#define BOTH(user)                                                                                 \
+    for (int user = 0; user < 2; user++)                                                           \
         if (box_can(user))
 
 static void expect_exit(bool user, const char *script, int exit_code, const char *member)
@@ -24,7 +24,8 @@ static void expect_exit(bool user, const char *script, int exit_code, const char
 
 Test(run, passes_the_exit_code_on)
 {
-    BOTH (user) {
+    BOTH(user)
+    {
         expect_exit(user, "exit 0", 0, "\"error\":null");
         expect_exit(user, "exit 7", 7, "\"signal\":null");
         expect_exit(user, "exit 255", 255, "\"signal\":null");
@@ -33,7 +34,8 @@ Test(run, passes_the_exit_code_on)
 
 Test(run, passes_a_signal_on)
 {
-    BOTH (user) {
+    BOTH(user)
+    {
         expect_exit(user, "kill -SEGV $$", 139, "\"signal\":11");
         expect_exit(user, "kill -KILL $$", 137, "\"signal\":9");
         expect_exit(user, "kill -SYS $$", 159, "\"policyKill\":true");
@@ -42,7 +44,8 @@ Test(run, passes_a_signal_on)
 
 Test(run, tells_not_found_from_not_executable)
 {
-    BOTH (user) {
+    BOTH(user)
+    {
         struct box_run run = BOX(user, "--", "no-such-program");
 
         cr_expect_eq(run.exit_code, 127);
@@ -61,9 +64,11 @@ Test(run, tells_not_found_from_not_executable)
 
 Test(run, ends_at_the_deadline_whatever_runs)
 {
-    BOTH (user) {
-        struct box_run run = BOX(user, "--timeout", "400ms", "--", "sh", "-c",
-                                 "trap '' TERM INT HUP; setsid sleep 1000 & (sleep 1000 &) ; kill -STOP $$");
+    BOTH(user)
+    {
+        struct box_run run =
+            BOX(user, "--timeout", "400ms", "--", "sh", "-c",
+                "trap '' TERM INT HUP; setsid sleep 1000 & (sleep 1000 &) ; kill -STOP $$");
 
         cr_expect_eq(run.exit_code, 124);
         cr_expect(box_result_has(&run, "\"timedOut\":true"));
@@ -78,8 +83,10 @@ Test(run, survivors_end_with_the_command)
     char bind[400];
 
     snprintf(bind, sizeof bind, "%s:/opt/hostile", box_hostile());
-    BOTH (user) {
-        struct box_run run = BOX(user, "--ro-bind", bind, "--timeout", "60s", "--", "/opt/hostile", "survivors");
+    BOTH(user)
+    {
+        struct box_run run =
+            BOX(user, "--ro-bind", bind, "--timeout", "60s", "--", "/opt/hostile", "survivors");
 
         cr_expect_eq(run.exit_code, 0);
         cr_expect_lt(run.ms, 10000, "took %d ms", (int)run.ms);
@@ -92,23 +99,35 @@ Test(run, refuses_wrong_options_with_the_name)
     static const struct {
         const char *option, *value;
     } wrong[] = {
-        {"--timeout", "10"},     {"--memory", "lots"},         {"--pids", "0"},       {"--cpu", "-1"},
-        {"--cpu", "nan"},        {"--env", "novalue"},         {"--ro-bind", "/usr"}, {"--gateway", "/x:99999"},
-        {"--net-allow", ":443"}, {"--workspace", "/no/such/dir"}, {"--rootfs", "/no/such/dir"}, {"--no-such", "1"},
+        {"--timeout",   "10"          },
+        {"--memory",    "lots"        },
+        {"--pids",      "0"           },
+        {"--cpu",       "-1"          },
+        {"--cpu",       "nan"         },
+        {"--env",       "novalue"     },
+        {"--ro-bind",   "/usr"        },
+        {"--gateway",   "/x:99999"    },
+        {"--net-allow", ":443"        },
+        {"--workspace", "/no/such/dir"},
+        {"--rootfs",    "/no/such/dir"},
+        {"--no-such",   "1"           },
     };
 
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct box_run run = BOX(false, wrong[i].option, wrong[i].value, "--", "true");
 
-        cr_expect_eq(run.exit_code, 125, "%s %s: %d", wrong[i].option, wrong[i].value, run.exit_code);
-        cr_expect(strstr(run.err, wrong[i].option), "%s is not named: %s", wrong[i].option, run.err);
+        cr_expect_eq(run.exit_code, 125, "%s %s: %d", wrong[i].option, wrong[i].value,
+                     run.exit_code);
+        cr_expect(strstr(run.err, wrong[i].option), "%s is not named: %s", wrong[i].option,
+                  run.err);
         box_run_release(&run);
     }
 }
 
 Test(run, disk_on_a_plain_directory_is_refused_with_a_remedy)
 {
-    struct box_run run = BOX(false, "--workspace", box_dir("plain", false), "--disk", "1M", "--", "true");
+    struct box_run run =
+        BOX(false, "--workspace", box_dir("plain", false), "--disk", "1M", "--", "true");
 
     cr_expect_eq(run.exit_code, 125);
     cr_expect(box_result_has(&run, "\"error\":{\"step\":\"disk\""));
@@ -118,8 +137,10 @@ Test(run, disk_on_a_plain_directory_is_refused_with_a_remedy)
 
 Test(run, environment_is_what_was_given)
 {
-    BOTH (user) {
-        struct box_run run = BOX(user, "--env", "A=1", "--env", "B=x=y", "--env", "HOME=/workspace", "--env", "A=2", "--", "env");
+    BOTH(user)
+    {
+        struct box_run run = BOX(user, "--env", "A=1", "--env", "B=x=y", "--env", "HOME=/workspace",
+                                 "--env", "A=2", "--", "env");
 
         cr_expect_eq(run.exit_code, 0);
         cr_expect(strstr(run.out, "A=2\n") && !strstr(run.out, "A=1\n"));
@@ -132,7 +153,8 @@ Test(run, environment_is_what_was_given)
 
 Test(run, starts_in_the_directory_given)
 {
-    BOTH (user) {
+    BOTH(user)
+    {
         struct box_run run = BOX(user, "--cwd", "/usr/bin", "--", "pwd");
 
         cr_expect_str_eq(run.out, "/usr/bin\n");
@@ -152,9 +174,11 @@ Test(run, starts_in_the_directory_given)
 
 Test(run, output_is_cut_at_the_limit_and_says_so)
 {
-    BOTH (user) {
-        struct box_run run = BOX(user, "--output-limit", "100K", "--timeout", "30s", "--", "sh", "-c",
-                                 "head -c 5000000 /dev/zero; head -c 5000000 /dev/zero >&2; echo end");
+    BOTH(user)
+    {
+        struct box_run run =
+            BOX(user, "--output-limit", "100K", "--timeout", "30s", "--", "sh", "-c",
+                "head -c 5000000 /dev/zero; head -c 5000000 /dev/zero >&2; echo end");
 
         cr_expect_eq(run.exit_code, 0);
         cr_expect_leq(run.out_len, 102400U);
@@ -166,15 +190,18 @@ Test(run, output_is_cut_at_the_limit_and_says_so)
 
 Test(run, output_passes_unchanged)
 {
-    BOTH (user) {
-        struct box_run run = BOX(user, "--", "sh", "-c", "printf 'a\\000b\\033[31m\\377\\n'; printf err >&2");
+    BOTH(user)
+    {
+        struct box_run run =
+            BOX(user, "--", "sh", "-c", "printf 'a\\000b\\033[31m\\377\\n'; printf err >&2");
 
         cr_expect_eq(run.out_len, 10U);
         cr_expect_eq(memcmp(run.out, "a\0b\033[31m\377\n", 10), 0);
         cr_expect(strstr(run.err, "err"));
         cr_expect(box_result_has(&run, "\"outputTruncated\":false"));
         box_run_release(&run);
-        run = BOX(user, "--", "sh", "-c", "echo one > /dev/stdout; echo two > /dev/stderr; echo three > /proc/self/fd/1");
+        run = BOX(user, "--", "sh", "-c",
+                  "echo one > /dev/stdout; echo two > /dev/stderr; echo three > /proc/self/fd/1");
         cr_expect_str_eq(run.out, "one\nthree\n");
         box_run_release(&run);
     }
@@ -196,9 +223,12 @@ Test(run, reader_that_leaves_ends_the_writer)
 
 Test(run, asked_to_stop_it_stops)
 {
-    const char *const args[] = {"--", "sh", "-c", "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 1; done", NULL};
+    const char *const args[] = {
+        "--", "sh", "-c", "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 1; done",
+        NULL};
 
-    BOTH (user) {
+    BOTH(user)
+    {
         char buf[16] = "";
         int out, status;
         pid_t pid = box_start(user, args, &out);
@@ -218,22 +248,32 @@ Test(run, ordinary_work_is_not_disturbed)
     static const struct {
         const char *program, *script, *out;
     } jobs[] = {
-        {"bash", "for i in 1 2 3; do echo $i; done | sort -r | tr '\\n' ' '", "3 2 1 "},
-        {"bash", "cat <(echo a) <(echo b)", "a\nb\n"},
-        {"bash", "id -un; hostname", "pj\npj\n"},
-        {"bash", "echo x > /workspace/f && cat /workspace/f", "x\n"},
-        {"python3", "python3 -c 'from concurrent.futures import ThreadPoolExecutor as T; print(sum(T(8).map(abs, range(100))))'", "4950\n"},
-        {"python3", "python3 -c 'import multiprocessing as m; print(sum(m.Pool(2).map(abs, range(9))))'", "36\n"},
-        {"python3", "python3 -c 'import socket; a,b=socket.socketpair(); a.send(b\"k\"); print(b.recv(1).decode())'", "k\n"},
-        {"python3", "python3 -c 'import pty,os; pty.spawn([\"/bin/echo\",\"tty\"])' | tr -d '\\r'", "tty\n"},
-        {"gcc", "printf 'int main(void){return 42;}' > a.c && gcc a.c -o a && ./a; echo $?", "42\n"},
-        {"make", "printf 'all:\\n\\t@echo made\\n' > Makefile && make -s", "made\n"},
-        {"git", "git init -q . && git -c user.name=a -c user.email=b commit -q --allow-empty -m m && git log --format=%s", "m\n"},
-        {"node", "node -e 'console.log([1,2,3].map(x=>x*2).join())'", "2,4,6\n"},
-        {"perl", "perl -e 'print join \",\", map { $_ * 2 } 1..3'", "2,4,6"},
+        {"bash",    "for i in 1 2 3; do echo $i; done | sort -r | tr '\\n' ' '",                    "3 2 1 "  },
+        {"bash",    "cat <(echo a) <(echo b)",                                                      "a\nb\n"  },
+        {"bash",    "id -un; hostname",                                                             "pj\npj\n"},
+        {"bash",    "echo x > /workspace/f && cat /workspace/f",                                    "x\n"     },
+        {"python3",
+         "python3 -c 'from concurrent.futures import ThreadPoolExecutor as T; "
+         "print(sum(T(8).map(abs, range(100))))'",                                                  "4950\n"  },
+        {"python3",
+         "python3 -c 'import multiprocessing as m; print(sum(m.Pool(2).map(abs, range(9))))'",      "36\n"    },
+        {"python3",
+         "python3 -c 'import socket; a,b=socket.socketpair(); a.send(b\"k\"); "
+         "print(b.recv(1).decode())'",                                                              "k\n"     },
+        {"python3", "python3 -c 'import pty,os; pty.spawn([\"/bin/echo\",\"tty\"])' | tr -d '\\r'",
+         "tty\n"                                                                                              },
+        {"gcc",     "printf 'int main(void){return 42;}' > a.c && gcc a.c -o a && ./a; echo $?",
+         "42\n"                                                                                               },
+        {"make",    "printf 'all:\\n\\t@echo made\\n' > Makefile && make -s",                       "made\n"  },
+        {"git",
+         "git init -q . && git -c user.name=a -c user.email=b commit -q --allow-empty -m m && git "
+         "log --format=%s",                                                                         "m\n"     },
+        {"node",    "node -e 'console.log([1,2,3].map(x=>x*2).join())'",                            "2,4,6\n" },
+        {"perl",    "perl -e 'print join \",\", map { $_ * 2 } 1..3'",                              "2,4,6"   },
     };
 
-    BOTH (user) {
+    BOTH(user)
+    {
         for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
             char probe[64];
             struct box_run run;
@@ -243,8 +283,8 @@ Test(run, ordinary_work_is_not_disturbed)
                 fprintf(stderr, "SKIPPED: this host has no %s\n", jobs[i].program);
                 continue;
             }
-            run = BOX(user, "--workspace", box_dir("work", user), "--timeout", "60s", "--memory", "2G", "--pids", "200", "--",
-                      "bash", "-c", jobs[i].script);
+            run = BOX(user, "--workspace", box_dir("work", user), "--timeout", "60s", "--memory",
+                      "2G", "--pids", "200", "--", "bash", "-c", jobs[i].script);
             cr_expect_str_eq(run.out, jobs[i].out, "%s: %s%s", jobs[i].script, run.out, run.err);
             cr_expect_eq(run.exit_code, 0);
             box_run_release(&run);
@@ -255,13 +295,14 @@ Test(run, ordinary_work_is_not_disturbed)
 Test(run, plan_does_nothing_and_says_all)
 {
     const char *work = box_dir("plan", false);
-    struct box_run run = BOX(false, "--plan", "--workspace", work, "--memory", "64M", "--gateway", "/tmp/x.sock:4000", "--",
-                             "touch", "/workspace/made");
+    struct box_run run = BOX(false, "--plan", "--workspace", work, "--memory", "64M", "--gateway",
+                             "/tmp/x.sock:4000", "--", "touch", "/workspace/made");
     char made[400];
 
     cr_expect_eq(run.exit_code, 0);
     cr_expect(strstr(run.out, "\"memoryBytes\":67108864") && strstr(run.out, "\"port\":4000") &&
-              strstr(run.out, "\"kind\":\"workspace\"") && strstr(run.out, "\"command\":[\"touch\",\"/workspace/made\"]"));
+              strstr(run.out, "\"kind\":\"workspace\"") &&
+              strstr(run.out, "\"command\":[\"touch\",\"/workspace/made\"]"));
     snprintf(made, sizeof made, "%s/made", work);
     cr_expect(access(made, F_OK) < 0);
     box_run_release(&run);
@@ -269,8 +310,9 @@ Test(run, plan_does_nothing_and_says_all)
 
 Test(run, check_names_every_gate)
 {
-    static const char *const gates[] = {"user-namespaces", "uid-map", "identity", "namespaces", "time-namespace", "mount",
-                                        "proc",            "seccomp", "landlock",   "overlay",        "cgroup"};
+    static const char *const gates[] = {"user-namespaces", "uid-map", "identity", "namespaces",
+                                        "time-namespace",  "mount",   "proc",     "seccomp",
+                                        "landlock",        "overlay", "cgroup"};
 
     for (int user = 0; user < 2; user++) {
         struct box_run run = BOX(user, "--check");
@@ -292,9 +334,12 @@ Test(run, root_of_a_user_namespace_of_its_own)
         return;
     }
     snprintf(command, sizeof command,
-             "setpriv --reuid 65534 --regid 65534 --clear-groups unshare -Urmpf --mount-proc %s/pj-sandbox -- true", box_home());
+             "setpriv --reuid 65534 --regid 65534 --clear-groups unshare -Urmpf --mount-proc "
+             "%s/pj-sandbox -- true",
+             box_home());
     cr_expect_eq(WEXITSTATUS(system(command)), 0);
-    snprintf(command, sizeof command, "unshare -Urmpf --mount-proc %s/pj-sandbox -- true 2>/dev/null", box_home());
+    snprintf(command, sizeof command,
+             "unshare -Urmpf --mount-proc %s/pj-sandbox -- true 2>/dev/null", box_home());
     cr_expect_eq(WEXITSTATUS(system(command)), 125);
 }
 

@@ -10,22 +10,22 @@
 static const struct {
     const char *layer, *attack;
 } pairs[] = {
-    {"capabilities", "capabilities"},
-    {"covers", "kernel_files"},
-    {"descriptors", "leaked_descriptors"},
-    {"dumpable", "process_one"},
-    {"environment", "environment"},
-    {"network", "interfaces"},
-    {"rlimits", "core_dump"},
-    {"seccomp-arguments", "personality"},
-    {"seccomp-arguments", "set_id_bits"},
-    {"seccomp-arguments", "socket_families"},
-    {"seccomp-arguments", "tiocsti"},
-    {"seccomp-calls", "io_uring"},
-    {"seccomp-calls", "keys"},
-    {"seccomp-calls", "ptrace"},
-    {"seccomp-calls", "unshare"},
-    {"tmp-size", "tmp_fill"},
+    {"capabilities",      "capabilities"      },
+    {"covers",            "kernel_files"      },
+    {"descriptors",       "leaked_descriptors"},
+    {"dumpable",          "process_one"       },
+    {"environment",       "environment"       },
+    {"network",           "interfaces"        },
+    {"rlimits",           "core_dump"         },
+    {"seccomp-arguments", "personality"       },
+    {"seccomp-arguments", "set_id_bits"       },
+    {"seccomp-arguments", "socket_families"   },
+    {"seccomp-arguments", "tiocsti"           },
+    {"seccomp-calls",     "io_uring"          },
+    {"seccomp-calls",     "keys"              },
+    {"seccomp-calls",     "ptrace"            },
+    {"seccomp-calls",     "unshare"           },
+    {"tmp-size",          "tmp_fill"          },
 };
 
 static int attack(const char *attack_name, const char *layer)
@@ -39,8 +39,8 @@ static int attack(const char *attack_name, const char *layer)
     else
         unsetenv("PJ_WEAKEN");
     snprintf(bind, sizeof bind, "%s:/opt/hostile", box_hostile());
-    run = BOX(false, "--ro-bind", bind, "--workspace", box_dir("work", false), "--tmp-size", "16M", "--memory", "256M", "--timeout",
-              "60s", "--", "/opt/hostile", attack_name);
+    run = BOX(false, "--ro-bind", bind, "--workspace", box_dir("work", false), "--tmp-size", "16M",
+              "--memory", "256M", "--timeout", "60s", "--", "/opt/hostile", attack_name);
     code = run.exit_code;
     box_run_release(&run);
     return code;
@@ -55,7 +55,8 @@ Test(weaken, every_attack_needs_its_layer)
         return;
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         cr_expect_eq(attack(pairs[i].attack, NULL), 0, "%s is not stopped", pairs[i].attack);
-        cr_expect_neq(attack(pairs[i].attack, pairs[i].layer), 0, "%s is stopped without %s", pairs[i].attack, pairs[i].layer);
+        cr_expect_neq(attack(pairs[i].attack, pairs[i].layer), 0, "%s is stopped without %s",
+                      pairs[i].attack, pairs[i].layer);
     }
     close(leak);
 }

@@ -63,7 +63,8 @@ Test(workspace, what_is_written_belongs_to_the_directorys_owner)
         put(dir, "secret", "mine\n", owner.st_uid);
         cr_assert_eq(chmod(dir, 0700), 0);
         run = BOX(user, "--workspace", dir, "--", "bash", "-c",
-                  "stat -c %U . secret; echo x > f; mkdir d; ln -s f l; cp /bin/true t; chmod 4755 t; echo more >> secret; true");
+                  "stat -c %U . secret; echo x > f; mkdir d; ln -s f l; cp /bin/true t; chmod 4755 "
+                  "t; echo more >> secret; true");
         cr_expect_str_eq(run.out, "pj\npj\n", "%s", run.err);
         made = stat_in(dir, "f");
         cr_expect_eq(made.st_uid, owner.st_uid);
@@ -88,8 +89,9 @@ Test(workspace, overlay_leaves_its_base_alone)
             continue;
         put(base, "a", "lower\n", owner.st_uid);
         put(base, "b", "gone\n", owner.st_uid);
-        run = BOX(user, "--workspace-base", base, "--workspace", upper, "--", "sh", "-c",
-                  "cat a; echo upper > a; rm b; echo new > c; mkdir d; mv c d/c; ls | tr '\\n' ' '");
+        run =
+            BOX(user, "--workspace-base", base, "--workspace", upper, "--", "sh", "-c",
+                "cat a; echo upper > a; rm b; echo new > c; mkdir d; mv c d/c; ls | tr '\\n' ' '");
         cr_expect_str_eq(run.out, "lower\na d ", "%s", run.err);
         cr_expect(text_is(base, "a", "lower\n") && text_is(base, "b", "gone\n"));
         cr_expect(text_is(upper, "a", "upper\n") && text_is(upper, "d/c", "new\n"));
@@ -116,7 +118,8 @@ Test(workspace, merged_tree_is_handed_out)
         put(base, "a", "lower\n", stat_in(base, ".").st_uid);
         cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
         snprintf(number, sizeof number, "%d", pair[1]);
-        run = BOX(user, "--workspace-base", base, "--disk", "16M", "--tree-fd", number, "--", "sh", "-c", "echo upper > b; rm a");
+        run = BOX(user, "--workspace-base", base, "--disk", "16M", "--tree-fd", number, "--", "sh",
+                  "-c", "echo upper > b; rm a");
         cr_assert_eq(run.exit_code, 0, "%s", run.err);
         box_run_release(&run);
         cr_assert_eq(channel_recv(pair[0], &msg, fds, &n), 1);
@@ -146,8 +149,9 @@ Test(workspace, binds_show_files_and_directories_read_only)
 
         if (!box_can(user))
             continue;
-        run = BOX(user, "--ro-bind", directory, "--ro-bind", file, "--", "sh", "-c",
-                  "cat /data/deep/f /etc/made-up; echo x 2>/dev/null > /data/deep/f || echo refused");
+        run =
+            BOX(user, "--ro-bind", directory, "--ro-bind", file, "--", "sh", "-c",
+                "cat /data/deep/f /etc/made-up; echo x 2>/dev/null > /data/deep/f || echo refused");
         cr_expect_str_eq(run.out, "content\ncontent\nrefused\n", "%s", run.err);
         box_run_release(&run);
     }
@@ -173,7 +177,8 @@ Test(workspace, rootfs_is_shown_instead_of_the_host)
     const char *root = box_dir("rootfs", false);
     char command[900];
 
-    snprintf(command, sizeof command, "mkdir -p %s/bin %s/etc && cp %s %s/bin/hostile && echo other > %s/etc/os", root, root,
+    snprintf(command, sizeof command,
+             "mkdir -p %s/bin %s/etc && cp %s %s/bin/hostile && echo other > %s/etc/os", root, root,
              box_hostile(), root, root);
     cr_assert_eq(system(command), 0);
     for (int user = 0; user < 2; user++) {

@@ -28,8 +28,8 @@ static int proc_sys(const char *arg)
 {
     (void)arg;
     nftw("/proc/sys", try_sysctl, 16, FTW_PHYS);
-    return closed_path("/proc/sys/kernel/core_pattern", O_WRONLY) | closed_path("/proc/sysrq-trigger", O_WRONLY) |
-           (writable_sysctls ? 1 : 0);
+    return closed_path("/proc/sys/kernel/core_pattern", O_WRONLY) |
+           closed_path("/proc/sysrq-trigger", O_WRONLY) | (writable_sysctls ? 1 : 0);
 }
 
 static int has_content(const char *path)
@@ -47,9 +47,10 @@ static int has_content(const char *path)
 
 static int kernel_files(const char *arg)
 {
-    static const char *const files[] = {"/proc/kcore",      "/proc/kallsyms",    "/proc/keys",        "/proc/key-users",
-                                        "/proc/timer_list", "/proc/kmsg",        "/proc/vmallocinfo", "/proc/sched_debug",
-                                        "/proc/kpagecount", "/proc/kpageflags"};
+    static const char *const files[] = {
+        "/proc/kcore",      "/proc/kallsyms",  "/proc/keys",        "/proc/key-users",
+        "/proc/timer_list", "/proc/kmsg",      "/proc/vmallocinfo", "/proc/sched_debug",
+        "/proc/kpagecount", "/proc/kpageflags"};
     int bad = 0;
 
     (void)arg;
@@ -60,8 +61,9 @@ static int kernel_files(const char *arg)
 
 static int process_one(const char *arg)
 {
-    static const char *const files[] = {"root/etc/shadow", "cwd",  "exe", "environ",   "mem",
-                                        "maps",            "fd/0", "fd/3", "ns/user", "cmdline"};
+    static const char *const files[] = {
+        "root/etc/shadow", "cwd",    "exe", "environ", "mem", "maps", "fd/0", "fd/3",
+        "ns/user",         "cmdline"};
     char path[64];
     int bad = 0;
 
@@ -76,9 +78,10 @@ static int process_one(const char *arg)
 
 static int host_devices(const char *arg)
 {
-    static const char *const files[] = {"/dev/kvm",  "/dev/mem", "/dev/kmsg",  "/dev/fuse",       "/dev/vda",    "/dev/sda",
-                                        "/dev/vsock", "/dev/tty", "/dev/tty0", "/dev/net/tun",    "/dev/loop0",  "/dev/port",
-                                        "/dev/vhost-net", "/dev/console", "/dev/hugepages"};
+    static const char *const files[] = {
+        "/dev/kvm",   "/dev/mem",   "/dev/kmsg",      "/dev/fuse",    "/dev/vda",
+        "/dev/sda",   "/dev/vsock", "/dev/tty",       "/dev/tty0",    "/dev/net/tun",
+        "/dev/loop0", "/dev/port",  "/dev/vhost-net", "/dev/console", "/dev/hugepages"};
     int bad = 0;
 
     (void)arg;
@@ -94,8 +97,10 @@ static int device_nodes(const char *arg)
 
     (void)arg;
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        bad |= refused("mknod of a block device", mknod(places[i], S_IFBLK | 0600, makedev(254, 0)), ERRORS(EPERM));
-        bad |= refused("mknod of a character device", mknod(places[i], S_IFCHR | 0600, makedev(1, 1)), ERRORS(EPERM));
+        bad |= refused("mknod of a block device", mknod(places[i], S_IFBLK | 0600, makedev(254, 0)),
+                       ERRORS(EPERM));
+        bad |= refused("mknod of a character device",
+                       mknod(places[i], S_IFCHR | 0600, makedev(1, 1)), ERRORS(EPERM));
     }
     return bad;
 }
@@ -114,11 +119,17 @@ static int set_id_bits(const char *arg)
     bad |= refused("fchmod", fchmod(fd, 06755), ERRORS(EPERM));
     bad |= refused("fchmodat", syscall(SYS_fchmodat, AT_FDCWD, f, 04755), ERRORS(EPERM));
     bad |= refused("fchmodat2", syscall(452, AT_FDCWD, f, 04755, 0), ERRORS(ENOSYS, EPERM));
-    bad |= refused("open", syscall(SYS_open, "/workspace/g", O_CREAT | O_WRONLY, 04755), ERRORS(EPERM));
-    bad |= refused("openat", syscall(SYS_openat, AT_FDCWD, "/workspace/g", O_CREAT | O_WRONLY, 02755), ERRORS(EPERM));
-    bad |= refused("O_TMPFILE", syscall(SYS_openat, AT_FDCWD, "/workspace", O_TMPFILE | O_RDWR, 04755), ERRORS(EPERM));
+    bad |= refused("open", syscall(SYS_open, "/workspace/g", O_CREAT | O_WRONLY, 04755),
+                   ERRORS(EPERM));
+    bad |=
+        refused("openat", syscall(SYS_openat, AT_FDCWD, "/workspace/g", O_CREAT | O_WRONLY, 02755),
+                ERRORS(EPERM));
+    bad |=
+        refused("O_TMPFILE", syscall(SYS_openat, AT_FDCWD, "/workspace", O_TMPFILE | O_RDWR, 04755),
+                ERRORS(EPERM));
     bad |= refused("creat", syscall(SYS_creat, "/workspace/g", 04755), ERRORS(EPERM));
-    bad |= refused("openat2", syscall(SYS_openat2, AT_FDCWD, "/workspace/g", how, sizeof how), ERRORS(ENOSYS));
+    bad |= refused("openat2", syscall(SYS_openat2, AT_FDCWD, "/workspace/g", how, sizeof how),
+                   ERRORS(ENOSYS));
     bad |= refused("mknod", mknod("/workspace/g", S_IFREG | 04755, 0), ERRORS(EPERM));
     bad |= refused("mknodat", mknodat(AT_FDCWD, "/workspace/g", S_IFREG | 02755, 0), ERRORS(EPERM));
     if (fstat(fd, &st) < 0 || (st.st_mode & 06000)) {
@@ -145,23 +156,28 @@ static int planted_set_uid(const char *arg)
 
 static int read_only_system(const char *arg)
 {
-    static const char *const files[] = {"/x",           "/usr/x",      "/usr/bin/x", "/etc/x",    "/etc/passwd",
-                                        "/usr/bin/env", "/dev/x",      "/var/x",     "/root/x",   "/opt/x",
-                                        "/run/x",       "/proc/self/x", "/lib/x",    "/etc/ld.so.cache"};
+    static const char *const files[] = {
+        "/x",           "/usr/x",       "/usr/bin/x", "/etc/x",          "/etc/passwd",
+        "/usr/bin/env", "/dev/x",       "/var/x",     "/root/x",         "/opt/x",
+        "/run/x",       "/proc/self/x", "/lib/x",     "/etc/ld.so.cache"};
     int bad = 0;
 
     (void)arg;
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         bad |= closed_path(files[i], O_WRONLY | O_CREAT);
-    return bad | refused("rename over the work tree", rename("/tmp", "/workspace"), ERRORS(EBUSY, EXDEV, EROFS, EACCES)) |
-           refused("rmdir of the work tree", rmdir("/workspace"), ERRORS(EBUSY, EROFS, EACCES, EXDEV)) |
+    return bad |
+           refused("rename over the work tree", rename("/tmp", "/workspace"),
+                   ERRORS(EBUSY, EXDEV, EROFS, EACCES)) |
+           refused("rmdir of the work tree", rmdir("/workspace"),
+                   ERRORS(EBUSY, EROFS, EACCES, EXDEV)) |
            refused("unlink in /etc", unlink("/etc/passwd"), ERRORS(EROFS, EACCES));
 }
 
 static int host_files(const char *arg)
 {
-    static const char *const files[] = {"/etc/shadow", "/etc/machine-id", "/etc/hostname", "/root/.bashrc", "/home/x",
-                                        "/sys/kernel", "/boot",           "/etc/ssl/private", "/var/lib",   "/etc/resolv.conf"};
+    static const char *const files[] = {
+        "/etc/shadow", "/etc/machine-id", "/etc/hostname",    "/root/.bashrc", "/home/x",
+        "/sys/kernel", "/boot",           "/etc/ssl/private", "/var/lib",      "/etc/resolv.conf"};
     int bad = 0;
 
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
@@ -172,8 +188,10 @@ static int host_files(const char *arg)
 static int control_groups(const char *arg)
 {
     (void)arg;
-    return closed_path("/sys/fs/cgroup", O_RDONLY) | closed_path("/sys/fs/cgroup/release_agent", O_WRONLY) |
-           refused("mkdir of a group", mkdir("/sys/fs/cgroup/x", 0755), ERRORS(ENOENT, EROFS, EACCES));
+    return closed_path("/sys/fs/cgroup", O_RDONLY) |
+           closed_path("/sys/fs/cgroup/release_agent", O_WRONLY) |
+           refused("mkdir of a group", mkdir("/sys/fs/cgroup/x", 0755),
+                   ERRORS(ENOENT, EROFS, EACCES));
 }
 
 static int leaked_descriptors(const char *arg)
@@ -238,19 +256,19 @@ static int splice_read_only(const char *arg)
 }
 
 const struct attack attacks_files[] = {
-    {"control_groups", control_groups, "no hierarchy is visible"},
+    {"control_groups",           control_groups, "no hierarchy is visible"},
     {"device_nodes", device_nodes, "EPERM"},
-    {"host_devices", host_devices, "none can be opened"},
-    {"host_files", host_files, "none can be opened"},
-    {"kernel_files", kernel_files, "empty or absent"},
-    {"launcher_binary", launcher_binary, "cannot be opened"},
-    {"leaked_descriptors", leaked_descriptors, "none above 2"},
-    {"outside_cwd", outside_cwd, "the working directory is inside"},
-    {"planted_set_uid", planted_set_uid, "the effective uid stays"},
-    {"proc_sys", proc_sys, "nothing beneath opens for writing"},
-    {"process_one", process_one, "nothing of it can be opened"},
-    {"read_only_system", read_only_system, "EROFS or EACCES"},
-    {"set_id_bits", set_id_bits, "EPERM, and no file has one"},
-    {"splice_read_only", splice_read_only, "the page cache keeps its content"},
-    {0},
+    {"host_devices",             host_devices, "none can be opened"},
+    {"host_files",                   host_files, "none can be opened"},
+    {"kernel_files",             kernel_files, "empty or absent"},
+    {"launcher_binary",      launcher_binary, "cannot be opened"},
+    {"leaked_descriptors",               leaked_descriptors, "none above 2"},
+    {"outside_cwd",      outside_cwd, "the working directory is inside"},
+    {"planted_set_uid",             planted_set_uid, "the effective uid stays"},
+    {"proc_sys",         proc_sys, "nothing beneath opens for writing"},
+    {"process_one",          process_one, "nothing of it can be opened"},
+    {"read_only_system",        read_only_system, "EROFS or EACCES"},
+    {"set_id_bits",       set_id_bits, "EPERM, and no file has one"},
+    {"splice_read_only",            splice_read_only, "the page cache keeps its content"},
+    {0             },
 };

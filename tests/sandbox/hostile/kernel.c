@@ -49,13 +49,15 @@ static int tioclinux(const char *arg)
 
     (void)arg;
     return refused("TIOCLINUX", syscall(SYS_ioctl, 0, TIOCLINUX_, &c), ERRORS(EPERM)) |
-           refused("TIOCLINUX, high bits", syscall(SYS_ioctl, 0, TIOCLINUX_ | 1L << 32, &c), ERRORS(EPERM));
+           refused("TIOCLINUX, high bits", syscall(SYS_ioctl, 0, TIOCLINUX_ | 1L << 32, &c),
+                   ERRORS(EPERM));
 }
 
 static int unshare_each(const char *arg)
 {
-    static const int flags[] = {CLONE_NEWUSER, CLONE_NEWNS,  CLONE_NEWPID, CLONE_NEWNET,
-                                CLONE_NEWIPC,  CLONE_NEWUTS, CLONE_NEWCGROUP, 0x80 /* CLONE_NEWTIME */};
+    static const int flags[] = {CLONE_NEWUSER,   CLONE_NEWNS,  CLONE_NEWPID,
+                                CLONE_NEWNET,    CLONE_NEWIPC, CLONE_NEWUTS,
+                                CLONE_NEWCGROUP, 0x80 /* CLONE_NEWTIME */};
     int bad = 0;
 
     (void)arg;
@@ -116,8 +118,10 @@ static int mount_family(const char *arg)
     bad |= refused("fsopen", syscall(SYS_fsopen, "ext4", 0), ERRORS(EPERM));
     bad |= refused("fsconfig", syscall(SYS_fsconfig, 0, 0, 0, 0, 0), ERRORS(EPERM));
     bad |= refused("open_tree", syscall(SYS_open_tree, -100, "/", 1), ERRORS(EPERM));
-    bad |= refused("move_mount", syscall(SYS_move_mount, -100, "/tmp", -100, "/tmp", 0), ERRORS(EPERM));
-    bad |= refused("mount_setattr", syscall(SYS_mount_setattr, -100, "/", 0, NULL, 0), ERRORS(EPERM));
+    bad |= refused("move_mount", syscall(SYS_move_mount, -100, "/tmp", -100, "/tmp", 0),
+                   ERRORS(EPERM));
+    bad |=
+        refused("mount_setattr", syscall(SYS_mount_setattr, -100, "/", 0, NULL, 0), ERRORS(EPERM));
     return bad;
 }
 
@@ -130,7 +134,8 @@ static int bpf_door(const char *arg)
 static int perf_door(const char *arg)
 {
     (void)arg;
-    return refused("perf_event_open", syscall(SYS_perf_event_open, NULL, 0, -1, -1, 0), ERRORS(EPERM));
+    return refused("perf_event_open", syscall(SYS_perf_event_open, NULL, 0, -1, -1, 0),
+                   ERRORS(EPERM));
 }
 
 static int io_uring_door(const char *arg)
@@ -178,8 +183,10 @@ static int other_memory(const char *arg)
     int bad = 0;
 
     (void)arg;
-    bad |= refused("process_vm_readv", process_vm_readv(1, &local, 1, &remote, 1, 0), ERRORS(EPERM));
-    bad |= refused("process_vm_writev", process_vm_writev(1, &local, 1, &remote, 1, 0), ERRORS(EPERM));
+    bad |=
+        refused("process_vm_readv", process_vm_readv(1, &local, 1, &remote, 1, 0), ERRORS(EPERM));
+    bad |=
+        refused("process_vm_writev", process_vm_writev(1, &local, 1, &remote, 1, 0), ERRORS(EPERM));
     bad |= refused("pidfd_getfd", syscall(SYS_pidfd_getfd, 0, 0, 0), ERRORS(EPERM));
     bad |= refused("kcmp", syscall(SYS_kcmp, 1, getpid(), 0, 0, 0), ERRORS(EPERM));
     return bad;
@@ -223,7 +230,8 @@ static int host_clock(const char *arg)
 
     (void)arg;
     clock_gettime(CLOCK_REALTIME, &now);
-    return refused("clock_settime", syscall(SYS_clock_settime, CLOCK_REALTIME, &now), ERRORS(EPERM)) |
+    return refused("clock_settime", syscall(SYS_clock_settime, CLOCK_REALTIME, &now),
+                   ERRORS(EPERM)) |
            refused("settimeofday", syscall(SYS_settimeofday, &tv, NULL), ERRORS(EPERM)) |
            refused("adjtimex", syscall(SYS_adjtimex, &tx), ERRORS(EPERM));
 }
@@ -241,8 +249,10 @@ static int file_handles(const char *arg)
     int mount_id;
 
     (void)arg;
-    return refused("name_to_handle_at", syscall(SYS_name_to_handle_at, -100, "/", handle, &mount_id, 0), ERRORS(EPERM)) |
-           refused("open_by_handle_at", syscall(SYS_open_by_handle_at, 0, handle, 0), ERRORS(EPERM)) |
+    return refused("name_to_handle_at",
+                   syscall(SYS_name_to_handle_at, -100, "/", handle, &mount_id, 0), ERRORS(EPERM)) |
+           refused("open_by_handle_at", syscall(SYS_open_by_handle_at, 0, handle, 0),
+                   ERRORS(EPERM)) |
            refused("fanotify_init", syscall(SYS_fanotify_init, 0, 0), ERRORS(EPERM));
 }
 
@@ -325,7 +335,8 @@ static int prctl_doors(const char *arg)
     (void)arg;
     return refused("PR_SET_MM", prctl(PR_SET_MM, PR_SET_MM_BRK, 0, 0, 0), ERRORS(EPERM)) |
            refused("PR_SET_PTRACER", prctl(PR_SET_PTRACER, -1L, 0, 0, 0), ERRORS(EPERM)) |
-           refused("PR_CAP_AMBIENT_RAISE", prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 0, 0, 0), ERRORS(EPERM)) |
+           refused("PR_CAP_AMBIENT_RAISE", prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 0, 0, 0),
+                   ERRORS(EPERM)) |
            refused("PR_SET_SECUREBITS", prctl(PR_SET_SECUREBITS, 0, 0, 0, 0), ERRORS(EPERM));
 }
 
@@ -340,31 +351,31 @@ static int newer_calls(const char *arg)
 }
 
 const struct attack attacks_kernel[] = {
-    {"bpf", bpf_door, "EPERM"},
-    {"clone3", clone3_absent, "ENOSYS, threads fall back"},
-    {"clone_namespaces", clone_namespaces, "EPERM for every namespace"},
+    {"bpf",                        bpf_door, "EPERM"},
+    {"clone3",                     clone3_absent, "ENOSYS, threads fall back"},
+    {"clone_namespaces",                     clone_namespaces, "EPERM for every namespace"},
     {"file_handles", file_handles, "EPERM"},
-    {"host_clock", host_clock, "EPERM"},
+    {"host_clock",           host_clock, "EPERM"},
     {"host_name", host_name, "EPERM"},
-    {"host_switches", host_switches, "EPERM"},
-    {"i386_abi", i386_abi, "killed by SIGSYS"},
-    {"io_uring", io_uring_door, "EPERM"},
-    {"kernel_code", kernel_code, "EPERM"},
-    {"keys", keys_door, "EPERM"},
-    {"mount_family", mount_family, "EPERM"},
-    {"newer_calls", newer_calls, "ENOSYS"},
-    {"other_memory", other_memory, "EPERM"},
-    {"perf", perf_door, "EPERM"},
-    {"personality", personality_bits, "EPERM, asking is fine"},
-    {"prctl", prctl_doors, "EPERM"},
-    {"ptrace", ptrace_door, "EPERM"},
-    {"raw_sockets", raw_sockets, "EPERM"},
-    {"socket_families", socket_families, "EAFNOSUPPORT, EPROTONOSUPPORT"},
-    {"tioclinux", tioclinux, "EPERM"},
-    {"tiocsti", tiocsti, "EPERM, not ENOTTY"},
-    {"tiocsti_high_bits", tiocsti_high_bits, "EPERM, not ENOTTY"},
-    {"unshare", unshare_each, "EPERM for every namespace"},
-    {"userfaultfd", userfaultfd_door, "EPERM"},
-    {"x32_abi", x32_abi, "killed by SIGSYS"},
-    {0},
+    {"host_switches",               host_switches, "EPERM"},
+    {"i386_abi",                     i386_abi, "killed by SIGSYS"},
+    {"io_uring",                 io_uring_door, "EPERM"},
+    {"kernel_code",                     kernel_code, "EPERM"},
+    {"keys",                  keys_door, "EPERM"},
+    {"mount_family",                     mount_family, "EPERM"},
+    {"newer_calls",              newer_calls, "ENOSYS"},
+    {"other_memory",                     other_memory, "EPERM"},
+    {"perf",                   perf_door, "EPERM"},
+    {"personality",          personality_bits, "EPERM, asking is fine"},
+    {"prctl",                   prctl_doors, "EPERM"},
+    {"ptrace",                     ptrace_door, "EPERM"},
+    {"raw_sockets",                raw_sockets, "EPERM"},
+    {"socket_families",                     socket_families, "EAFNOSUPPORT, EPROTONOSUPPORT"},
+    {"tioclinux",                       tioclinux, "EPERM"},
+    {"tiocsti",                     tiocsti, "EPERM, not ENOTTY"},
+    {"tiocsti_high_bits",               tiocsti_high_bits, "EPERM, not ENOTTY"},
+    {"unshare",                     unshare_each, "EPERM for every namespace"},
+    {"userfaultfd",                userfaultfd_door, "EPERM"},
+    {"x32_abi",                    x32_abi, "killed by SIGSYS"},
+    {0              },
 };

@@ -48,7 +48,8 @@ bool killed_by_policy(void (*fn)(void))
     return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
 }
 
-static const struct attack *const tables[] = {attacks_kernel, attacks_files, attacks_process, attacks_resource};
+static const struct attack *const tables[] = {attacks_kernel, attacks_files, attacks_process,
+                                              attacks_resource};
 
 int main(int argc, char **argv)
 {

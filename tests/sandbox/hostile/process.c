@@ -46,7 +46,10 @@ static int capabilities(const char *arg)
 {
     static const char *const sets[] = {"CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"};
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct all[2] = {{~0U, ~0U, 0}, {0x1ff, 0x1ff, 0}};
+    struct __user_cap_data_struct all[2] = {
+        {~0U,   ~0U,   0},
+        {0x1ff, 0x1ff, 0}
+    };
     int bad = 0;
 
     (void)arg;
@@ -59,7 +62,8 @@ static int capabilities(const char *arg)
 static int become_root(const char *arg)
 {
     (void)arg;
-    return refused("setuid(0)", setuid(0), ERRORS(EINVAL, EPERM)) | refused("setgid(0)", setgid(0), ERRORS(EINVAL, EPERM)) |
+    return refused("setuid(0)", setuid(0), ERRORS(EINVAL, EPERM)) |
+           refused("setgid(0)", setgid(0), ERRORS(EINVAL, EPERM)) |
            refused("setgroups", setgroups(0, NULL), ERRORS(EPERM)) |
            refused("setresuid", setresuid(0, 0, 0), ERRORS(EINVAL, EPERM));
 }
@@ -123,7 +127,8 @@ static int signal_outside(const char *arg)
     kill(1, SIGSTOP);
     kill(1, SIGTERM);
     if (arg)
-        bad |= refused("signal to a process of the host", kill((pid_t)strtol(arg, NULL, 10), 0), ERRORS(ESRCH));
+        bad |= refused("signal to a process of the host", kill((pid_t)strtol(arg, NULL, 10), 0),
+                       ERRORS(ESRCH));
     return bad | (getppid() == 1 && kill(1, 0) == 0 ? 0 : 1);
 }
 
@@ -132,7 +137,8 @@ static int limits_of_init(const char *arg)
     struct rlimit none = {0, 0};
 
     (void)arg;
-    return refused("prlimit of process 1", syscall(SYS_prlimit64, 1, RLIMIT_NOFILE, &none, NULL), ERRORS(EPERM));
+    return refused("prlimit of process 1", syscall(SYS_prlimit64, 1, RLIMIT_NOFILE, &none, NULL),
+                   ERRORS(EPERM));
 }
 
 static int priority(const char *arg)
@@ -186,9 +192,11 @@ static int world(const char *arg)
 
     (void)arg;
     inet_pton(AF_INET, "8.8.8.8", &to.sin_addr);
-    return connect_to("169.254.169.254", 80, ERRORS(ENETUNREACH)) | connect_to("10.0.0.1", 80, ERRORS(ENETUNREACH)) |
+    return connect_to("169.254.169.254", 80, ERRORS(ENETUNREACH)) |
+           connect_to("10.0.0.1", 80, ERRORS(ENETUNREACH)) |
            connect_to("8.8.8.8", 443, ERRORS(ENETUNREACH)) |
-           refused("a datagram", sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof to), ERRORS(ENETUNREACH));
+           refused("a datagram", sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof to),
+                   ERRORS(ENETUNREACH));
 }
 
 static int interfaces(const char *arg)
@@ -221,7 +229,8 @@ static int abstract_socket(const char *arg)
     if (n)
         memcpy(to.sun_path + 1, arg, n);
     return refused("an abstract socket of the host",
-                   connect(fd, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n)),
+                   connect(fd, (struct sockaddr *)&to,
+                           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n)),
                    ERRORS(ECONNREFUSED, EPERM));
 }
 
@@ -233,7 +242,8 @@ static int path_socket(const char *arg)
 
     if (arg)
         memcpy(to.sun_path, arg, strnlen(arg, sizeof to.sun_path - 1));
-    return refused("a socket of the host", connect(fd, (struct sockaddr *)&to, sizeof to), ERRORS(ENOENT, EACCES));
+    return refused("a socket of the host", connect(fd, (struct sockaddr *)&to, sizeof to),
+                   ERRORS(ENOENT, EACCES));
 }
 
 /* Descriptor numbers at which a launcher's result pipe could have been left. */
@@ -277,26 +287,27 @@ static int own_filter(const char *arg)
 {
     (void)arg;
     /* A second filter of the box's own may narrow, never widen; and no_new_privs cannot be taken back. */
-    return refused("PR_SET_NO_NEW_PRIVS off", prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0), ERRORS(EINVAL)) |
+    return refused("PR_SET_NO_NEW_PRIVS off", prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0),
+                   ERRORS(EINVAL)) |
            refused("strict mode off", prctl(PR_SET_SECCOMP, 0, NULL, 0, 0), ERRORS(EINVAL));
 }
 
 const struct attack attacks_process[] = {
-    {"abstract_socket", abstract_socket, "ECONNREFUSED"},
-    {"become_root", become_root, "EINVAL or EPERM"},
-    {"capabilities", capabilities, "every set is empty"},
-    {"core_dump", core_dump, "no core is written"},
-    {"environment", environment, "only PATH, HOME, TERM, LANG"},
-    {"forge_result", forge_result, "EBADF"},
-    {"host_ports", host_ports, "ECONNREFUSED"},
-    {"host_processes", host_processes, "only ourselves"},
-    {"interfaces", interfaces, "lo alone"},
+    {"abstract_socket",              abstract_socket, "ECONNREFUSED"},
+    {"become_root",                become_root, "EINVAL or EPERM"},
+    {"capabilities",                  capabilities, "every set is empty"},
+    {"core_dump",             core_dump, "no core is written"},
+    {"environment",                 environment, "only PATH, HOME, TERM, LANG"},
+    {"forge_result",          forge_result, "EBADF"},
+    {"host_ports",                    host_ports, "ECONNREFUSED"},
+    {"host_processes",          host_processes, "only ourselves"},
+    {"interfaces",                  interfaces, "lo alone"},
     {"limits_of_init", limits_of_init, "EPERM"},
-    {"own_filter", own_filter, "EINVAL"},
-    {"path_socket", path_socket, "ENOENT"},
-    {"priority", priority, "EPERM"},
-    {"search_secret", search_secret, "nowhere in /proc"},
-    {"signal_outside", signal_outside, "ESRCH, process 1 lives"},
-    {"world", world, "ENETUNREACH"},
-    {0},
+    {"own_filter",                 own_filter, "EINVAL"},
+    {"path_socket",                       path_socket, "ENOENT"},
+    {"priority",                   priority, "EPERM"},
+    {"search_secret",                search_secret, "nowhere in /proc"},
+    {"signal_outside",               signal_outside, "ESRCH, process 1 lives"},
+    {"world",              world, "ENETUNREACH"},
+    {0                  },
 };

@@ -192,7 +192,8 @@ static int memory_bomb(const char *arg)
 
     (void)arg;
     for (int i = 0; i < 4096; i++) {
-        char *p = mmap(NULL, step, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        char *p = mmap(NULL, step, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
         if (p == MAP_FAILED)
             return 0;
@@ -221,17 +222,17 @@ static int nothing(const char *arg)
 }
 
 const struct attack attacks_resource[] = {
-    {"descriptor_fill", descriptor_fill, "EMFILE"},
-    {"fork_bomb", fork_bomb, "killed whole by the deadline"},
-    {"inode_fill", inode_fill, "ENOSPC"},
-    {"inotify_fill", inotify_fill, "EMFILE"},
-    {"locked_memory", locked_memory, "ENOMEM"},
-    {"memory_bomb", memory_bomb, "killed by its own limit, or no more memory"},
-    {"nothing", nothing, "nothing"},
-    {"process_fill", process_fill, "EAGAIN"},
-    {"survivors", survivors, "gone with the command"},
-    {"tmp_fill", tmp_fill, "ENOSPC"},
-    {"work_fill", work_fill, "ENOSPC"},
+    {"descriptor_fill",                             descriptor_fill, "EMFILE"},
+    {"fork_bomb",                                     fork_bomb, "killed whole by the deadline"},
+    {"inode_fill",                                   inode_fill, "ENOSPC"},
+    {"inotify_fill",               inotify_fill, "EMFILE"},
+    {"locked_memory",                                  locked_memory, "ENOMEM"},
+    {"memory_bomb",                                     memory_bomb, "killed by its own limit, or no more memory"},
+    {"nothing",                                nothing, "nothing"},
+    {"process_fill",                                     process_fill, "EAGAIN"},
+    {"survivors",                               survivors, "gone with the command"},
+    {"tmp_fill",                                     tmp_fill, "ENOSPC"},
+    {"work_fill",                                 work_fill, "ENOSPC"},
     {"zombie_flood", zombie_flood, "all reaped"},
-    {0},
+    {0                                    },
 };

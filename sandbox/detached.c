@@ -1,0 +1,91 @@
+#include "sandbox/detached.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+#include "sandbox/step.h"
+
+#define STEP "mounts"
+
+#define REMEDY_IDMAP                                                                               \
+    "put the directory on a file system with idmapped mounts (ext4, xfs, btrfs, tmpfs), or run "   \
+    "pj-sandbox as its owner"
+
+int detached_clone(int dirfd, const char *path, unsigned flags)
+{
+    return open_tree(dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
+}
+
+int detached_set(int fd, uint64_t attr, int userns_fd, bool recursive)
+{
+    struct mount_attr a = {.attr_set = attr};
+
+    if (userns_fd >= 0) {
+        a.attr_set |= (uint64_t)MOUNT_ATTR_IDMAP;
+        a.userns_fd = (unsigned)userns_fd;
+    }
+    return mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? (unsigned)AT_RECURSIVE : 0U), &a,
+                         sizeof a);
+}
+
+int detached_source(const struct plan *plan, const char *path, uint64_t attr, int userns_fd,
+                    struct pj_err *err)
+{
+    bool recursive = !plan->root || userns_fd < 0;
+    int fd = detached_clone(AT_FDCWD, path, recursive ? AT_RECURSIVE : 0);
+
+    if (fd < 0)
+        return step_fail(err, STEP, errno, NULL, "cannot clone the mount of %s", path);
+    if (detached_set(fd, attr, userns_fd, recursive) < 0) {
+        int e = errno;
+
+        close(fd);
+        return step_fail(err, STEP, e, userns_fd >= 0 ? REMEDY_IDMAP : NULL,
+                         "cannot set the attributes of %s", path);
+    }
+    return fd;
+}
+
+int detached_new(const char *type, const char *options, unsigned attr, struct pj_err *err)
+{
+    char copy[512], *rest = copy, *option;
+    int fs = fsopen(type, FSOPEN_CLOEXEC), fd = -1;
+
+    snprintf(copy, sizeof copy, "%s", options);
+    if (fs < 0)
+        goto fail;
+    while ((option = strsep(&rest, ","))) {
+        char *eq = strchr(option, '=');
+        int rc;
+
+        if (*option == '\0')
+            continue;
+        if (eq)
+            *eq++ = '\0';
+        rc = eq ? fsconfig(fs, FSCONFIG_SET_STRING, option, eq, 0)
+                : fsconfig(fs, FSCONFIG_SET_FLAG, option, NULL, 0);
+        if (rc < 0)
+            goto fail;
+    }
+    if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        goto fail;
+    fd = fsmount(fs, FSMOUNT_CLOEXEC, attr);
+    if (fd < 0)
+        goto fail;
+    close(fs);
+    return fd;
+fail:
+    step_fail(err, STEP, errno,
+              strcmp(type, "proc") == 0
+                  ? "an outer container masks /proc: run it with --security-opt "
+                    "systempaths=unconfined (Docker), "
+                    "--security-opt unmask=ALL (podman), procMount: Unmasked (Kubernetes)"
+                  : NULL,
+              "cannot make a new %s (%s)", type, options);
+    if (fs >= 0)
+        close(fs);
+    return -1;
+}

@@ -1,0 +1,173 @@
+#include "sandbox/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "lib/base/fs.h"
+#include "sandbox/box.h"
+#include "sandbox/step.h"
+#include "sandbox/userns.h"
+#include "sandbox/weaken.h"
+
+/* Limits: cgroups first, rlimits for what they do not keep; what keeps what is told in `isolation`. */
+static void set_limits(struct launch *l, struct plan *plan, struct rlimits *rlimits)
+{
+    const struct spec *spec = plan->spec;
+    const struct cgroup_limits limits = {spec->memory_bytes, spec->pids, spec->cpu_milli};
+
+    cgroup_make(&l->cgroup, &limits);
+    *rlimits = (struct rlimits){.pids = spec->pids ? spec->pids + 1 : 0};
+    if (l->cgroup.kill_dir)
+        plan_isolates(plan, "cgroup.kill");
+    if (spec->memory_bytes) {
+        plan_isolates(plan, "memory:%s", l->cgroup.memory_kept ? l->cgroup.memory_kept : "rlimit");
+        if (!l->cgroup.memory_kept)
+            rlimits->memory_bytes = spec->memory_bytes;
+    }
+    if (spec->pids)
+        plan_isolates(plan, "pids:%s", l->cgroup.pids_kept ? l->cgroup.pids_kept : "rlimit");
+    if (spec->cpu_milli) {
+        plan_isolates(plan, "cpu:%s",
+                      l->cgroup.cpu_kept ? l->cgroup.cpu_kept
+                      : spec->timeout_ms ? "rlimit"
+                                         : "none");
+        /* Without a cgroup a share cannot be kept, but what the share would come to by the deadline can. */
+        if (!l->cgroup.cpu_kept && spec->timeout_ms)
+            rlimits->cpu_seconds = spec->timeout_ms * spec->cpu_milli / 1000000 + 1;
+    }
+}
+
+/* A pipe whose inside end belongs to the box's user, so that /dev/stdout can be opened again inside. */
+static int make_pipe(const struct plan *plan, bool inside_reads, int *inside, int *outside)
+{
+    int fds[2];
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -1;
+    *inside = inside_reads ? fds[0] : fds[1];
+    *outside = inside_reads ? fds[1] : fds[0];
+    if (plan->root && fchown(*inside, plan->host_uid, plan->host_gid) < 0)
+        return -1;
+    return fcntl(*outside, F_SETFL, O_NONBLOCK);
+}
+
+static int prepare_work_dir(const struct plan *plan, struct pj_err *err)
+{
+    if (!plan->work_dir)
+        return 0;
+    if (pj_fs_remove_tree(plan->work_dir, err) < 0 || mkdir(plan->work_dir, 0700) < 0 ||
+        (plan->root && chown(plan->work_dir, plan->work_owner.uid, plan->work_owner.gid) < 0))
+        return step_fail(err, "workspace", errno, "make the folder that holds --workspace writable",
+                         "cannot make overlay's scratch folder %s", plan->work_dir);
+    return 0;
+}
+
+static int prepare_idmaps(const struct plan *plan, struct mounts_idmap *idmap, struct pj_err *err)
+{
+    const struct spec *spec = plan->spec;
+
+    *idmap = (struct mounts_idmap){-1, -1};
+    if (!plan->root)
+        return 0;
+    if (spec->workspace && userns_idmap(plan, &plan->work_owner, &idmap->work_fd, err) < 0)
+        return -1;
+    if (!spec->workspace_base)
+        return 0;
+    if (spec->workspace && plan->base_owner.uid == plan->work_owner.uid &&
+        plan->base_owner.gid == plan->work_owner.gid) {
+        idmap->base_fd = fcntl(idmap->work_fd, F_DUPFD_CLOEXEC, 3);
+        return idmap->base_fd < 0 ? step_fail(err, "workspace", errno, NULL, "dup") : 0;
+    }
+    return userns_idmap(plan, &plan->base_owner, &idmap->base_fd, err);
+}
+
+/* Born into its v2 group, process 1 spares the kernel a migration, which waits for a grace period of several milliseconds.
+ * An outer container's filter may hide clone3: then it joins by itself. */
+static pid_t clone_box(struct launch *l, struct box *box, unsigned long flags)
+{
+    struct clone_args args = {
+        .flags = flags, .pidfd = (uint64_t)(uintptr_t)&l->pidfd, .exit_signal = SIGCHLD};
+    int group = cgroup_birth_fd(&l->cgroup);
+    pid_t pid = -1;
+
+    if (group >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (unsigned)group;
+        box->born_in_group = true;
+        pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    }
+    if (pid < 0) {
+        box->born_in_group = false;
+        pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, &l->pidfd, NULL, NULL);
+    }
+    return pid;
+}
+
+static int start_process(struct launch *l, struct box *box, struct pj_err *err)
+{
+    int channel[2], life[2];
+    unsigned long flags =
+        CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0 ||
+        pipe2(life, O_CLOEXEC) < 0)
+        return step_fail(err, "start", errno, NULL, "cannot make the channels");
+    if (make_pipe(box->plan, true, &box->std[0], &l->in) < 0 ||
+        make_pipe(box->plan, false, &box->std[1], &l->out) < 0 ||
+        make_pipe(box->plan, false, &box->std[2], &l->err) < 0)
+        return step_fail(err, "start", errno, NULL, "cannot make the pipes");
+    box->channel = channel[1];
+    box->life = life[0];
+    if (!box->plan->root)
+        flags |= CLONE_NEWUSER;
+    if (weakened("network"))
+        flags &= ~(unsigned long)CLONE_NEWNET;
+    if (weakened("ipc"))
+        flags &= ~(unsigned long)CLONE_NEWIPC;
+    l->pid = clone_box(l, box, flags);
+    if (l->pid == 0) {
+        close(life[1]);
+        box_main(box);
+    }
+    if (l->pid < 0)
+        return step_fail(err, "namespaces", errno,
+                         "pj-sandbox --check says which gate of this host is closed",
+                         "cannot make the namespaces");
+    l->channel = channel[0];
+    l->life = life[1];
+    for (int i = 0; i < 3; i++)
+        close(box->std[i]);
+    close(channel[1]);
+    close(life[0]);
+    return 0;
+}
+
+int launch_box(struct launch *l, struct plan *plan, struct pj_err *err)
+{
+    struct box box = {.plan = plan, .cgroup = &l->cgroup};
+
+    *l = (struct launch)LAUNCH_NONE;
+    if ((plan->root && userns_lease(plan, &l->lock_fd, err) < 0) ||
+        prepare_work_dir(plan, err) < 0 || prepare_idmaps(plan, &l->idmap, err) < 0)
+        return -1;
+    box.lock_fd = l->lock_fd;
+    box.idmap = l->idmap;
+    set_limits(l, plan, &box.rlimits);
+    return start_process(l, &box, err);
+}
+
+void launch_release(struct launch *l)
+{
+    int *fds[] = {&l->pidfd, &l->channel, &l->life,          &l->in,           &l->out,
+                  &l->err,   &l->lock_fd, &l->idmap.work_fd, &l->idmap.base_fd};
+
+    for (size_t i = 0; i < PJ_COUNT_OF(fds); i++)
+        pj_fd_close(fds[i]);
+}

@@ -1,0 +1,37 @@
+/* launch.h - everything that makes a box and keeps it reachable from outside: its groups, its pipes, its process 1. */
+#ifndef SANDBOX_LAUNCH_H
+#define SANDBOX_LAUNCH_H
+
+#include <sys/types.h>
+#include "sandbox/cgroup.h"
+#include "sandbox/mounts.h"
+#include "sandbox/plan.h"
+
+struct launch {
+    struct cgroup cgroup;
+    pid_t pid; /* process 1; 0: there is none */
+    int pidfd;
+    int channel;      /* see channel.h */
+    int life;         /* write end: a byte is a signal for the command; closed, the box ends */
+    int in, out, err; /* our ends of the command's standard streams, non-blocking */
+    int lock_fd;      /* the uid's lease */
+    struct mounts_idmap idmap;
+};
+
+/* Nothing made, nothing open. */
+#define LAUNCH_NONE                                                                                \
+    {                                                                                              \
+        .pidfd = -1, .channel = -1, .life = -1, .in = -1, .out = -1, .err = -1, .lock_fd = -1,     \
+        .idmap = {                                                                                 \
+            -1,                                                                                    \
+            -1                                                                                     \
+        }                                                                                          \
+    }
+
+/* Lease, groups, pipes, process 1. On failure what was made is in *l all the same: launch_release() in either case. Adds to
+ * the plan's isolation what keeps the limits. */
+int launch_box(struct launch *l, struct plan *plan, struct pj_err *err) PJ_MUST_CHECK;
+/* Close descriptors. The groups are removed before, by cgroup_remove(). */
+void launch_release(struct launch *l);
+
+#endif
