@@ -6,6 +6,7 @@
 #include "lib/json/codec.h"
 
 #define ARGS_MAX ((size_t)8 << 20)
+#define ARGS_DEPTH_MAX 20
 #define CALL_ID_MAX 40 /* OpenAI Chat Completions: tool_call_id "maximum length 40" */
 
 void pj_builder_init(struct pj_builder *b)
@@ -91,6 +92,30 @@ static bool id_is_taken(const struct pj_builder *b, size_t before, const char *i
     return false;
 }
 
+/* Arguments travel inside two more documents, each with a bound on its depth: what is nested deeper counts as no JSON. */
+static bool is_deeper(const json_t *value, int levels)
+{
+    const char *name;
+    json_t *child;
+    size_t i;
+
+    if (!json_is_object(value) && !json_is_array(value))
+        return false;
+    if (levels == 0)
+        return true;
+    json_array_foreach(value, i, child)
+    {
+        if (is_deeper(child, levels - 1))
+            return true;
+    }
+    json_object_foreach((json_t *)(uintptr_t)value, name, child)
+    {
+        if (is_deeper(child, levels - 1))
+            return true;
+    }
+    return false;
+}
+
 /* The call's arguments as an object (new reference), or NULL when its text is none. No text at all means no arguments. */
 static json_t *arguments_of(const struct pj_builder_call *call)
 {
@@ -98,7 +123,7 @@ static json_t *arguments_of(const struct pj_builder_call *call)
     json_t *doc = NULL;
 
     if (call->object)
-        return json_incref(call->object);
+        return is_deeper(call->object, ARGS_DEPTH_MAX) ? NULL : json_incref(call->object);
     if (call->args.len == 0)
         return json_object();
     if (pj_json_parse(pj_view_n(call->args.data, call->args.len), &doc, &ignored) < 0)
@@ -110,7 +135,7 @@ static json_t *arguments_of(const struct pj_builder_call *call)
             doc = inner;
         }
     }
-    if (!json_is_object(doc)) {
+    if (!json_is_object(doc) || is_deeper(doc, ARGS_DEPTH_MAX)) {
         json_decref(doc);
         return NULL;
     }

@@ -105,6 +105,8 @@ static int take_item(struct pj_builder *b, json_t *item, bool cut, struct pj_err
 
     if (!b->raw)
         b->raw = json_array();
+    if (strcmp(type, "reasoning") == 0 && !json_is_string(json_object_get(item, "encrypted_content")))
+        return 0; /* nothing is stored over there, so its id alone would not be found again */
     if (strcmp(type, "function_call") == 0) {
         struct pj_builder_call *call = pj_builder_call_add(b, (int64_t)b->calls, pj_json_str(item, "call_id", NULL),
                                                            pj_json_str(item, "name", NULL), err);

@@ -8,7 +8,7 @@
 #include "runner/gateway/gateway.h"
 
 struct rig {
-    char dir[64], tree[80], socket[96];
+    char dir[64], tree[256], socket[96];
     struct gateway_config config;
     struct pj_prices *prices;
     struct pj_redact *redact;

@@ -47,6 +47,8 @@ const struct behaviour behaviours[] = {
      .text = "", .calls = "[{\"id\":\"a\",\"name\":\"x\",\"raw\":\"{k:1\"}]", .stop = PJ_STOP_CALLS, .prompt = 90, .output = 10},
     {"no arguments at all", PJ_API_CHAT, .body = CHUNK(CALL("0", "\"a\"", "\"x\"", "null"), "\"tool_calls\"") USAGE DONE,
      .text = "", .calls = "[{\"id\":\"a\",\"name\":\"x\",\"arguments\":{}}]", .stop = PJ_STOP_CALLS, .prompt = 90, .output = 10},
+    {"arguments nested too deeply", PJ_API_CHAT, .body = CHUNK(CALL("0", "\"a\"", "\"x\"", "\"{\\\"k\\\":[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]}\""), "\"tool_calls\"") USAGE DONE,
+     .text = "", .calls = "[{\"id\":\"a\",\"name\":\"x\",\"raw\":\"{\\\"k\\\":[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]}\"}]", .stop = PJ_STOP_CALLS, .prompt = 90, .output = 10},
     {"an id no other provider takes", PJ_API_CHAT, .body = CHUNK(CALL("0", "\"call:1/ü\"", "\"x\"", "\"{}\""), "\"tool_calls\"") USAGE DONE,
      .text = "", .calls = "[{\"id\":\"t1_1\",\"name\":\"x\",\"arguments\":{}}]", .stop = PJ_STOP_CALLS, .prompt = 90, .output = 10},
     {"the same id twice", PJ_API_CHAT, .body = CHUNK(CALL("0", "\"a\"", "\"x\"", "\"{}\""), "null") CHUNK(CALL("1", "\"a\"", "\"y\"", "\"{}\""), "\"tool_calls\"") USAGE DONE,
