@@ -39,7 +39,7 @@ static int add_base(void *ctx, const struct pj_tree_entry *entry, struct pj_err 
     struct collect_entry *e = &w->base[w->base_count++];
     memset(e, 0, sizeof(*e));
     e->path = pj_strdup(entry->path);
-    e->mode = entry->mode;
+    e->mode = pj_mode_canonical(entry->mode);
     memcpy(e->sha, entry->sha, sizeof(e->sha));
     return 0;
 }
@@ -158,6 +158,22 @@ static bool same_file(const struct stat *a, const struct stat *b)
     return a->st_mode == b->st_mode && a->st_size == b->st_size;
 }
 
+/* A file over the limit: fine as long as it is the base's own. */
+static int take_large(struct collect_walk *w, int fd, unsigned mode, const char *path)
+{
+    const struct collect_entry *base = find_base(w, path);
+    char sha[PJ_SHA_SIZE];
+    bool same = false;
+
+    if (base != NULL && base->mode == mode) {
+        if (pj_git_blob_name_fd(fd, sha, w->err) < 0)
+            return -1;
+        same = strcmp(sha, base->sha) == 0;
+    }
+    leave(w, path, same ? NULL : "larger than a file of a patch may be");
+    return 0;
+}
+
 static int take_file(struct collect_walk *w, int dir, const char *name, const char *path)
 {
     struct stat before;
@@ -173,10 +189,9 @@ static int take_file(struct collect_walk *w, int dir, const char *name, const ch
               S_ISREG(before.st_mode) ? "a file with a second hard link" : "not a regular file");
         return 0;
     }
-    if ((uint64_t)before.st_size > w->limits.max_file_bytes) {
-        leave(w, path, "larger than a file of a patch may be");
-        return 0;
-    }
+    unsigned mode = (before.st_mode & 0100) != 0 ? PJ_MODE_EXEC : PJ_MODE_FILE;
+    if ((uint64_t)before.st_size > w->limits.max_file_bytes)
+        return take_large(w, fd, mode, path);
     pj_str_clear(&w->content);
     for (;;) {
         char buf[65536];
@@ -193,8 +208,7 @@ static int take_file(struct collect_walk *w, int dir, const char *name, const ch
     if (fstat(fd, &after) < 0 || !same_file(&before, &after))
         return pj_fail(w->err, PJ_E_INTERNAL,
                        "%s changed while it was read: something still writes to the tree", path);
-    return take(w, path, (before.st_mode & 0100) != 0 ? PJ_MODE_EXEC : PJ_MODE_FILE,
-                pj_view_n(pj_str_cstr(&w->content), w->content.len));
+    return take(w, path, mode, pj_view_n(pj_str_cstr(&w->content), w->content.len));
 }
 
 static int take_link(struct collect_walk *w, int dir, const char *name, const char *path)

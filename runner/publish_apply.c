@@ -180,9 +180,7 @@ static int write_file(struct apply *a, size_t i, const struct pj_tree_entry *old
     if (rc != 0)
         return rc < 0 ? -1 : 0;
     struct pj_view view = pj_view_n(pj_str_cstr(&content), content.len);
-    unsigned mode = f->new_mode != 0 ? f->new_mode : old->mode;
-    if ((mode & 0170000u) == 0100000u)
-        mode = (mode & 0100u) != 0 ? PJ_MODE_EXEC : PJ_MODE_FILE;
+    unsigned mode = pj_mode_canonical(f->new_mode != 0 ? f->new_mode : old->mode);
     if (f->change != PATCH_ADDED && (mode & 0170000u) != (old->mode & 0170000u))
         return reject(a, i, "is of another type");
     if (mode == PJ_MODE_LINK && !patch_link_ok(pj_view_of(f->new_path), view))

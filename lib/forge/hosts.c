@@ -32,13 +32,14 @@ struct entry {
     bool insecure;
 };
 
+#define AT(field) offsetof(struct entry, field)
 static const struct pj_field entry_fields[] = {
-    {"apiUrl",   PJ_F_STR,   offsetof(struct entry, api_url),  0,      1,                     500                                                         },
-    {"host",     PJ_F_STR,   offsetof(struct entry, host),     0,      1,                     255                                                         },
-    {"insecure", PJ_F_BOOL,  offsetof(struct entry, insecure)},
-    {"kind",     PJ_F_WORD, offsetof(struct entry,   kind),          PJ_FF_REQUIRED,       .words = kind_words                      },
-    {"root",         PJ_F_STR,                  offsetof(struct entry,                                   root),                                            0,1,4000                                                                     },
-    {"token",         PJ_F_STR,                  offsetof(struct entry,                                   token),                                            0,      1,                                 4000},
+    {"apiUrl",   PJ_F_STR,      AT(api_url),  0, 1,          500       },
+    {"host",     PJ_F_STR,      AT(host),     0, 1,          255       },
+    {"insecure", PJ_F_BOOL,     AT(insecure), 0},
+    {"kind",  PJ_F_WORD, AT(kind),            PJ_FF_REQUIRED, 0,           0,                kind_words},
+    {"root",  PJ_F_STR,      AT(root),            0, 1,4000},
+    {"token",  PJ_F_STR,     AT(token),            0, 1,                 4000                                         },
 };
 
 const char *pj_forge_kind_word(enum pj_forge_kind kind)

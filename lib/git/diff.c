@@ -45,8 +45,8 @@ static void put_name(struct pj_str *out, const char *prefix, const char *name)
 static void put_modes(struct pj_str *out, const git_diff_delta *delta, const char *old_id,
                       const char *new_id)
 {
-    unsigned old_mode = delta->old_file.mode;
-    unsigned new_mode = delta->new_file.mode;
+    unsigned old_mode = pj_mode_canonical(delta->old_file.mode);
+    unsigned new_mode = pj_mode_canonical(delta->new_file.mode);
 
     if (delta->status == GIT_DELTA_ADDED)
         (void)pj_str_putf(out, "new file mode %06o\n", new_mode);
@@ -106,6 +106,14 @@ static int print_line(const git_diff_delta *delta, const git_diff_hunk *hunk,
     return pj_str_append(out, line->content, line->content_len) < 0 ? GIT_EUSER : 0;
 }
 
+/* Nothing changed but an old mode's way of writing. */
+static bool is_nothing(const git_diff_delta *delta)
+{
+    return delta->status == GIT_DELTA_MODIFIED &&
+           git_oid_equal(&delta->old_file.id, &delta->new_file.id) &&
+           pj_mode_canonical(delta->old_file.mode) == pj_mode_canonical(delta->new_file.mode);
+}
+
 static int print_file(git_diff *diff, size_t i, struct pj_str *out, struct pj_err *err)
 {
     git_patch *patch = NULL;
@@ -143,11 +151,17 @@ static int print_diff(git_diff *diff, size_t max_files, struct pj_str *out,
 
     if (n > max_files)
         return pj_fail(err, PJ_E_LIMIT, "%zu files changed, limit %zu", n, max_files);
+    size_t nothing = 0;
     for (size_t i = 0; i < n; i++) {
-        if (print_file(diff, i, out, err) < 0)
+        if (is_nothing(git_diff_get_delta(diff, i)))
+            nothing++;
+        else if (print_file(diff, i, out, err) < 0)
             return -1;
     }
-    return stat_of(diff, stat, err);
+    if (stat_of(diff, stat, err) < 0)
+        return -1;
+    stat->files -= nothing;
+    return 0;
 }
 
 int pj_git_diff(struct pj_git_repo *repo, const char *old_tree, const char *new_tree,

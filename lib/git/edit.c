@@ -13,6 +13,23 @@ struct pj_tree_edit {
     git_index *index;
 };
 
+/* libgit2 reads old modes out of a tree and refuses to write them back. */
+static int canonical_modes(git_index *index)
+{
+    for (size_t i = 0; i < git_index_entrycount(index); i++) {
+        git_index_entry entry = *git_index_get_byindex(index, i);
+        if (pj_mode_canonical(entry.mode) == entry.mode)
+            continue;
+        PJ_CLEANUP(pj_freep) char *path = pj_strdup(entry.path);
+        entry.mode = pj_mode_canonical(entry.mode);
+        entry.path = path;
+        int rc = git_index_add(index, &entry);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 int pj_tree_edit_new(struct pj_git_repo *repo, const char *tree, struct pj_tree_edit **out,
                      struct pj_err *err)
 {
@@ -25,6 +42,8 @@ int pj_tree_edit_new(struct pj_git_repo *repo, const char *tree, struct pj_tree_
     int rc = git_index_new(&edit->index);
     if (rc == 0)
         rc = git_index_read_tree(edit->index, root);
+    if (rc == 0)
+        rc = canonical_modes(edit->index);
     git_tree_free(root);
     if (rc < 0)
         return pj_git_fail(NULL, rc, err, "read tree %s", tree);

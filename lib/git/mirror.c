@@ -1,5 +1,6 @@
 #include "lib/git/mirror.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -47,12 +48,29 @@ static int lock_mirror(const char *dir, struct pj_git_call *call, int *out, stru
     return 0;
 }
 
+/* Packs that a killed fetch left half written; nobody else writes while the lock is held. */
+static void remove_leftovers(const char *dir)
+{
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/objects/pack", dir);
+    DIR *packs = opendir(path);
+    const struct dirent *entry = NULL;
+
+    while (packs != NULL && (entry = readdir(packs)) != NULL) {
+        if (strncmp(entry->d_name, "pack_git2_", 10) == 0)
+            (void)unlinkat(dirfd(packs), entry->d_name, 0);
+    }
+    if (packs != NULL)
+        closedir(packs);
+}
+
 static int open_mirror(const char *dir, git_repository **out, struct pj_err *err)
 {
     git_repository_init_options options = GIT_REPOSITORY_INIT_OPTIONS_INIT;
 
-    if (git_repository_open_bare(out, dir) == 0)
+    if (git_repository_open_bare(out, dir) == 0) {
+        remove_leftovers(dir);
         return 0;
+    }
     if (pj_fs_remove_tree(dir, err) < 0)
         return pj_err_wrap(err, "make the mirror anew");
     options.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKDIR;

@@ -122,6 +122,25 @@ static int move_ref(git_repository *remote, const char *ref, const struct push *
     return rc;
 }
 
+/* git cannot have both the branch "pj" and "pj/x". */
+static bool is_blocked(git_repository *remote, const char *ref)
+{
+    PJ_CLEANUP(pj_freep) char *parent = pj_strdup(ref);
+    char *slash = strrchr(parent, '/');
+    git_oid oid;
+
+    *slash = '\0';
+    return strcmp(parent, "refs/heads") != 0 && git_reference_name_to_id(&oid, remote, parent) == 0;
+}
+
+static int blocked(const struct push *push, struct pj_err *err)
+{
+    (void)pj_fail(err, PJ_E_CONFLICT,
+                  "the branch %s cannot be made: another branch has the first part of its name",
+                  push->spec->branch);
+    return pj_err_remedy(err, "rename or delete that branch, then retry the task");
+}
+
 static int push_path(struct pj_git_repo *repo, struct push *push, const char *ref,
                      struct pj_err *err)
 {
@@ -144,7 +163,10 @@ static int push_path(struct pj_git_repo *repo, struct push *push, const char *re
                 rc = GIT_ELOCKED;
         }
     }
+    bool is_in_the_way = rc < 0 && is_blocked(remote, ref);
     git_repository_free(remote);
+    if (is_in_the_way)
+        return blocked(push, err);
     if (rc < 0) {
         (void)pj_git_fail(NULL, rc, err, "push to %s", push->spec->url);
         if (rc == GIT_ELOCKED)
@@ -204,17 +226,25 @@ static int explain_refusal(git_remote *remote, struct push *push, struct pj_err 
 {
     struct pj_remote_head head;
     struct pj_err ignored;
+    bool in_the_way = false;
+    PJ_CLEANUP(pj_freep) char *parent = pj_strdup(push->spec->branch);
+    char *slash = strrchr(parent, '/');
 
+    if (slash != NULL)
+        *slash = '\0';
     if (pj_git_connect(remote, push->spec->url, GIT_DIRECTION_FETCH, &push->call, &ignored) == 0) {
         if (pj_git_pick_head(remote, push->spec->branch, &head, &ignored) == 0 &&
             pj_git_oid(head.sha, &push->found, err) == 0)
             (void)judge(push);
+        in_the_way = slash != NULL && pj_git_pick_head(remote, parent, &head, &ignored) == 0;
         git_remote_disconnect(remote);
     }
     if (push->was_there)
         return 0;
     if (push->conflict)
         return conflict(push, err);
+    if (in_the_way)
+        return blocked(push, err);
     (void)pj_fail(err, PJ_E_FORBIDDEN, "the remote refused branch %s: %s", push->spec->branch,
                   push->refused);
     return pj_err_remedy(err, "check the rules for branches and the hooks of the repository, and "

@@ -135,6 +135,7 @@ int pj_git_connect(git_remote *remote, const char *url, git_direction direction,
     git_remote_connect_options options;
 
     pj_git_call_options(call, &options);
+    call->credential_asked = 0;
     int rc = git_remote_connect_ext(remote, direction, &options);
     if (rc < 0) {
         const git_error *last = git_error_last();

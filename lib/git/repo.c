@@ -1,10 +1,18 @@
 #include "lib/git/repo.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
 #include "lib/git/repo_impl.h"
+
+unsigned pj_mode_canonical(unsigned mode)
+{
+    if ((mode & 0170000u) != 0100000u)
+        return mode;
+    return (mode & 0100u) != 0 ? PJ_MODE_EXEC : PJ_MODE_FILE;
+}
 
 int pj_git_repo_create(const char *dir, const char *mirror_dir, struct pj_git_repo **out,
                        struct pj_err *err)
@@ -222,6 +230,19 @@ int pj_git_blob_name(struct pj_view bytes, char sha[PJ_SHA_SIZE], struct pj_err 
     int rc = git_odb_hash(&oid, bytes.n > 0 ? bytes.p : "", bytes.n, GIT_OBJECT_BLOB);
     if (rc < 0)
         return pj_git_fail(NULL, rc, err, "hash %zu bytes", bytes.n);
+    git_oid_tostr(sha, PJ_SHA_SIZE, &oid);
+    return 0;
+}
+
+int pj_git_blob_name_fd(int fd, char sha[PJ_SHA_SIZE], struct pj_err *err)
+{
+    char path[40];
+    git_oid oid;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int rc = git_odb_hashfile(&oid, path, GIT_OBJECT_BLOB);
+    if (rc < 0)
+        return pj_git_fail(NULL, rc, err, "hash a file");
     git_oid_tostr(sha, PJ_SHA_SIZE, &oid);
     return 0;
 }

@@ -15,6 +15,9 @@
 #define PJ_MODE_SUBMODULE 0160000u
 #define PJ_MODE_TREE 0040000u
 
+/* What git takes a stored mode for: old trees have 100664 and the like. */
+unsigned pj_mode_canonical(unsigned mode);
+
 struct pj_git_repo;
 
 /* Make the repository at `dir` (must not exist); objects of the mirror at `mirror_dir` are found through it. */
@@ -54,6 +57,9 @@ int pj_git_blob_write(struct pj_git_repo *repo, struct pj_view bytes, char sha[P
                       struct pj_err *err) PJ_MUST_CHECK;
 /* The name the bytes would have, without storing them. */
 int pj_git_blob_name(struct pj_view bytes, char sha[PJ_SHA_SIZE], struct pj_err *err) PJ_MUST_CHECK;
+
+/* The same for an open file of any size, read from its beginning. */
+int pj_git_blob_name_fd(int fd, char sha[PJ_SHA_SIZE], struct pj_err *err) PJ_MUST_CHECK;
 
 /* Write the tree's files beneath `dir_fd`, an empty folder: modes 0644 and 0755, symlinks as they are, submodules as empty
  * folders, contents byte for byte (no filter, no line-end change). INVALID for an entry that no file can have (`.git`, ".."). */

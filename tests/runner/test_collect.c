@@ -278,3 +278,63 @@ Test(collect, names_that_no_patch_may_have_are_noted)
     cr_assert(result.empty, "%s", pj_str_cstr(&result.diff));
     cr_assert_eq(result.note_count, 3);
 }
+
+/* A base commit with things that a patch could never bring in. */
+static void commit_oddities(void)
+{
+    static const char list[] = "160000 commit 1111111111111111111111111111111111111111\tsub\n";
+    (void)list;
+    char *blob = gitfix_run(fix.remote, "../../etc/passwd", "hash-object", "-w", "--stdin", NULL);
+    blob[strcspn(blob, "\n")] = '\0';
+    char *text = pj_asprintf("160000 commit 1111111111111111111111111111111111111111\tsub\n"
+                             "120000 blob %s\tup\n"
+                             "100644 blob %s\t\"line\\nbreak\"\n"
+                             "100644 blob %s\t\"latin\\351\"\n"
+                             "100664 blob %s\tgroup-writable\n",
+                             blob, blob, blob, blob);
+    char *tree = gitfix_run(fix.remote, text, "mktree", "--missing", NULL);
+    cr_assert_not_null(tree);
+    tree[strcspn(tree, "\n")] = '\0';
+    char *commit = gitfix_run(fix.remote, "odd\n", "-c", "user.name=x", "-c",
+                              "user.email=x@example.org", "commit-tree", tree, NULL);
+    cr_assert_not_null(commit);
+    commit[strcspn(commit, "\n")] = '\0';
+    char *done = gitfix_run(fix.remote, NULL, "update-ref", "refs/heads/main", commit, NULL);
+    cr_assert_not_null(done);
+    free(done);
+    free(commit);
+    free(tree);
+    free(text);
+    free(blob);
+}
+
+Test(collect, what_the_base_has_that_is_odd_is_left_alone)
+{
+    workspace_close(fix.ws);
+    fix.ws = NULL;
+    commit_oddities();
+    workspace_fix_open(&fix);
+    collect(NULL);
+    cr_assert(result.empty, "%s", pj_str_cstr(&result.diff));
+    fix_write(&fix, "sub/file", "in a submodule's folder\n");
+    fix_write(&fix, "new", "x\n");
+    collect(NULL);
+    cr_assert_eq(result.files, 1, "%s", pj_str_cstr(&result.diff));
+    cr_assert(in_diff("b/new"));
+    assert_applies();
+}
+
+Test(collect, a_large_file_of_the_base_is_no_news)
+{
+    struct collect_limits limits = {.max_file_bytes = 10};
+    struct pj_err err;
+
+    cr_assert_eq(collect_run(fix.ws, -1, NULL, &limits, &result, &err), 0, "%s", err.message);
+    cr_assert(result.empty);
+    cr_assert_eq(result.note_count, 0);
+    fix_write(&fix, "README.md", "# changed, and still large\n");
+    collect_result_release(&result);
+    cr_assert_eq(collect_run(fix.ws, -1, NULL, &limits, &result, &err), 0, "%s", err.message);
+    cr_assert(result.empty);
+    cr_assert(noted("README.md"));
+}

@@ -164,8 +164,7 @@ Test(publish, a_further_round_adds_a_commit_to_the_same_branch)
     cr_assert_str_eq(workspace_base_sha(fix.ws), reviewed);
     cr_assert_str_eq(workspace_base_branch(fix.ws), "main");
     make_commit("# Hello again\n", second);
-    cr_assert_eq(push(fix.remote, second, first, NULL, &out, &err), 0, "%s",
-                 err.message);
+    cr_assert_eq(push(fix.remote, second, first, NULL, &out, &err), 0, "%s", err.message);
     char *count = gitfix_run(fix.remote, NULL, "rev-list", "--count", "main..pj/" FIX_TASK, NULL);
     cr_assert_str_eq(count, "3\n");
     free(count);
@@ -245,6 +244,44 @@ Test(publish, over_smart_http_a_strangers_commit_is_never_overwritten)
     cr_assert_eq(push(url, commit, stranger, FORGE_TOKEN, &out, &err), 0, "%s", err.message);
     free(stranger);
     free(url);
+}
+
+Test(publish, a_branch_in_the_way_is_push_conflict)
+{
+    struct publish_push_result out;
+    struct pj_err err;
+    char commit[PJ_SHA_SIZE];
+    char *url = start_forge();
+
+    free(gitfix_commit(fix.remote, "pj", NULL, 0, "a branch called pj"));
+    open_over_http(url, FORGE_TOKEN);
+    make_commit("# Hello\n", commit);
+    cr_assert_eq(push(url, commit, NULL, FORGE_TOKEN, &out, &err), -1);
+    cr_expect_str_eq(err.code, "push_conflict", "%s", err.message);
+    cr_assert_eq(push(fix.remote, commit, NULL, NULL, &out, &err), -1);
+    cr_expect_str_eq(err.code, "push_conflict", "%s", err.message);
+    free(url);
+}
+
+Test(publish, a_repository_that_is_not_bare_takes_the_branch)
+{
+    struct publish_push_result out;
+    struct pj_err err;
+    char commit[PJ_SHA_SIZE];
+    PJ_CLEANUP(pj_freep) char *clone = pj_asprintf("%s/a: clone", fix.root);
+    struct workspace_spec spec = workspace_fix_spec(&fix);
+
+    char *made = gitfix_run(fix.remote, NULL, "clone", "-q", fix.remote, clone, NULL);
+    cr_assert_not_null(made);
+    free(made);
+    spec.url = clone;
+    cr_assert_eq(workspace_open(&spec, &fix.ws, &err), 0, "%s", err.message);
+    make_commit("# Hello\n", commit);
+    cr_assert_eq(push(clone, commit, NULL, NULL, &out, &err), 0, "%s", err.message);
+    PJ_CLEANUP(pj_freep) char *git = pj_asprintf("%s/.git", clone);
+    char *tip = gitfix_rev(git, "refs/heads/pj/" FIX_TASK);
+    cr_assert_str_eq(tip, commit);
+    free(tip);
 }
 
 Test(publish, r8_2_a_refused_credential_is_github_auth)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/fs.h"
@@ -218,4 +219,44 @@ Test(workspace, reads_files_of_the_base_commit_not_of_the_tree)
     cr_assert_eq(workspace_base_each(fix.ws, count_files, &count, &err), 0);
     cr_assert_eq(count, 4);
     pj_str_release(&text);
+}
+
+/* Open a workspace in a child process, `round` times. */
+static pid_t open_in_child(const char *task_id, int rounds)
+{
+    pid_t pid = fork();
+
+    cr_assert_geq(pid, 0);
+    if (pid > 0)
+        return pid;
+    for (int i = 0; i < rounds; i++) {
+        struct workspace_spec spec = workspace_fix_spec(&fix);
+        struct workspace *ws = NULL;
+        struct pj_err err;
+        spec.task_id = task_id;
+        if (workspace_open(&spec, &ws, &err) < 0)
+            _exit(1);
+        workspace_close(ws);
+    }
+    _exit(0);
+}
+
+Test(workspace, r10_1_two_jobs_share_a_mirror_and_nothing_else)
+{
+    static const char *const ids[] = {"0a1b2c3d4e5f6g7h8i9j01", "0a1b2c3d4e5f6g7h8i9j02",
+                                      "0a1b2c3d4e5f6g7h8i9j03"};
+    static const struct gitfix_file change[] = {
+        {"README.md", "moved\n", false}
+    };
+    pid_t pids[PJ_COUNT_OF(ids)];
+    int status = 0;
+
+    for (size_t i = 0; i < PJ_COUNT_OF(ids); i++)
+        pids[i] = open_in_child(ids[i], 8);
+    for (int i = 0; i < 4; i++)
+        free(gitfix_commit(fix.remote, "main", change, 1, "meanwhile"));
+    for (size_t i = 0; i < PJ_COUNT_OF(ids); i++) {
+        cr_assert_eq(waitpid(pids[i], &status, 0), pids[i]);
+        cr_assert_eq(status, 0, "%x", (unsigned)status);
+    }
 }
