@@ -206,20 +206,46 @@ static int write_out(struct workspace *ws, const char *path, const char *tree,
     return 0;
 }
 
-int workspace_open(const struct workspace_spec *spec, struct workspace **out, struct pj_err *err)
+static int prepare(struct workspace *ws, const struct workspace_spec *spec, struct pj_err *err)
 {
-    PJ_CLEANUP(workspace_closep) struct workspace *ws = pj_alloc(1, sizeof(*ws));
     struct pj_mirror_have have;
 
-    ws->mirror_use = -1;
-    if (check_names(spec, err) < 0 || make_folders(ws, spec, err) < 0 || use_mirror(ws, err) < 0)
-        return -1;
-    if (fetch(ws, spec, &have, err) < 0)
+    if (use_mirror(ws, err) < 0 || fetch(ws, spec, &have, err) < 0)
         return -1;
     PJ_CLEANUP(pj_freep) char *clean = pj_asprintf("%s/clean.git", ws->dir);
     if (pj_git_repo_create(clean, ws->mirror, &ws->repo, err) < 0 || pin(ws, spec, &have, err) < 0)
         return -1;
-    if (write_out(ws, ws->tree, ws->base_tree, &spec->net, err) < 0)
+    return write_out(ws, ws->tree, ws->base_tree, &spec->net, err);
+}
+
+/* Objects that are missing although the branch is there: a disk that was full, a machine that lost power. Gone unless another
+ * job uses the mirror. */
+static bool drop_mirror(struct workspace *ws)
+{
+    PJ_CLEANUP(pj_freep) char *clean = pj_asprintf("%s/clean.git", ws->dir);
+    struct pj_err ignored;
+
+    pj_git_repo_free(ws->repo);
+    ws->repo = NULL;
+    bool alone = flock(ws->mirror_use, LOCK_EX | LOCK_NB) == 0;
+    bool dropped = alone && pj_fs_remove_tree(ws->mirror, &ignored) == 0;
+    pj_fd_close(&ws->mirror_use);
+    return dropped && pj_fs_remove_tree(clean, &ignored) == 0 &&
+           pj_fs_remove_tree(ws->tree, &ignored) == 0;
+}
+
+int workspace_open(const struct workspace_spec *spec, struct workspace **out, struct pj_err *err)
+{
+    PJ_CLEANUP(workspace_closep) struct workspace *ws = pj_alloc(1, sizeof(*ws));
+
+    ws->mirror_use = -1;
+    if (check_names(spec, err) < 0 || make_folders(ws, spec, err) < 0)
+        return -1;
+    int rc = prepare(ws, spec, err);
+    if (rc < 0 && strcmp(err->code, "repository_analysis") == 0 && err->cls != PJ_E_INVALID &&
+        err->cls != PJ_E_LIMIT && drop_mirror(ws))
+        rc = prepare(ws, spec, err);
+    if (rc < 0)
         return -1;
     *out = ws;
     ws = NULL;

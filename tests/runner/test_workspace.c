@@ -145,6 +145,36 @@ Test(workspace, a_damaged_mirror_is_made_anew)
     free(mirror);
 }
 
+Test(workspace, a_mirror_that_lost_objects_is_made_anew)
+{
+    workspace_fix_open(&fix);
+    workspace_close(fix.ws);
+    fix.ws = NULL;
+    char *mirror = only_mirror();
+    /* The commit is all that is left. */
+    char *tip = gitfix_rev(fix.remote, "refs/heads/main");
+    glob_t found;
+    char *pattern = pj_asprintf("%s/objects/pack/*", mirror);
+    char *commit = gitfix_run(fix.remote, NULL, "cat-file", "commit", tip, NULL);
+    cr_assert_eq(glob(pattern, 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        cr_assert_eq(unlink(found.gl_pathv[i]), 0);
+    globfree(&found);
+    char *stored = gitfix_run(mirror, commit, "hash-object", "-t", "commit", "-w", "--literally",
+                              "--stdin", NULL);
+    cr_assert_not_null(stored);
+    cr_assert_eq(strncmp(stored, tip, 40), 0);
+    workspace_fix_open(&fix);
+    char *readme = read_tree_file("README.md");
+    cr_assert_str_eq(readme, "# Sample\n\nA sample.\n");
+    free(readme);
+    free(stored);
+    free(commit);
+    free(pattern);
+    free(tip);
+    free(mirror);
+}
+
 Test(workspace, the_mirror_never_holds_address_or_credential)
 {
     workspace_fix_open(&fix);
