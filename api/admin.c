@@ -72,6 +72,17 @@ static void on_audit(struct request *req, const struct redisReply *reply)
         reply_json(req, 200, doc);
 }
 
+/* "<ms>-<seq>", or nothing. */
+static bool is_stream_id(const char *text)
+{
+    struct pj_view rest = pj_view_of(text), ms;
+    uint64_t n;
+
+    if (text[0] == '\0')
+        return true;
+    return pj_view_cut(&rest, '-', &ms) && rest.p != NULL && pj_parse_u64(ms, &n) == 0 && pj_parse_u64(rest, &n) == 0;
+}
+
 void admin_audit(struct request *req)
 {
     static const char *const known[] = {"limit", "cursor", NULL};
@@ -80,6 +91,10 @@ void admin_audit(struct request *req)
 
     if (request_query_known(req, known) < 0 || page_query(req, ADMIN_PAGE_MAX, &page) < 0)
         return;
+    if (!is_stream_id(page.cursor)) {
+        reply_fault(req, "cursor", "is not a cursor of this list");
+        return;
+    }
     pj_audit_list_cmd(&cmd, page.cursor[0] != '\0' ? page.cursor : NULL, page.limit);
     request_redis(req, &cmd, on_audit);
 }

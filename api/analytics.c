@@ -112,8 +112,8 @@ static int query_time(struct request *req, const char *name, int64_t def, int64_
 {
     char text[48];
 
-    int rc = request_query(req, name, text, sizeof text);
     *out = def;
+    int rc = request_query(req, name, text, sizeof text);
     if (rc != 0)
         return rc < 0 ? -1 : 0;
     if (pj_rfc3339_parse(text, out) < 0 || *out < 0) {
@@ -128,8 +128,8 @@ static int query_word(struct request *req, const char *name, const char *first, 
 {
     char text[16];
 
-    int rc = request_query(req, name, text, sizeof text);
     *out = 0;
+    int rc = request_query(req, name, text, sizeof text);
     if (rc != 0)
         return rc < 0 ? -1 : 0;
     *out = strcmp(text, second) == 0;

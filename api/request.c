@@ -302,8 +302,8 @@ int request_query_int(struct request *req, const char *name, int64_t min, int64_
 {
     char text[32];
 
+    *out = def; /* before the request can be answered: `out` may be part of its context */
     int rc = request_query(req, name, text, sizeof text);
-    *out = def;
     if (rc != 0)
         return rc < 0 ? -1 : 0;
     if (pj_parse_i64(pj_view_of(text), out) < 0 || *out < min || *out > max) {

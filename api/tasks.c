@@ -10,6 +10,7 @@
 #include "api/reply.h"
 #include "api/request.h"
 #include "lib/base/mem.h"
+#include "lib/git/remote.h"
 #include "lib/store/async.h"
 #include "lib/store/keys.h"
 #include "lib/store/repos.h"
@@ -122,6 +123,10 @@ void task_create(struct request *req)
         return;
     if (!is_one_line(c->task.title)) {
         reply_fault(req, "title", "is one line of text");
+        return;
+    }
+    if (c->task.base_branch != NULL && !pj_branch_name_valid(c->task.base_branch)) {
+        reply_fault(req, "baseBranch", "is not a name that a branch can have");
         return;
     }
     if (!pj_id_is_valid(c->task.repository_id)) {
