@@ -59,14 +59,11 @@ static int open_address(struct job *job, struct pj_err *err)
 {
     const struct runner_settings *s = job->settings;
     const struct pj_forges_spec spec = {.file = s->forges, .github_api_url = s->github_api_url, .redact = s->redact};
-    struct pj_credential_choice choice = {.repository_username = job->spec.repo.credential_username, .env_token = s->github_token};
 
     if (pj_forges_load(&spec, &job->forges, err) < 0 || pj_prices_load(s->prices, &job->prices, err) < 0)
         return -1;
     if (pj_repo_address_parse(job->forges, job->spec.repo.url, &job->address, err) < 0)
         return pj_err_code(err, "repository_unavailable");
-    choice.repository_token = job->repo_token;
-    (void)pj_credential_choose(job->address.forge, &choice, &job->credential.token, &job->credential.username);
     return 0;
 }
 
@@ -136,6 +133,7 @@ static void close_job(struct job *job)
     if (job->repo_token != NULL)
         pj_wipe(job->repo_token, strlen(job->repo_token));
     free(job->repo_token);
+    credential_release(&job->owned);
     pj_repo_address_release(&job->address);
     pj_forges_free(job->forges);
     pj_prices_free(job->prices);

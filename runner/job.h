@@ -24,6 +24,7 @@
 #include "lib/task/outcome.h"
 #include "runner/box.h"
 #include "runner/collect.h"
+#include "runner/credential.h"
 #include "runner/gateway/gateway.h"
 #include "runner/job_log.h"
 #include "runner/settings.h"
@@ -48,8 +49,9 @@ struct job {
     struct pj_forges *forges;
     struct pj_prices *prices;
     struct pj_repo_address address;
-    char *repo_token, *repo_username; /* unsealed; wiped at the end */
-    struct pj_credential credential;  /* what the remote gets; borrows from above, the forge table or the settings */
+    char *repo_token;                /* the repository's own, unsealed; wiped at the end */
+    struct credential owned;         /* the one in use */
+    struct pj_credential credential; /* what the remote gets: borrows from `owned` */
     char *sandbox_program, *agent_program, *rootfs;
 
     struct pj_pump pump;
@@ -143,6 +145,10 @@ int step_generate(struct job *job, struct pj_err *err);
 int step_apply(struct job *job, struct pj_err *err);
 int step_push(struct job *job, struct pj_err *err);
 int step_pull(struct job *job, struct pj_err *err);
+/* Find the credential, or another one when it is about to expire. */
+int job_credential(struct job *job, struct pj_err *err) PJ_MUST_CHECK;
+/* Would the forge take a push and a pull request from us? Asked before a model costs money. */
+int job_ask_forge(struct job *job, struct pj_err *err) PJ_MUST_CHECK;
 /* Collect the tree into job->collected (again). */
 int job_collect(struct job *job, struct pj_err *err) PJ_MUST_CHECK;
 

@@ -5,6 +5,7 @@
 #include "runner/job.h"
 
 #define CLONE_TIMEOUT_MS ((int64_t)5 * 60 * 1000)
+#define EXPIRES_SOON_MS ((int64_t)5 * 60 * 1000)
 
 static void note_remedy(struct pj_err *err)
 {
@@ -49,17 +50,49 @@ static int open_workspace(struct job *job, struct pj_err *err)
     return 0;
 }
 
+int job_credential(struct job *job, struct pj_err *err)
+{
+    const struct runner_settings *s = job->settings;
+    const struct credential_spec spec = {
+        .address = &job->address,
+        .given =
+            {
+                .repository_token = job->repo_token,
+                .repository_username = job->spec.repo.credential_username,
+                .env_token = s->github_token,
+            },
+        .app = {.id = s->github_app_id, .private_key = s->github_app_private_key},
+        .ca_file = s->ca_file,
+        .retry_base_ms = s->retry_base_ms,
+        .pump = &job->pump,
+        .redact = s->redact,
+    };
+    bool have = job->owned.token != NULL;
+    struct credential fresh = {0};
+
+    if (have && (job->owned.expires_ms == 0 || job->owned.expires_ms > pj_now_ms() + EXPIRES_SOON_MS))
+        return 0;
+    if (credential_get(&spec, &fresh, err) < 0)
+        return -1;
+    credential_release(&job->owned);
+    job->owned = fresh;
+    job->credential = (struct pj_credential){.token = fresh.token, .username = fresh.username};
+    return 0;
+}
+
 int step_prepare(struct job *job, struct pj_err *err)
 {
     struct pj_lease_note note = {0};
 
     if (pj_find_program("pj-sandbox", &job->sandbox_program, err) < 0 || pj_find_program("pj-agent", &job->agent_program, err) < 0)
         return pj_err_code(err, "sandbox_unavailable");
-    if (open_workspace(job, err) < 0)
+    if (job_credential(job, err) < 0 || open_workspace(job, err) < 0)
         return -1;
     note.base_sha = workspace_base_sha(job->ws);
     job_log_say(job->log, PJ_EVENT_INFO, "working on %s at %.12s", workspace_base_branch(job->ws), note.base_sha);
-    return job_note(job, &note, err);
+    if (job_note(job, &note, err) < 0)
+        return -1;
+    return job_ask_forge(job, err);
 }
 
 struct survey {

@@ -100,7 +100,7 @@ int step_push(struct job *job, struct pj_err *err)
             },
     };
 
-    if (publish_push(job->ws, &spec, &result, err) < 0)
+    if (job_credential(job, err) < 0 || publish_push(job->ws, &spec, &result, err) < 0)
         return -1;
     pj_str_set(&job->outcome.branch, result.branch);
     pj_str_set(&job->outcome.commit_sha, job->commit_sha);
@@ -117,10 +117,25 @@ static void on_retry(void *ctx, int retry, int64_t wait_ms, const struct pj_err 
            why->message, NULL);
 }
 
+#define HOSTS_MAX 20
+
+/* "a b c" as a NULL-terminated array; owned by the caller (pj_strs_free). */
+static char **words(const char *text)
+{
+    char **out = pj_alloc(HOSTS_MAX + 1, sizeof(*out));
+    struct pj_view rest = pj_view_of(text), word;
+
+    for (size_t n = 0; n < HOSTS_MAX && pj_view_cut(&rest, ' ', &word);)
+        if (word.n > 0)
+            out[n++] = pj_strndup(word.p, word.n);
+    return out;
+}
+
 static void make_body(struct job *job, struct pj_str *out)
 {
     const struct pj_task *task = &job->spec.task;
     struct pull_check checks[JOB_CHECKS_MAX];
+    char **refused = words(job->net_refused);
     PJ_CLEANUP(pj_freep) char *url =
         job->settings->public_url != NULL ? pj_asprintf("%s/tasks/%s", job->settings->public_url, task->id) : NULL;
     struct pull_body_spec spec = {
@@ -146,12 +161,14 @@ static void make_body(struct job *job, struct pj_str *out)
         .base_branch = workspace_base_branch(job->ws),
         .base_sha = workspace_base_sha(job->ws),
         .executor = "sandbox",
+        .hosts_refused = refused[0] != NULL ? (const char *const *)refused : NULL,
         .coderabbit_added = job->coderabbit_added,
     };
 
     for (size_t i = 0; i < job->check_count; i++)
         checks[i] = (struct pull_check){job->checks[i].command, job->checks[i].before, job->checks[i].after};
     pull_body(&spec, out);
+    pj_strs_free(refused);
 }
 
 static int open_pull(struct job *job, const struct pull_forge *forge, const struct pull_spec *spec, struct pull_result *result,
@@ -175,9 +192,9 @@ static int open_pull(struct job *job, const struct pull_forge *forge, const stru
     return job_note(job, &note, err);
 }
 
-int step_pull(struct job *job, struct pj_err *err)
+static struct pull_forge forge_of(struct job *job)
 {
-    struct pull_forge forge = {
+    return (struct pull_forge){
         .forge = job->address.forge,
         .token = job->credential.token,
         .ca_file = job->settings->ca_file,
@@ -187,6 +204,25 @@ int step_pull(struct job *job, struct pj_err *err)
         .on_retry = on_retry,
         .on_retry_ctx = job,
     };
+}
+
+int job_ask_forge(struct job *job, struct pj_err *err)
+{
+    const struct pull_forge forge = forge_of(job);
+    const struct pull_spec spec = {.owner = job->address.owner, .name = job->address.name};
+    struct pull_upstream upstream = {0};
+
+    if (forge.forge->kind == PJ_FORGE_GIT || pull_preflight(&forge, &spec, &upstream, err) == 0)
+        return 0;
+    pj_outcome_upstream(&job->outcome, upstream.status, upstream.message, upstream.request_id);
+    pj_log(PJ_LOG_ERROR, "github_error", "taskId", job->spec.task.id, "status", PJ_I64(upstream.status), "code", pj_err_code_of(err),
+           "detail", err->message, NULL);
+    return -1;
+}
+
+int step_pull(struct job *job, struct pj_err *err)
+{
+    struct pull_forge forge = forge_of(job);
     struct pull_spec spec = {
         .owner = job->address.owner,
         .name = job->address.name,
