@@ -89,8 +89,10 @@ int publish_commit(struct workspace *ws, const struct publish_commit_spec *spec,
 }
 
 /* The word of CONTRACT.md section 9 for a push that failed. */
-static int code_of_push(struct pj_err *err)
+static int code_of_push(const struct publish_push_spec *spec, struct pj_err *err)
 {
+    if (spec->url[0] == '/' && err->cls == PJ_E_FORBIDDEN)
+        return pj_err_code(err, "repository_unavailable");
     if (err->code[0] != '\0' && strcmp(err->code, "repository_not_found") != 0 &&
         strcmp(err->code, "host_unreachable") != 0)
         return -1;
@@ -140,7 +142,7 @@ int publish_push(struct workspace *ws, const struct publish_push_spec *spec,
         if (again < 0)
             return -1;
         if (again == 0)
-            return code_of_push(err);
+            return code_of_push(spec, err);
     }
     out->already_there = end == PJ_PUSH_WAS_THERE;
     return 0;

@@ -1,8 +1,10 @@
 /* libgit2 has no force-with-lease. Over HTTP the old id is compared in push_negotiation, and the server compares it again as
  * it takes the update; for a path the reference itself is moved by compare-and-set. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/mem.h"
 #include "lib/git/repo_impl.h"
@@ -122,6 +124,16 @@ static int move_ref(git_repository *remote, const char *ref, const struct push *
     return rc;
 }
 
+static bool is_writable(git_repository *remote)
+{
+    const char *dir = git_repository_commondir(remote);
+    PJ_CLEANUP(pj_freep) char *objects = pj_asprintf("%sobjects/pack", dir);
+    PJ_CLEANUP(pj_freep) char *refs = pj_asprintf("%srefs/heads", dir);
+
+    return faccessat(AT_FDCWD, objects, W_OK, AT_EACCESS) == 0 &&
+           faccessat(AT_FDCWD, refs, W_OK, AT_EACCESS) == 0;
+}
+
 /* git cannot have both the branch "pj" and "pj/x". */
 static bool is_blocked(git_repository *remote, const char *ref)
 {
@@ -164,9 +176,16 @@ static int push_path(struct pj_git_repo *repo, struct push *push, const char *re
         }
     }
     bool is_in_the_way = rc < 0 && is_blocked(remote, ref);
+    bool read_only = rc < 0 && !is_writable(remote);
     git_repository_free(remote);
     if (is_in_the_way)
         return blocked(push, err);
+    if (read_only) {
+        (void)pj_git_fail(NULL, rc, err, "push to %s", push->spec->url);
+        err->cls = PJ_E_FORBIDDEN;
+        return pj_err_remedy(err, "make %s writable for the user that the runner runs as",
+                             push->spec->url);
+    }
     if (rc < 0) {
         (void)pj_git_fail(NULL, rc, err, "push to %s", push->spec->url);
         if (rc == GIT_ELOCKED)

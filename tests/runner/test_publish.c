@@ -1,6 +1,8 @@
 #include <criterion/criterion.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 
 #include "lib/base/fs.h"
 #include "lib/base/mem.h"
@@ -261,6 +263,24 @@ Test(publish, a_branch_in_the_way_is_push_conflict)
     cr_assert_eq(push(fix.remote, commit, NULL, NULL, &out, &err), -1);
     cr_expect_str_eq(err.code, "push_conflict", "%s", err.message);
     free(url);
+}
+
+Test(publish, a_path_that_is_read_only_says_so)
+{
+    struct publish_push_result out;
+    struct pj_err err;
+    char commit[PJ_SHA_SIZE];
+
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        cr_skip_test("needs a mount namespace");
+    workspace_fix_open(&fix);
+    make_commit("# Hello\n", commit);
+    cr_assert_eq(mount(fix.remote, fix.remote, NULL, MS_BIND, NULL), 0);
+    cr_assert_eq(mount(NULL, fix.remote, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL), 0);
+    cr_assert_eq(push(fix.remote, commit, NULL, NULL, &out, &err), -1);
+    cr_expect_str_eq(err.code, "repository_unavailable", "%s", err.message);
+    cr_expect_not_null(strstr(err.remedy, "writable"), "%s", err.remedy);
+    cr_assert_eq(umount(fix.remote), 0);
 }
 
 Test(publish, a_repository_that_is_not_bare_takes_the_branch)
