@@ -165,6 +165,12 @@ static int push_path(struct pj_git_repo *repo, struct push *push, const char *re
         return pj_err_code(err, "repository_not_found");
     }
     rc = read_tip(remote, ref, &push->found);
+    if (rc == 0 && judge(push) && !is_writable(remote)) {
+        git_repository_free(remote);
+        (void)pj_fail(err, PJ_E_FORBIDDEN, "the repository %s cannot be written to",
+                      push->spec->url);
+        return pj_err_remedy(err, "make it writable for the user that the runner runs as");
+    }
     if (rc == 0 && judge(push)) {
         rc = copy_objects(repo, remote, push);
         if (rc == 0)
@@ -176,16 +182,9 @@ static int push_path(struct pj_git_repo *repo, struct push *push, const char *re
         }
     }
     bool is_in_the_way = rc < 0 && is_blocked(remote, ref);
-    bool read_only = rc < 0 && !is_writable(remote);
     git_repository_free(remote);
     if (is_in_the_way)
         return blocked(push, err);
-    if (read_only) {
-        (void)pj_git_fail(NULL, rc, err, "push to %s", push->spec->url);
-        err->cls = PJ_E_FORBIDDEN;
-        return pj_err_remedy(err, "make %s writable for the user that the runner runs as",
-                             push->spec->url);
-    }
     if (rc < 0) {
         (void)pj_git_fail(NULL, rc, err, "push to %s", push->spec->url);
         if (rc == GIT_ELOCKED)
