@@ -8,16 +8,22 @@
 #include "api/pool.h"
 #include "api/reply.h"
 #include "lib/base/mem.h"
+#include "lib/forge/app_token.h"
 #include "lib/forge/hosts.h"
 #include "lib/git/remote.h"
+#include "lib/http/client.h"
 
 #define CHECK_MS 20000
+#define APP_TOKEN_MAX 8192
 
 struct check {
     struct request *req;
     struct pool *pool;
-    char *url, *branch, *token, *username;
-    const char *ca_file;
+    char *url, *branch, *token, *username; /* the repository's own credential; NULL: none */
+    /* Read-only for the life of the process: */
+    const struct pj_forges *forges;
+    const char *ca_file, *env_token;
+    struct pj_app app;
     bool listed; /* the operator named this host: it may be on a private address */
     struct repo_remote_answer answer;
     repo_remote_then *then;
@@ -96,19 +102,60 @@ static size_t wait_want(void *ctx, struct pollfd *fds, size_t cap, int *timeout_
     return 0;
 }
 
-static void work(void *arg)
+static bool wants_app(const struct check *check, const struct pj_repo_address *address)
 {
-    struct check *check = arg;
-    const struct pj_credential credential = {check->username, check->token};
-    const struct pj_pump pump = {check, wait_want, wait_end};
-    const struct pj_git_net net = {.credential = &credential, .ca_file = check->ca_file, .timeout_ms = CHECK_MS,
-                                   .pump = &pump, .allow = may_reach, .allow_ctx = check};
+    return check->app.id != NULL && check->app.private_key != NULL && check->token == NULL && !address->is_path &&
+           address->forge->kind == PJ_FORGE_GITHUB;
+}
+
+/* A token of the GitHub App for this repository; its text is the caller's to wipe. */
+static int mint(struct check *check, const struct pj_repo_address *address, const struct pj_pump *pump,
+                struct pj_str *token)
+{
+    struct pj_http *http = pj_http_new(check->ca_file);
+    const struct pj_rest rest = {.http = http, .forge = address->forge, .timeout_ms = CHECK_MS, .pump = pump};
+    int64_t expires_ms;
+
+    int rc = pj_app_token_mint(&rest, &check->app, address->owner, address->name, token, &expires_ms, &check->answer.err);
+    pj_http_free(http);
+    return rc;
+}
+
+static void reach(struct check *check, const struct pj_repo_address *address, const struct pj_pump *pump,
+                  const char *app_token)
+{
+    const struct pj_credential_choice choice = {.repository_token = check->token, .repository_username = check->username,
+                                                .app_token = app_token, .env_token = check->env_token};
+    struct pj_credential credential = {0};
     struct pj_remote_head head;
 
+    enum pj_credential_source source =
+        pj_credential_choose(address->forge, &choice, &credential.token, &credential.username);
+    check->answer.credential_source = source == PJ_CREDENTIAL_NONE ? -1 : (int)source; /* the order of both enums */
+    const struct pj_git_net net = {.credential = &credential, .ca_file = check->ca_file, .timeout_ms = CHECK_MS,
+                                   .pump = pump, .allow = may_reach, .allow_ctx = check};
     if (pj_remote_check(check->url, &net, check->branch, &head, &check->answer.err) < 0)
         return;
     check->answer.reached = true;
     snprintf(check->answer.branch, sizeof check->answer.branch, "%s", head.branch);
+}
+
+static void work(void *arg)
+{
+    struct check *check = arg;
+    const struct pj_pump pump = {check, wait_want, wait_end};
+    struct pj_repo_address address = {0};
+    struct pj_str minted;
+
+    if (pj_repo_address_parse(check->forges, check->url, &address, &check->answer.err) < 0)
+        return;
+    pj_str_init(&minted, APP_TOKEN_MAX);
+    if (!wants_app(check, &address) || mint(check, &address, &pump, &minted) == 0)
+        reach(check, &address, &pump, minted.len > 0 ? pj_str_cstr(&minted) : NULL);
+    if (minted.data != NULL)
+        pj_wipe(minted.data, minted.len);
+    pj_str_release(&minted);
+    pj_repo_address_release(&address);
 }
 
 static void free_check(struct check *check)
@@ -132,47 +179,25 @@ static void done(void *arg)
     free_check(check);
 }
 
-/* The credential, in the contract's order. */
-static int choose(struct check *check, const char *token, const char *username, struct pj_err *err)
-{
-    const struct api *api = check->req->api;
-    const struct pj_credential_choice choice = {.repository_token = token, .repository_username = username,
-                                                .env_token = api->settings.github_token};
-    struct pj_repo_address address = {0};
-    const char *chosen = NULL, *user = NULL;
-
-    if (pj_repo_address_parse(api->forges, check->url, &address, err) < 0)
-        return -1;
-    enum pj_credential_source source = pj_credential_choose(address.forge, &choice, &chosen, &user);
-    const char *word = pj_credential_source_word(source);
-    static const char *const words[] = {"repository", "app", "forge", "env"};
-    check->answer.credential_source = -1;
-    for (size_t i = 0; word != NULL && i < PJ_COUNT_OF(words); i++)
-        if (strcmp(words[i], word) == 0)
-            check->answer.credential_source = (int)i;
-    check->token = pj_strdup_or_null(chosen);
-    check->username = pj_strdup_or_null(user);
-    pj_repo_address_release(&address);
-    return 0;
-}
-
 void repo_remote_check(struct request *req, const char *url, const char *branch, const char *token,
                        const char *username, repo_remote_then *then)
 {
+    const struct settings *settings = &req->api->settings;
     struct check *check = pj_alloc(1, sizeof *check);
 
     check->req = req;
     check->pool = req->api->pool;
     check->url = pj_strdup(url);
     check->branch = pj_strdup_or_null(branch);
-    check->ca_file = req->api->settings.ca_file;
-    check->listed = req->api->settings.forges != NULL;
+    check->token = token != NULL && token[0] != '\0' ? pj_strdup(token) : NULL;
+    check->username = pj_strdup_or_null(username);
+    check->forges = req->api->forges;
+    check->ca_file = settings->ca_file;
+    check->env_token = settings->github_token;
+    check->app = (struct pj_app){settings->github_app_id, settings->github_app_private_key};
+    check->answer.credential_source = -1;
+    check->listed = settings->forges != NULL;
     check->then = then;
-    if (choose(check, token, username, &check->answer.err) < 0) {
-        then(req, &check->answer);
-        free_check(check);
-        return;
-    }
     if (!pool_submit(req->api->pool, work, done, check)) {
         free_check(check);
         reply_problem(req, 503, "busy", "try again in a moment", "too many repositories are being checked at once");
