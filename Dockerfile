@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # One image with all programs: docker build -t pithy-jaunt . ; compose.yaml and helm/ run it.
-ARG BASE=docker.io/library/debian:13-slim
+ARG BASE=debian:13-slim
 
 FROM ${BASE} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \

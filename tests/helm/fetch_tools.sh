@@ -39,9 +39,10 @@ else
     exit 77
 fi
 # Compose version 2 is packaged from Debian 13 on; without it the test that asks for it is skipped.
-if ! docker compose version >/dev/null 2>&1 && [ -f /usr/share/keyrings/debian-archive-keyring.gpg ]; then
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Component: main' | grep -v security | head -1 || true)
+if ! docker compose version >/dev/null 2>&1 && [ -n "$mirror" ] && [ -f /usr/share/keyrings/debian-archive-keyring.gpg ]; then
     mkdir -p apt/lists/partial apt/archives/partial
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" >apt/sources.list
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >apt/sources.list
     options=(-o Dir::State="$PWD/apt" -o Dir::State::status=/dev/null -o Dir::Cache="$PWD/apt" -o Acquire::Languages=none
         -o Dir::Etc::sourcelist="$PWD/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null)
     if { apt-get "${options[@]}" update && apt-get "${options[@]}" download docker-compose; } >>apt.log 2>&1; then
