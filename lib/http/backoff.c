@@ -43,8 +43,8 @@ int64_t pj_retry_after_ms(const struct pj_http_response *res)
         if (at != (time_t)-1)
             return bounded((int64_t)at * 1000 - pj_now_ms());
     }
-    if (pj_http_header_get(res, "x-ratelimit-remaining", buf, sizeof buf) && buf[0] == '0' && !buf[1] &&
-        pj_http_header_get(res, "x-ratelimit-reset", buf, sizeof buf) &&
+    if (pj_http_header_get(res, "x-ratelimit-remaining", buf, sizeof buf) && buf[0] == '0' &&
+        !buf[1] && pj_http_header_get(res, "x-ratelimit-reset", buf, sizeof buf) &&
         pj_parse_i64(pj_view_of(buf), &n) == 0 && n < INT64_MAX / 1000)
         return bounded(n * 1000 - pj_now_ms());
     return -1;

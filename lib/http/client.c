@@ -30,6 +30,7 @@ struct call {
     char detail[CURL_ERROR_SIZE];
 };
 
+/* clang-format off */
 static const struct {
     CURLcode curl;
     enum pj_err_class cls;
@@ -46,6 +47,7 @@ static const struct {
     {CURLE_SSL_CACERT_BADFILE, PJ_E_UNAVAILABLE, "http_tls", "the CA file cannot be read"},
     {CURLE_SSL_CERTPROBLEM, PJ_E_UNAVAILABLE, "http_tls", "certificate problem"},
 };
+/* clang-format on */
 
 struct pj_http *pj_http_new(const char *ca_file)
 {
@@ -87,7 +89,8 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
     long status = 0;
 
     received(call);
-    if (n >= 5 && memcmp(bytes, "HTTP/", 5) == 0) { /* a new head: 100 Continue is followed by another */
+    if (n >= 5 &&
+        memcmp(bytes, "HTTP/", 5) == 0) { /* a new head: 100 Continue is followed by another */
         pj_str_clear(&call->res->head);
         curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
         call->res->status = (int)status;
@@ -166,9 +169,9 @@ static void configure(const struct pj_http *http, struct call *call, struct curl
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                     (long)(req->connect_timeout_ms > 0 ? req->connect_timeout_ms
-                                                        : DEFAULT_CONNECT_TIMEOUT_MS));
+    curl_easy_setopt(
+        easy, CURLOPT_CONNECTTIMEOUT_MS,
+        (long)(req->connect_timeout_ms > 0 ? req->connect_timeout_ms : DEFAULT_CONNECT_TIMEOUT_MS));
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->detail);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
@@ -202,7 +205,8 @@ static int deadline_of(const struct call *call, int *wait_ms, struct pj_err *err
     if (call->req->stall_ms > 0) {
         int64_t stall = call->last_byte_ms + call->req->stall_ms - now;
         if (stall <= 0) {
-            pj_fail(err, PJ_E_TIMEOUT, "no byte received for %lld ms", (long long)call->req->stall_ms);
+            pj_fail(err, PJ_E_TIMEOUT, "no byte received for %lld ms",
+                    (long long)call->req->stall_ms);
             return pj_err_code(err, "http_stall");
         }
         left = stall < left ? stall : left;
@@ -251,7 +255,8 @@ static int judge(const struct call *call, CURLcode code, struct pj_err *err)
             continue;
         pj_fail(err, failures[i].cls, "%s: %s", failures[i].text, detail);
         if (strcmp(failures[i].code, "http_tls") == 0)
-            pj_err_remedy(err, "set PJ_CA_FILE to the bundle with the certificate authority of that host");
+            pj_err_remedy(
+                err, "set PJ_CA_FILE to the bundle with the certificate authority of that host");
         return pj_err_code(err, failures[i].code);
     }
     pj_fail(err, PJ_E_UNAVAILABLE, "the connection broke: %s", detail);
@@ -278,8 +283,8 @@ static int drive(struct pj_http *http, struct call *call, struct pj_err *err)
     }
 }
 
-int pj_http_do(struct pj_http *http, const struct pj_http_request *req, struct pj_http_response *res,
-               struct pj_err *err)
+int pj_http_do(struct pj_http *http, const struct pj_http_request *req,
+               struct pj_http_response *res, struct pj_err *err)
 {
     struct call call = {.req = req, .res = res, .err = err, .started_ms = pj_mono_ms()};
     struct curl_slist *headers = headers_of(req);
@@ -308,7 +313,8 @@ void pj_http_response_release(struct pj_http_response *res)
     pj_str_release(&res->body);
 }
 
-bool pj_http_header_get(const struct pj_http_response *res, const char *name, char *buf, size_t size)
+bool pj_http_header_get(const struct pj_http_response *res, const char *name, char *buf,
+                        size_t size)
 {
     struct pj_view rest = pj_view_n(res->head.data, res->head.len), line, found = {0};
     bool have = false;

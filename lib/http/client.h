@@ -32,8 +32,9 @@ struct pj_http_request {
     size_t header_count;
     const void *body; /* NULL: none */
     size_t body_len;
-    bool allow_plain;           /* http:// too; say so only when the operator's base URL does */
-    size_t max_body;            /* bytes of the answer's body, passed to on_data or kept; 0: 1 MiB. More fails with LIMIT */
+    bool allow_plain; /* http:// too; say so only when the operator's base URL does */
+    size_t
+        max_body; /* bytes of the answer's body, passed to on_data or kept; 0: 1 MiB. More fails with LIMIT */
     int64_t timeout_ms;         /* the whole call; 0: 60 s */
     int64_t connect_timeout_ms; /* 0: 10 s */
     int64_t stall_ms;           /* this long without a byte received; 0: not watched */
@@ -45,8 +46,8 @@ struct pj_http_request {
 };
 
 struct pj_http_response {
-    int status;          /* 0: no status line was received */
-    struct pj_str head;  /* header lines "Name: value\n" of the final answer */
+    int status;         /* 0: no status line was received */
+    struct pj_str head; /* header lines "Name: value\n" of the final answer */
     struct pj_str body;
     int64_t first_byte_ms; /* from the start of the call to the first byte; -1: none came */
     int64_t total_ms;
@@ -61,12 +62,13 @@ struct pj_http_response {
  *   http_large    LIMIT        the body has more than max_body bytes
  * or with the error of the pump or of on_data. *res is initialised here in every case and holds what came so far; the caller
  * releases it. Calling from inside the pump's callbacks is not allowed. */
-int pj_http_do(struct pj_http *http, const struct pj_http_request *req, struct pj_http_response *res,
-               struct pj_err *err) PJ_MUST_CHECK;
+int pj_http_do(struct pj_http *http, const struct pj_http_request *req,
+               struct pj_http_response *res, struct pj_err *err) PJ_MUST_CHECK;
 void pj_http_response_release(struct pj_http_response *res);
 
 /* The last header of that name, trimmed, copied to `buf`; false when absent or too long for it. Names ignore case. */
-bool pj_http_header_get(const struct pj_http_response *res, const char *name, char *buf, size_t size);
+bool pj_http_header_get(const struct pj_http_response *res, const char *name, char *buf,
+                        size_t size);
 
 /* Wait `ms` (say, for a retry) while serving the pump. 0, or the pump's error. */
 int pj_http_pause(int64_t ms, const struct pj_pump *pump, struct pj_err *err) PJ_MUST_CHECK;

@@ -3,7 +3,8 @@
 #include <string.h>
 
 void pj_sse_reader_init(struct pj_sse_reader *r, size_t max_event,
-                        int (*on_event)(void *, const char *, struct pj_view, struct pj_err *), void *ctx)
+                        int (*on_event)(void *, const char *, struct pj_view, struct pj_err *),
+                        void *ctx)
 {
     memset(r, 0, sizeof *r);
     pj_str_init(&r->line, max_event);
@@ -61,7 +62,8 @@ static int take_line(struct pj_sse_reader *r, struct pj_err *err)
     } else if (pj_view_is(field, "event")) {
         pj_str_clear(&r->event);
         if (value.n > 0 && pj_str_append(&r->event, value.p, value.n) < 0)
-            return pj_fail(err, PJ_E_LIMIT, "an event's name has more than %zu bytes", r->event.max);
+            return pj_fail(err, PJ_E_LIMIT, "an event's name has more than %zu bytes",
+                           r->event.max);
     } else if (pj_view_is(field, "id") && value.n <= r->id.max) {
         pj_str_clear(&r->id);
         if (value.n > 0 && !memchr(value.p, '\0', value.n))

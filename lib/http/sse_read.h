@@ -24,9 +24,11 @@ struct pj_sse_reader {
 
 /* `max_event`: bytes of one event's data and of one line; more is LIMIT. */
 void pj_sse_reader_init(struct pj_sse_reader *r, size_t max_event,
-                        int (*on_event)(void *, const char *, struct pj_view, struct pj_err *), void *ctx);
+                        int (*on_event)(void *, const char *, struct pj_view, struct pj_err *),
+                        void *ctx);
 void pj_sse_reader_release(struct pj_sse_reader *r);
-int pj_sse_reader_feed(struct pj_sse_reader *r, const char *bytes, size_t n, struct pj_err *err) PJ_MUST_CHECK;
+int pj_sse_reader_feed(struct pj_sse_reader *r, const char *bytes, size_t n,
+                       struct pj_err *err) PJ_MUST_CHECK;
 /* The last `id:` seen, "" when none. */
 const char *pj_sse_reader_id(const struct pj_sse_reader *r);
 

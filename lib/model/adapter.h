@@ -11,27 +11,28 @@
 #include "lib/model/quirks.h"
 
 #define PJ_BUILDER_CALLS_MAX 64
-#define PJ_BUILDER_TEXT_MAX ((size_t)2 << 20) /* of text and of thinking; text above it is cut as by length */
+#define PJ_BUILDER_TEXT_MAX                                                                        \
+    ((size_t)2 << 20) /* of text and of thinking; text above it is cut as by length */
 
 struct pj_builder_call {
     int64_t key; /* the format's index */
     char *id, *name;
     struct pj_str args;
     json_t *object; /* arguments that came as an object */
-    bool closed; /* known to be whole, also when the answer was cut by length */
+    bool closed;    /* known to be whole, also when the answer was cut by length */
 };
 
 struct pj_builder {
     struct pj_str text, refusal;
-    size_t text_mark; /* where the open block of text begins */
+    size_t text_mark;                  /* where the open block of text begins */
     struct pj_str thinking, signature; /* of the open block */
     struct pj_builder_call call[PJ_BUILDER_CALLS_MAX];
     size_t calls;
     json_t *raw; /* array of blocks or items, where the format keeps them */
     struct pj_usage usage;
     bool has_usage;
-    bool done;    /* the format's own end was seen */
-    bool refused; /* stopped by refusal or filter */
+    bool done;     /* the format's own end was seen */
+    bool refused;  /* stopped by refusal or filter */
     bool overflow; /* stopped by the context window */
     enum pj_model_stop stop;
     /* an error document inside the stream; owned reference */
@@ -55,13 +56,14 @@ void pj_builder_release(struct pj_builder *b);
 /* The open call with that key, or NULL. */
 struct pj_builder_call *pj_builder_call_find(struct pj_builder *b, int64_t key);
 /* A new call; NULL with err when there are too many. */
-struct pj_builder_call *pj_builder_call_add(struct pj_builder *b, int64_t key, const char *id, const char *name,
-                                            struct pj_err *err);
+struct pj_builder_call *pj_builder_call_add(struct pj_builder *b, int64_t key, const char *id,
+                                            const char *name, struct pj_err *err);
 void pj_builder_text(struct pj_builder *b, const char *text);
 int pj_builder_args(struct pj_builder_call *call, const char *text, struct pj_err *err);
 /* Move what was collected into *turn. Calls get ids where they are missing, doubled or unusable (`renew_ids`: unless raw is
  * kept, which binds them). */
-void pj_builder_finish(struct pj_builder *b, const char *turn_id, bool renew_ids, struct pj_model_turn *turn);
+void pj_builder_finish(struct pj_builder *b, const char *turn_id, bool renew_ids,
+                       struct pj_model_turn *turn);
 
 /* A whole number of a peer, clamped to 0 … 10^12. */
 int64_t pj_peer_count(const json_t *obj, const char *name);

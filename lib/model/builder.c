@@ -44,13 +44,14 @@ struct pj_builder_call *pj_builder_call_find(struct pj_builder *b, int64_t key)
     return NULL;
 }
 
-struct pj_builder_call *pj_builder_call_add(struct pj_builder *b, int64_t key, const char *id, const char *name,
-                                            struct pj_err *err)
+struct pj_builder_call *pj_builder_call_add(struct pj_builder *b, int64_t key, const char *id,
+                                            const char *name, struct pj_err *err)
 {
     struct pj_builder_call *call;
 
     if (b->calls == PJ_BUILDER_CALLS_MAX) {
-        pj_fail(err, PJ_E_PROTOCOL, "the model asks for more than %d calls at once", PJ_BUILDER_CALLS_MAX);
+        pj_fail(err, PJ_E_PROTOCOL, "the model asks for more than %d calls at once",
+                PJ_BUILDER_CALLS_MAX);
         return NULL;
     }
     call = &b->call[b->calls++];
@@ -71,7 +72,8 @@ void pj_builder_text(struct pj_builder *b, const char *text)
 int pj_builder_args(struct pj_builder_call *call, const char *text, struct pj_err *err)
 {
     if (text && pj_str_puts(&call->args, text) < 0)
-        return pj_fail(err, PJ_E_LIMIT, "the arguments of a tool call have more than %zu bytes", ARGS_MAX);
+        return pj_fail(err, PJ_E_LIMIT, "the arguments of a tool call have more than %zu bytes",
+                       ARGS_MAX);
     return 0;
 }
 
@@ -168,7 +170,8 @@ static void tidy_raw(json_t *raw, bool call_cut)
     }
 }
 
-void pj_builder_finish(struct pj_builder *b, const char *turn_id, bool renew_ids, struct pj_model_turn *turn)
+void pj_builder_finish(struct pj_builder *b, const char *turn_id, bool renew_ids,
+                       struct pj_model_turn *turn)
 {
     turn->calls = json_array();
     for (size_t i = 0; i < b->calls; i++) {
@@ -185,7 +188,8 @@ void pj_builder_finish(struct pj_builder *b, const char *turn_id, bool renew_ids
             free(call->id);
             call->id = pj_asprintf("%s_%zu", turn_id, i + 1);
         }
-        entry = json_pack("{s:s, s:s}", "id", call->id ? call->id : "", "name", call->name ? call->name : "");
+        entry = json_pack("{s:s, s:s}", "id", call->id ? call->id : "", "name",
+                          call->name ? call->name : "");
         if (arguments)
             json_object_set_new(entry, "arguments", arguments);
         else

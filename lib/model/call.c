@@ -18,19 +18,22 @@ const char *pj_model_api_word(enum pj_model_api api)
     return word[api];
 }
 
-int pj_model_openai_api(const char *word, const char *base_url, enum pj_model_api *out, struct pj_err *err)
+int pj_model_openai_api(const char *word, const char *base_url, enum pj_model_api *out,
+                        struct pj_err *err)
 {
     const char *host = strstr(base_url, "://");
 
     if (!word || !*word || strcmp(word, "auto") == 0)
-        *out = host && strncmp(host, "://api.openai.com", 17) == 0 && strchr("/:?", host[17]) ? PJ_API_RESPONSES
-                                                                                             : PJ_API_CHAT;
+        *out = host && strncmp(host, "://api.openai.com", 17) == 0 && strchr("/:?", host[17])
+                   ? PJ_API_RESPONSES
+                   : PJ_API_CHAT;
     else if (strcmp(word, "chat") == 0)
         *out = PJ_API_CHAT;
     else if (strcmp(word, "responses") == 0)
         *out = PJ_API_RESPONSES;
     else
-        return pj_fail(err, PJ_E_INVALID, "OPENAI_API is \"%s\", not auto, chat or responses", word);
+        return pj_fail(err, PJ_E_INVALID, "OPENAI_API is \"%s\", not auto, chat or responses",
+                       word);
     return 0;
 }
 
@@ -63,7 +66,8 @@ char *pj_model_url(const char *base, const char *path)
     return pj_asprintf("%.*s%s%s", (int)keep, base, path, base + n);
 }
 
-static size_t headers_of(const struct pj_model_target *target, char **bearer, struct pj_http_header *out)
+static size_t headers_of(const struct pj_model_target *target, char **bearer,
+                         struct pj_http_header *out)
 {
     size_t n = 0;
 
@@ -90,8 +94,9 @@ static void keep_message(struct pj_model_failure *failure, const char *text, siz
 }
 
 /* A refusal of status 300 and up, or an error document in a good answer. Returns -1, or PJ_NONE to ask again. */
-static int judge_error(const struct pj_model_target *target, struct pj_quirk *quirk, int64_t asked, int status,
-                       const json_t *doc, struct pj_view text, struct pj_model_failure *failure, struct pj_err *err)
+static int judge_error(const struct pj_model_target *target, struct pj_quirk *quirk, int64_t asked,
+                       int status, const json_t *doc, struct pj_view text,
+                       struct pj_model_failure *failure, struct pj_err *err)
 {
     struct pj_model_error_doc words;
     bool known = pj_model_error_read(doc, &words);
@@ -100,7 +105,8 @@ static int judge_error(const struct pj_model_target *target, struct pj_quirk *qu
         pj_quirk_learn(quirk, words.param, words.code, words.message, asked))
         return PJ_NONE;
     failure->fault = pj_model_fault_of(status, &words);
-    failure->status = words.number >= 300 && words.number < 600 && status == 200 ? words.number : status;
+    failure->status =
+        words.number >= 300 && words.number < 600 && status == 200 ? words.number : status;
     if (words.message)
         keep_message(failure, words.message, strlen(words.message));
     else
@@ -109,8 +115,8 @@ static int judge_error(const struct pj_model_target *target, struct pj_quirk *qu
 }
 
 /* A call that brought no complete HTTP answer. */
-static int judge_transport(const struct pj_model_target *target, bool broken, struct pj_model_failure *failure,
-                           struct pj_err *err)
+static int judge_transport(const struct pj_model_target *target, bool broken,
+                           struct pj_model_failure *failure, struct pj_err *err)
 {
     struct pj_err why = *err;
 
@@ -141,8 +147,9 @@ static int fault(const struct pj_model_target *target, enum pj_model_fault what,
 
 /* A good status: is the turn complete? */
 static int judge_answer(const struct pj_model_target *target, struct pj_quirk *quirk,
-                        const struct pj_model_request *request, struct pj_intake *in, struct pj_model_turn *turn,
-                        struct pj_model_failure *failure, struct pj_err *err)
+                        const struct pj_model_request *request, struct pj_intake *in,
+                        struct pj_model_turn *turn, struct pj_model_failure *failure,
+                        struct pj_err *err)
 {
     struct pj_builder *b = &in->builder;
     struct pj_err why;
@@ -150,26 +157,32 @@ static int judge_answer(const struct pj_model_target *target, struct pj_quirk *q
     if (pj_intake_close(in, &why) < 0)
         return fault(target, PJ_FAULT_PROTOCOL, why.message, failure, err);
     if (b->error)
-        return judge_error(target, quirk, request->max_output, 200, b->error, pj_view_of(""), failure, err);
+        return judge_error(target, quirk, request->max_output, 200, b->error, pj_view_of(""),
+                           failure, err);
     if (b->refused)
         return fault(target, PJ_FAULT_REFUSED,
-                     b->refusal.len ? b->refusal.data : "the answer was stopped by a refusal or content filter", failure,
-                     err);
+                     b->refusal.len ? b->refusal.data
+                                    : "the answer was stopped by a refusal or content filter",
+                     failure, err);
     if (b->overflow)
-        return fault(target, PJ_FAULT_CONTEXT, "the answer was stopped by the end of the context window", failure, err);
+        return fault(target, PJ_FAULT_CONTEXT,
+                     "the answer was stopped by the end of the context window", failure, err);
     if (!b->done)
         return in->nonsense || in->received == 0
-                   ? fault(target, PJ_FAULT_PROTOCOL, in->received ? "events that are no JSON" : "an empty answer",
-                           failure, err)
-                   : fault(target, PJ_FAULT_SERVICE, "the stream ended before the answer was complete", failure, err);
+                   ? fault(target, PJ_FAULT_PROTOCOL,
+                           in->received ? "events that are no JSON" : "an empty answer", failure,
+                           err)
+                   : fault(target, PJ_FAULT_SERVICE,
+                           "the stream ended before the answer was complete", failure, err);
     pj_builder_finish(b, request->turn, b->raw == NULL, turn);
     return 0;
 }
 
-static int call_once(struct pj_http *http, const struct pj_model_target *target, struct pj_quirk *quirk,
-                     const struct pj_model_request *request, const struct pj_model_limits *limits, int64_t left_ms,
-                     const struct pj_pump *pump, struct pj_model_turn *turn, struct pj_model_failure *failure,
-                     struct pj_err *err)
+static int call_once(struct pj_http *http, const struct pj_model_target *target,
+                     struct pj_quirk *quirk, const struct pj_model_request *request,
+                     const struct pj_model_limits *limits, int64_t left_ms,
+                     const struct pj_pump *pump, struct pj_model_turn *turn,
+                     struct pj_model_failure *failure, struct pj_err *err)
 {
     const struct pj_adapter *adapter = pj_adapter_of(target->api);
     PJ_CLEANUP(pj_freep) char *url = pj_model_url(target->base_url, adapter->path);
@@ -177,11 +190,18 @@ static int call_once(struct pj_http *http, const struct pj_model_target *target,
     PJ_CLEANUP(pj_json_decrefp) json_t *body = adapter->build(target, request, quirk);
     PJ_CLEANUP(pj_freep) char *text = pj_json_text(body);
     struct pj_http_header headers[4];
-    struct pj_http_request call = {.method = "POST", .url = url, .headers = headers, .body = text,
-        .body_len = strlen(text), .allow_plain = strncmp(target->base_url, "http://", 7) == 0,
-        .max_body = limits->max_body ? limits->max_body : MAX_BODY, .timeout_ms = left_ms,
-        .connect_timeout_ms = left_ms < 10000 ? left_ms : 10000, .stall_ms = limits->stall_ms, .pump = pump,
-        .on_data = pj_intake_feed};
+    struct pj_http_request call = {.method = "POST",
+                                   .url = url,
+                                   .headers = headers,
+                                   .body = text,
+                                   .body_len = strlen(text),
+                                   .allow_plain = strncmp(target->base_url, "http://", 7) == 0,
+                                   .max_body = limits->max_body ? limits->max_body : MAX_BODY,
+                                   .timeout_ms = left_ms,
+                                   .connect_timeout_ms = left_ms < 10000 ? left_ms : 10000,
+                                   .stall_ms = limits->stall_ms,
+                                   .pump = pump,
+                                   .on_data = pj_intake_feed};
     struct pj_http_response res;
     struct pj_intake in;
     char id[200];
@@ -197,15 +217,16 @@ static int call_once(struct pj_http *http, const struct pj_model_target *target,
         struct pj_err ignored;
         json_t *doc = NULL;
         (void)!pj_json_parse(pj_view_n(res.body.data, res.body.len), &doc, &ignored);
-        rc = judge_error(target, quirk, request->max_output, res.status, doc, pj_view_n(res.body.data, res.body.len),
-                         failure, err);
+        rc = judge_error(target, quirk, request->max_output, res.status, doc,
+                         pj_view_n(res.body.data, res.body.len), failure, err);
         json_decref(doc);
     } else {
         failure->status = res.status;
         rc = judge_answer(target, quirk, request, &in, turn, failure, err);
     }
     failure->retry_after_ms = pj_retry_after_ms(&res);
-    if (pj_http_header_get(&res, "x-request-id", id, sizeof id) || pj_http_header_get(&res, "request-id", id, sizeof id))
+    if (pj_http_header_get(&res, "x-request-id", id, sizeof id) ||
+        pj_http_header_get(&res, "request-id", id, sizeof id))
         pj_str_set(&turn->request_id, id);
     turn->usage = pj_intake_usage(&in, call.body_len);
     if (bearer)
@@ -215,10 +236,10 @@ static int call_once(struct pj_http *http, const struct pj_model_target *target,
     return rc;
 }
 
-int pj_model_call(struct pj_http *http, const struct pj_model_target *target, struct pj_quirks *quirks,
-                  const struct pj_model_request *request, const struct pj_model_limits *limits,
-                  const struct pj_pump *pump, struct pj_model_turn *turn, struct pj_model_failure *failure,
-                  struct pj_err *err)
+int pj_model_call(struct pj_http *http, const struct pj_model_target *target,
+                  struct pj_quirks *quirks, const struct pj_model_request *request,
+                  const struct pj_model_limits *limits, const struct pj_pump *pump,
+                  struct pj_model_turn *turn, struct pj_model_failure *failure, struct pj_err *err)
 {
     struct pj_quirk *quirk = pj_quirks_of(quirks, target);
     int64_t until = pj_mono_ms() + limits->timeout_ms;
@@ -241,6 +262,7 @@ int pj_model_call(struct pj_http *http, const struct pj_model_target *target, st
         if (rc <= 0)
             return rc;
         if (tries == ADAPT_MAX)
-            return fault(target, PJ_FAULT_REQUEST, "it refuses one parameter after the other", failure, err);
+            return fault(target, PJ_FAULT_REQUEST, "it refuses one parameter after the other",
+                         failure, err);
     }
 }

@@ -16,9 +16,10 @@ static void add_tool_calls(json_t *out, const json_t *calls)
         json_t *arguments = pj_call_arguments(call);
         PJ_CLEANUP(pj_freep) char *text = pj_json_text(arguments);
 
-        json_array_append_new(list, json_pack("{s:s, s:s, s:{s:s, s:s}}", "id", pj_json_str(call, "id", ""), "type",
-                                              "function", "function", "name", pj_json_str(call, "name", ""),
-                                              "arguments", text));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:{s:s, s:s}}", "id",
+                                        pj_json_str(call, "id", ""), "type", "function", "function",
+                                        "name", pj_json_str(call, "name", ""), "arguments", text));
         json_decref(arguments);
     }
     json_object_set_new(out, "tool_calls", list);
@@ -26,7 +27,8 @@ static void add_tool_calls(json_t *out, const json_t *calls)
 
 static void add_message(json_t *out, const json_t *message)
 {
-    const char *role = pj_json_str(message, "role", "user"), *text = pj_json_str(message, "text", "");
+    const char *role = pj_json_str(message, "role", "user"),
+               *text = pj_json_str(message, "text", "");
 
     if (strcmp(role, "tool") == 0) {
         const json_t *results = json_object_get(message, "results");
@@ -57,10 +59,10 @@ static json_t *tools_of(const json_t *tools)
 
     json_array_foreach(tools, i, tool)
     {
-        json_array_append_new(list, json_pack("{s:s, s:{s:s, s:s, s:O}}", "type", "function", "function", "name",
-                                              pj_json_str(tool, "name", ""), "description",
-                                              pj_json_str(tool, "description", ""), "parameters",
-                                              json_object_get(tool, "parameters")));
+        json_array_append_new(list, json_pack("{s:s, s:{s:s, s:s, s:O}}", "type", "function",
+                                              "function", "name", pj_json_str(tool, "name", ""),
+                                              "description", pj_json_str(tool, "description", ""),
+                                              "parameters", json_object_get(tool, "parameters")));
     }
     return list;
 }
@@ -68,9 +70,11 @@ static json_t *tools_of(const json_t *tools)
 static json_t *build(const struct pj_model_target *target, const struct pj_model_request *request,
                      const struct pj_quirk *quirk)
 {
-    json_t *body = json_pack("{s:s, s:b}", "model", target->model, "stream", 1), *messages = json_array();
+    json_t *body = json_pack("{s:s, s:b}", "model", target->model, "stream", 1),
+           *messages = json_array();
 
-    json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "system", "content", request->system));
+    json_array_append_new(messages,
+                          json_pack("{s:s, s:s}", "role", "system", "content", request->system));
     for (size_t i = 0; i < json_array_size(request->messages); i++)
         add_message(messages, json_array_get(request->messages, i));
     json_object_set_new(body, "messages", messages);
@@ -89,7 +93,8 @@ static void read_usage(struct pj_builder *b, const json_t *usage)
 {
     const json_t *in = json_object_get(usage, "prompt_tokens_details");
     const json_t *out = json_object_get(usage, "completion_tokens_details");
-    int64_t prompt = pj_peer_count(usage, "prompt_tokens"), cached = pj_peer_count(in, "cached_tokens");
+    int64_t prompt = pj_peer_count(usage, "prompt_tokens"),
+            cached = pj_peer_count(in, "cached_tokens");
     const json_t *cost = json_object_get(usage, "cost"); /* OpenRouter: credits, one is a dollar */
 
     if (!json_is_object(usage))
@@ -106,7 +111,8 @@ static void read_usage(struct pj_builder *b, const json_t *usage)
 }
 
 /* Which call a delta belongs to. Its `index` should tell; some servers give 0 to all and tell by a new id or name. */
-static struct pj_builder_call *call_for(struct pj_builder *b, const json_t *delta, struct pj_err *err)
+static struct pj_builder_call *call_for(struct pj_builder *b, const json_t *delta,
+                                        struct pj_err *err)
 {
     const json_t *function = json_object_get(delta, "function");
     const char *id = pj_json_str(delta, "id", ""), *name = pj_json_str(function, "name", "");
@@ -196,7 +202,8 @@ static int take(struct pj_builder *b, const json_t *doc, const char *part, struc
 static int event(struct pj_builder *b, const char *name, const json_t *data, struct pj_err *err)
 {
     (void)name;
-    if (json_is_object(json_object_get(data, "error")) || json_is_string(json_object_get(data, "error"))) {
+    if (json_is_object(json_object_get(data, "error")) ||
+        json_is_string(json_object_get(data, "error"))) {
         if (!b->error)
             b->error = json_deep_copy(data);
         return 0;
@@ -206,7 +213,8 @@ static int event(struct pj_builder *b, const char *name, const json_t *data, str
 
 static int whole(struct pj_builder *b, const json_t *doc, struct pj_err *err)
 {
-    if (!json_is_object(json_object_get(json_array_get(json_object_get(doc, "choices"), 0), "message")))
+    if (!json_is_object(
+            json_object_get(json_array_get(json_object_get(doc, "choices"), 0), "message")))
         return pj_fail(err, PJ_E_PROTOCOL, "the answer holds no choice with a message");
     if (take(b, doc, "message", err) < 0)
         return -1;

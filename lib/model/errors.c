@@ -5,6 +5,7 @@
 #include "lib/json/codec.h"
 
 /* What is known of each fault: how it is reported, and what may be done about it. */
+/* clang-format off */
 static const struct {
     const char *code; /* CONTRACT.md section 9 */
     enum pj_err_class cls;
@@ -34,8 +35,10 @@ static const struct {
     [PJ_FAULT_PROTOCOL] = {"model_protocol", PJ_E_PROTOCOL, true, false, "gave an answer that makes no sense",
                            "check that the base URL belongs to a server that speaks this API"},
 };
+/* clang-format on */
 
 /* Words of error type or code. More special ones stand first where both may come. */
+/* clang-format off */
 static const struct {
     const char *word;
     enum pj_model_fault fault;
@@ -69,8 +72,10 @@ static const struct {
     {"slow_down", PJ_FAULT_SERVICE},
     {"not_found_error", PJ_FAULT_MODEL},
 };
+/* clang-format on */
 
 /* Phrases of messages, where type and code only say "invalid request". */
+/* clang-format off */
 static const struct {
     const char *phrase;
     enum pj_model_fault fault;
@@ -86,6 +91,7 @@ static const struct {
     {"available context size", PJ_FAULT_CONTEXT},
     {"Incorrect API key", PJ_FAULT_AUTH},
 };
+/* clang-format on */
 
 bool pj_model_error_read(const json_t *doc, struct pj_model_error_doc *out)
 {
@@ -136,7 +142,9 @@ static enum pj_model_fault by_status(int status)
     case 429:
         return PJ_FAULT_RATE;
     default:
-        return status >= 500 ? PJ_FAULT_SERVICE : status >= 300 ? PJ_FAULT_REQUEST : PJ_FAULT_SERVICE;
+        return status >= 500   ? PJ_FAULT_SERVICE
+               : status >= 300 ? PJ_FAULT_REQUEST
+                               : PJ_FAULT_SERVICE;
     }
 }
 
@@ -151,23 +159,26 @@ enum pj_model_fault pj_model_fault_of(int status, const struct pj_model_error_do
     if (fault == PJ_FAULT_NONE)
         fault = by_word(doc->type);
     /* A status that speaks for itself wins over a vague word: 529 with api_error, 401 with not_found_error. */
-    if (fault == PJ_FAULT_NONE || ((status == 401 || status == 403) && fault != PJ_FAULT_QUOTA && fault != PJ_FAULT_RATE))
-        fault = by_status(status == 200 && doc->number >= 300 && doc->number < 600 ? doc->number : status);
+    if (fault == PJ_FAULT_NONE ||
+        ((status == 401 || status == 403) && fault != PJ_FAULT_QUOTA && fault != PJ_FAULT_RATE))
+        fault = by_status(status == 200 && doc->number >= 300 && doc->number < 600 ? doc->number
+                                                                                   : status);
     return fault;
 }
 
-int pj_model_fail(struct pj_err *err, enum pj_model_fault fault, const struct pj_model_target *target, int status,
-                  const char *detail)
+int pj_model_fail(struct pj_err *err, enum pj_model_fault fault,
+                  const struct pj_model_target *target, int status, const char *detail)
 {
     char number[24] = "";
 
     if (status > 0)
         (void)snprintf(number, sizeof number, " (status %d)", status);
-    pj_fail(err, faults[fault].cls, "%s, model %s, %s%s%s%.600s", target->provider, target->model, faults[fault].text,
-            number, detail && *detail ? ": " : "", detail ? detail : "");
+    pj_fail(err, faults[fault].cls, "%s, model %s, %s%s%s%.600s", target->provider, target->model,
+            faults[fault].text, number, detail && *detail ? ": " : "", detail ? detail : "");
     if (strstr(faults[fault].remedy, "%s")) {
         const char *at = strstr(faults[fault].remedy, "%s");
-        pj_err_remedy(err, "%.*s%s%s", (int)(at - faults[fault].remedy), faults[fault].remedy, target->key_name, at + 2);
+        pj_err_remedy(err, "%.*s%s%s", (int)(at - faults[fault].remedy), faults[fault].remedy,
+                      target->key_name, at + 2);
     } else {
         pj_err_remedy(err, "%s", faults[fault].remedy);
     }

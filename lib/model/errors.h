@@ -15,8 +15,8 @@ bool pj_model_error_read(const json_t *doc, struct pj_model_error_doc *out);
 /* Which fault an answer of `status` with these words is; never NONE. */
 enum pj_model_fault pj_model_fault_of(int status, const struct pj_model_error_doc *doc);
 /* Fill err (class, code of CONTRACT.md section 9, message, remedy) for a fault; returns -1. `detail` is the provider's words. */
-int pj_model_fail(struct pj_err *err, enum pj_model_fault fault, const struct pj_model_target *target, int status,
-                  const char *detail);
+int pj_model_fail(struct pj_err *err, enum pj_model_fault fault,
+                  const struct pj_model_target *target, int status, const char *detail);
 /* May the same question be put again; may another provider be asked instead. */
 bool pj_model_fault_retry(enum pj_model_fault fault);
 bool pj_model_fault_fallback(enum pj_model_fault fault);

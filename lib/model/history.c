@@ -25,23 +25,26 @@ static int check_calls(const json_t *calls, size_t where, struct pj_err *err)
     {
         if (!is_text(call, "id") || !*pj_json_str(call, "id", "") || !is_text(call, "name") ||
             !(is_text(call, "raw") || json_is_object(json_object_get(call, "arguments"))))
-            return pj_fail(err, PJ_E_INVALID, "message %zu: call %zu lacks id, name or arguments", where, i);
+            return pj_fail(err, PJ_E_INVALID, "message %zu: call %zu lacks id, name or arguments",
+                           where, i);
     }
     return 0;
 }
 
 /* The results after a turn: one for each of its calls, in their order. */
-static int check_results(const json_t *message, const json_t *calls, size_t where, struct pj_err *err)
+static int check_results(const json_t *message, const json_t *calls, size_t where,
+                         struct pj_err *err)
 {
     const json_t *results = json_object_get(message, "results");
 
     if (!json_is_array(results) || json_array_size(results) != json_array_size(calls))
-        return pj_fail(err, PJ_E_INVALID, "message %zu: %zu results for %zu calls", where, json_array_size(results),
-                       json_array_size(calls));
+        return pj_fail(err, PJ_E_INVALID, "message %zu: %zu results for %zu calls", where,
+                       json_array_size(results), json_array_size(calls));
     for (size_t i = 0; i < json_array_size(results); i++) {
         const json_t *result = json_array_get(results, i);
         if (!is_text(result, "text") ||
-            strcmp(pj_json_str(result, "id", ""), pj_json_str(json_array_get(calls, i), "id", "")) != 0)
+            strcmp(pj_json_str(result, "id", ""),
+                   pj_json_str(json_array_get(calls, i), "id", "")) != 0)
             return pj_fail(err, PJ_E_INVALID, "message %zu: result %zu answers no call", where, i);
     }
     return 0;
@@ -62,7 +65,8 @@ int pj_messages_check(const json_t *messages, struct pj_err *err)
         if (i == 0 && strcmp(role, "user") != 0)
             return pj_fail(err, PJ_E_INVALID, "the first message is not the user's");
         if ((json_array_size(open) > 0) != tool)
-            return pj_fail(err, PJ_E_INVALID, "message %zu: %s", i, tool ? "results without calls" : "calls without results");
+            return pj_fail(err, PJ_E_INVALID, "message %zu: %s", i,
+                           tool ? "results without calls" : "calls without results");
         if (tool) {
             if (check_results(message, open, i, err) < 0)
                 return -1;
@@ -104,7 +108,8 @@ static char *who(const struct pj_model_target *target)
     return pj_asprintf("%s %s %s", pj_model_api_word(target->api), target->base_url, target->model);
 }
 
-void pj_history_keep(struct pj_history *history, const char *turn, const struct pj_model_target *target, json_t *raw)
+void pj_history_keep(struct pj_history *history, const char *turn,
+                     const struct pj_model_target *target, json_t *raw)
 {
     PJ_CLEANUP(pj_freep) char *of = who(target);
 
@@ -112,7 +117,8 @@ void pj_history_keep(struct pj_history *history, const char *turn, const struct 
         json_object_set_new(history->turns, turn, json_pack("{s:s, s:O}", "of", of, "raw", raw));
 }
 
-const json_t *pj_history_find(const struct pj_history *history, const char *turn, const struct pj_model_target *target)
+const json_t *pj_history_find(const struct pj_history *history, const char *turn,
+                              const struct pj_model_target *target)
 {
     const json_t *entry = history ? json_object_get(history->turns, turn) : NULL;
 

@@ -11,8 +11,10 @@ int pj_messages_check(const json_t *messages, struct pj_err *err) PJ_MUST_CHECK;
 struct pj_history *pj_history_new(void);
 void pj_history_free(struct pj_history *history);
 /* Keep `raw` (a reference is taken) as what `target` said in turn `turn`. */
-void pj_history_keep(struct pj_history *history, const char *turn, const struct pj_model_target *target, json_t *raw);
+void pj_history_keep(struct pj_history *history, const char *turn,
+                     const struct pj_model_target *target, json_t *raw);
 /* Borrowed; NULL when nothing was kept, or another provider, base URL, format or model is asked now. */
-const json_t *pj_history_find(const struct pj_history *history, const char *turn, const struct pj_model_target *target);
+const json_t *pj_history_find(const struct pj_history *history, const char *turn,
+                              const struct pj_model_target *target);
 
 #endif

@@ -10,11 +10,13 @@
 
 const struct pj_adapter *pj_adapter_of(enum pj_model_api api)
 {
+    /* clang-format off */
     static const struct pj_adapter *const adapters[] = {
         [PJ_API_CHAT] = &pj_adapter_chat,
         [PJ_API_RESPONSES] = &pj_adapter_responses,
         [PJ_API_MESSAGES] = &pj_adapter_messages,
     };
+    /* clang-format on */
     return adapters[api];
 }
 
@@ -81,7 +83,8 @@ int pj_intake_close(struct pj_intake *in, struct pj_err *err)
         return 0;
     if (pj_json_parse(pj_view_n(in->document.data, in->document.len), &doc, err) < 0)
         return -1;
-    if (json_object_get(doc, "error") && !json_is_null(json_object_get(doc, "error")) && pj_model_error_read(doc, &words)) {
+    if (json_object_get(doc, "error") && !json_is_null(json_object_get(doc, "error")) &&
+        pj_model_error_read(doc, &words)) {
         in->builder.error = doc;
         return 0;
     }

@@ -13,7 +13,8 @@ struct pj_intake {
     enum { PJ_INTAKE_UNKNOWN, PJ_INTAKE_EVENTS, PJ_INTAKE_DOCUMENT } kind;
     size_t received;
     bool nonsense; /* events that were no JSON */
-    bool broken;   /* a limit of ours was passed: it is the answer that is wrong, not the connection */
+    bool
+        broken; /* a limit of ours was passed: it is the answer that is wrong, not the connection */
 };
 
 void pj_intake_init(struct pj_intake *in, const struct pj_adapter *adapter);

@@ -8,7 +8,8 @@
 
 static json_t *text_block(const char *text)
 {
-    return json_pack("{s:s, s:s}", "type", "text", "text", *text ? text : "(nothing)"); /* empty text is refused */
+    return json_pack("{s:s, s:s}", "type", "text", "text",
+                     *text ? text : "(nothing)"); /* empty text is refused */
 }
 
 /* Our turn in their blocks, when theirs was not kept. */
@@ -23,8 +24,9 @@ static json_t *assistant_blocks(const json_t *message)
     for (size_t i = 0; i < json_array_size(calls); i++) {
         const json_t *call = json_array_get(calls, i);
         json_array_append_new(blocks, json_pack("{s:s, s:s, s:s, s:o}", "type", "tool_use", "id",
-                                                pj_json_str(call, "id", ""), "name", pj_json_str(call, "name", ""),
-                                                "input", pj_call_arguments(call)));
+                                                pj_json_str(call, "id", ""), "name",
+                                                pj_json_str(call, "name", ""), "input",
+                                                pj_call_arguments(call)));
     }
     return blocks;
 }
@@ -37,8 +39,9 @@ static json_t *result_blocks(const json_t *message)
     for (size_t i = 0; i < json_array_size(results); i++) {
         const json_t *result = json_array_get(results, i);
         const char *text = pj_json_str(result, "text", "");
-        json_array_append_new(blocks, json_pack("{s:s, s:s, s:s}", "type", "tool_result", "tool_use_id",
-                                                pj_json_str(result, "id", ""), "content", *text ? text : "(nothing)"));
+        json_array_append_new(blocks, json_pack("{s:s, s:s, s:s}", "type", "tool_result",
+                                                "tool_use_id", pj_json_str(result, "id", ""),
+                                                "content", *text ? text : "(nothing)"));
     }
     return blocks;
 }
@@ -56,7 +59,8 @@ static void append(json_t *messages, const char *role, json_t *blocks)
     json_array_append_new(messages, json_pack("{s:s, s:o}", "role", role, "content", blocks));
 }
 
-static json_t *messages_of(const struct pj_model_target *target, const struct pj_model_request *request)
+static json_t *messages_of(const struct pj_model_target *target,
+                           const struct pj_model_request *request)
 {
     json_t *messages = json_array(), *message;
     size_t i;
@@ -65,7 +69,8 @@ static json_t *messages_of(const struct pj_model_target *target, const struct pj
     {
         const char *role = pj_json_str(message, "role", "");
         if (strcmp(role, "assistant") == 0) {
-            const json_t *raw = pj_history_find(request->kept, pj_json_str(message, "turn", ""), target);
+            const json_t *raw =
+                pj_history_find(request->kept, pj_json_str(message, "turn", ""), target);
             append(messages, "assistant", raw ? json_deep_copy(raw) : assistant_blocks(message));
         } else if (strcmp(role, "tool") == 0) {
             append(messages, "user", result_blocks(message));
@@ -87,22 +92,27 @@ static void mark_cached(json_t *block)
 static json_t *build(const struct pj_model_target *target, const struct pj_model_request *request,
                      const struct pj_quirk *quirk)
 {
-    json_t *messages = messages_of(target, request), *system = json_array(), *tools = json_array(), *tool, *body;
-    json_t *last = json_object_get(json_array_get(messages, json_array_size(messages) - 1), "content");
+    json_t *messages = messages_of(target, request), *system = json_array(), *tools = json_array(),
+           *tool, *body;
+    json_t *last =
+        json_object_get(json_array_get(messages, json_array_size(messages) - 1), "content");
     size_t i;
 
     (void)quirk;
     json_array_foreach(request->tools, i, tool)
     {
-        json_array_append_new(tools, json_pack("{s:s, s:s, s:O}", "name", pj_json_str(tool, "name", ""), "description",
-                                               pj_json_str(tool, "description", ""), "input_schema",
-                                               json_object_get(tool, "parameters")));
+        json_array_append_new(tools,
+                              json_pack("{s:s, s:s, s:O}", "name", pj_json_str(tool, "name", ""),
+                                        "description", pj_json_str(tool, "description", ""),
+                                        "input_schema", json_object_get(tool, "parameters")));
     }
     json_array_append_new(system, text_block(request->system));
     mark_cached(json_array_get(system, 0)); /* tools and system: the prefix that never changes */
-    mark_cached(json_array_get(last, json_array_size(last) - 1)); /* all of the history, for the next turn */
-    body = json_pack("{s:s, s:I, s:b, s:o, s:o}", "model", target->model, "max_tokens", (json_int_t)request->max_output,
-                     "stream", 1, "system", system, "messages", messages);
+    mark_cached(json_array_get(last, json_array_size(last) -
+                                         1)); /* all of the history, for the next turn */
+    body = json_pack("{s:s, s:I, s:b, s:o, s:o}", "model", target->model, "max_tokens",
+                     (json_int_t)request->max_output, "stream", 1, "system", system, "messages",
+                     messages);
     if (json_array_size(tools) > 0)
         json_object_set(body, "tools", tools);
     json_decref(tools);
@@ -149,7 +159,8 @@ static int start_block(struct pj_builder *b, int64_t index, json_t *block, struc
         b->raw = json_array();
     if (json_array_size(b->raw) != (size_t)index || index >= 1024) {
         json_decref(kept);
-        return pj_fail(err, PJ_E_PROTOCOL, "content block %lld came out of order", (long long)index);
+        return pj_fail(err, PJ_E_PROTOCOL, "content block %lld came out of order",
+                       (long long)index);
     }
     json_array_append_new(b->raw, kept);
     b->text_mark = b->text.len;
@@ -159,8 +170,8 @@ static int start_block(struct pj_builder *b, int64_t index, json_t *block, struc
         pj_builder_text(b, pj_json_str(block, "text", NULL));
     if (strcmp(type, "tool_use") != 0)
         return 0;
-    struct pj_builder_call *call =
-        pj_builder_call_add(b, index, pj_json_str(block, "id", NULL), pj_json_str(block, "name", NULL), err);
+    struct pj_builder_call *call = pj_builder_call_add(b, index, pj_json_str(block, "id", NULL),
+                                                       pj_json_str(block, "name", NULL), err);
     if (!call)
         return -1;
     if (json_object_size(input) > 0)
@@ -170,7 +181,8 @@ static int start_block(struct pj_builder *b, int64_t index, json_t *block, struc
 
 static int too_large(struct pj_err *err)
 {
-    return pj_fail(err, PJ_E_LIMIT, "a block of the answer has more than %zu bytes", PJ_BUILDER_TEXT_MAX);
+    return pj_fail(err, PJ_E_LIMIT, "a block of the answer has more than %zu bytes",
+                   PJ_BUILDER_TEXT_MAX);
 }
 
 static int delta_block(struct pj_builder *b, int64_t index, const json_t *delta, struct pj_err *err)
@@ -180,9 +192,11 @@ static int delta_block(struct pj_builder *b, int64_t index, const json_t *delta,
     if (strcmp(type, "text_delta") == 0)
         pj_builder_text(b, pj_json_str(delta, "text", ""));
     if (strcmp(type, "thinking_delta") == 0)
-        return pj_str_puts(&b->thinking, pj_json_str(delta, "thinking", "")) < 0 ? too_large(err) : 0;
+        return pj_str_puts(&b->thinking, pj_json_str(delta, "thinking", "")) < 0 ? too_large(err)
+                                                                                 : 0;
     if (strcmp(type, "signature_delta") == 0)
-        return pj_str_puts(&b->signature, pj_json_str(delta, "signature", "")) < 0 ? too_large(err) : 0;
+        return pj_str_puts(&b->signature, pj_json_str(delta, "signature", "")) < 0 ? too_large(err)
+                                                                                   : 0;
     if (strcmp(type, "input_json_delta") == 0) {
         struct pj_builder_call *call = pj_builder_call_find(b, index);
         return call ? pj_builder_args(call, pj_json_str(delta, "partial_json", ""), err) : 0;
@@ -211,7 +225,8 @@ static void stop_block(struct pj_builder *b, int64_t index)
         struct pj_err ignored;
         json_t *input = NULL;
         if (call->args.len == 0 ||
-            pj_json_parse(pj_view_n(call->args.data, call->args.len), &input, &ignored) < 0 || !json_is_object(input)) {
+            pj_json_parse(pj_view_n(call->args.data, call->args.len), &input, &ignored) < 0 ||
+            !json_is_object(input)) {
             json_decref(input);
             input = call->args.len == 0
                         ? json_object()

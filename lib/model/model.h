@@ -25,7 +25,8 @@ struct pj_model_target {
     enum pj_model_api api;
     const char *provider; /* "openai" "anthropic" */
     const char *model;
-    const char *base_url; /* openai: with /v1; anthropic: without. A query string stays behind the path */
+    const char
+        *base_url; /* openai: with /v1; anthropic: without. A query string stays behind the path */
     const char *api_key;  /* NULL: no credential */
     const char *key_name; /* the setting to name in a remedy */
 };
@@ -35,10 +36,10 @@ struct pj_quirks;
 
 struct pj_model_request {
     const char *system;
-    const json_t *messages; /* passed pj_messages_check() */
-    const json_t *tools;    /* [{"name","description","parameters"}] */
-    const char *turn;       /* id of the turn to come; made-up call ids start with it */
-    int64_t max_output;     /* tokens */
+    const json_t *messages;        /* passed pj_messages_check() */
+    const json_t *tools;           /* [{"name","description","parameters"}] */
+    const char *turn;              /* id of the turn to come; made-up call ids start with it */
+    int64_t max_output;            /* tokens */
     const struct pj_history *kept; /* may be NULL */
 };
 
@@ -46,20 +47,21 @@ enum pj_model_stop { PJ_STOP_END, PJ_STOP_CALLS, PJ_STOP_LENGTH };
 
 /* What came back. */
 struct pj_model_turn {
-    char *text;     /* never NULL after success */
-    json_t *calls;  /* array as in the history; with PJ_STOP_LENGTH the last one may be half and is left out */
-    bool call_cut;  /* a half tool call was dropped */
+    char *text; /* never NULL after success */
+    json_t *
+        calls; /* array as in the history; with PJ_STOP_LENGTH the last one may be half and is left out */
+    bool call_cut; /* a half tool call was dropped */
     enum pj_model_stop stop;
     struct pj_usage usage; /* also after a failure, as far as known */
-    json_t *raw;       /* the provider's own form, for pj_history_keep(); may be NULL */
-    char *request_id;  /* may be NULL */
+    json_t *raw;           /* the provider's own form, for pj_history_keep(); may be NULL */
+    char *request_id;      /* may be NULL */
 };
 
 /* Why a call failed; the kinds differ in what to do (errors.c). */
 enum pj_model_fault {
-    PJ_FAULT_NONE,    /* not the provider's: the pump's or our own error */
-    PJ_FAULT_RATE,    /* wait or fall back */
-    PJ_FAULT_QUOTA,   /* money ran out over there */
+    PJ_FAULT_NONE,  /* not the provider's: the pump's or our own error */
+    PJ_FAULT_RATE,  /* wait or fall back */
+    PJ_FAULT_QUOTA, /* money ran out over there */
     PJ_FAULT_AUTH,
     PJ_FAULT_MODEL,   /* no such model, or a wrong base URL */
     PJ_FAULT_CONTEXT, /* the history is too long */
@@ -81,15 +83,16 @@ struct pj_model_failure {
 struct pj_model_limits {
     int64_t timeout_ms; /* the whole call, adaptations included */
     int64_t stall_ms;
-    size_t max_body;    /* 0: 32 MiB */
+    size_t max_body; /* 0: 32 MiB */
 };
 
 /* Ask once, streaming. A parameter that the model refuses is learned in `quirks` and the question put again without it. On
  * failure err->code is CONTRACT.md section 9's and *failure says what may be done. *turn and *failure are filled in every
  * case and released by the caller. */
-int pj_model_call(struct pj_http *http, const struct pj_model_target *target, struct pj_quirks *quirks,
-                  const struct pj_model_request *request, const struct pj_model_limits *limits,
-                  const struct pj_pump *pump, struct pj_model_turn *turn, struct pj_model_failure *failure,
+int pj_model_call(struct pj_http *http, const struct pj_model_target *target,
+                  struct pj_quirks *quirks, const struct pj_model_request *request,
+                  const struct pj_model_limits *limits, const struct pj_pump *pump,
+                  struct pj_model_turn *turn, struct pj_model_failure *failure,
                   struct pj_err *err) PJ_MUST_CHECK;
 void pj_model_turn_release(struct pj_model_turn *turn);
 void pj_model_failure_release(struct pj_model_failure *failure);
@@ -97,7 +100,8 @@ void pj_model_failure_release(struct pj_model_failure *failure);
 /* "chat" "responses" "messages" */
 const char *pj_model_api_word(enum pj_model_api api);
 /* OPENAI_API: "auto" (or NULL) means Responses on OpenAI's own host and Chat elsewhere. INVALID for another word. */
-int pj_model_openai_api(const char *word, const char *base_url, enum pj_model_api *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_model_openai_api(const char *word, const char *base_url, enum pj_model_api *out,
+                        struct pj_err *err) PJ_MUST_CHECK;
 /* Base URL + path, owned by the caller; what follows a "?" in the base stays behind the path (Azure's api-version). */
 char *pj_model_url(const char *base, const char *path);
 

@@ -22,6 +22,7 @@ struct pj_prices {
 };
 
 /* Read with the codec's strictness; PJ_F_MONEY gives exact micro-dollars without a float of ours in between. */
+/* clang-format off */
 static const struct pj_field fields[] = {
     {"provider", PJ_F_STR, offsetof(struct pj_price, provider), PJ_FF_REQUIRED, 1, 64},
     {"model", PJ_F_STR, offsetof(struct pj_price, model), PJ_FF_REQUIRED, 1, 128},
@@ -31,6 +32,7 @@ static const struct pj_field fields[] = {
     {"cachedInputPerMTok", PJ_F_MONEY, offsetof(struct pj_price, cached_input)},
     {"cacheWritePerMTok", PJ_F_MONEY, offsetof(struct pj_price, cache_write)},
 };
+/* clang-format on */
 
 static int read_row(const json_t *doc, struct pj_price *row, struct pj_err *err)
 {
@@ -42,12 +44,16 @@ static int read_row(const json_t *doc, struct pj_price *row, struct pj_err *err)
         row->cached_input = row->input;
     if (row->cache_write < 0)
         row->cache_write = row->input;
-    if (row->input > (int64_t)DOLLARS_PER_MTOK_MAX * MILLION || row->output > (int64_t)DOLLARS_PER_MTOK_MAX * MILLION ||
-        row->cache_write > (int64_t)DOLLARS_PER_MTOK_MAX * MILLION || row->cached_input > (int64_t)DOLLARS_PER_MTOK_MAX * MILLION)
+    if (row->input > (int64_t)DOLLARS_PER_MTOK_MAX * MILLION ||
+        row->output > (int64_t)DOLLARS_PER_MTOK_MAX * MILLION ||
+        row->cache_write > (int64_t)DOLLARS_PER_MTOK_MAX * MILLION ||
+        row->cached_input > (int64_t)DOLLARS_PER_MTOK_MAX * MILLION)
         return pj_fail(err, PJ_E_INVALID, "a price above %d dollars", DOLLARS_PER_MTOK_MAX);
     if (!row->from)
         return 0;
-    PJ_CLEANUP(pj_freep) char *stamp = strlen(row->from) == 10 ? pj_asprintf("%sT00:00:00Z", row->from) : pj_strdup(row->from);
+    PJ_CLEANUP(pj_freep)
+    char *stamp =
+        strlen(row->from) == 10 ? pj_asprintf("%sT00:00:00Z", row->from) : pj_strdup(row->from);
     if (pj_rfc3339_parse(stamp, &row->from_ms) < 0)
         return pj_fail(err, PJ_E_INVALID, "from \"%s\" is no date", row->from);
     return 0;
@@ -77,8 +83,9 @@ int pj_prices_load(const char *path, struct pj_prices **out, struct pj_err *err)
     pj_str_init(&text, FILE_MAX);
     if (path && pj_fs_read(path, &text, err) < 0)
         return pj_err_wrap(err, "PJ_PRICES");
-    struct pj_view view = path ? pj_view_n(pj_str_cstr(&text), text.len)
-                               : pj_view_n((const char *)pj_model_files[0].data, pj_model_files[0].size);
+    struct pj_view view =
+        path ? pj_view_n(pj_str_cstr(&text), text.len)
+             : pj_view_n((const char *)pj_model_files[0].data, pj_model_files[0].size);
     if (pj_json_parse(view, &doc, err) < 0 || read_rows(doc, prices, err) < 0) {
         err->cls = PJ_E_INVALID;
         return pj_err_wrap(err, "PJ_PRICES: %s", path ? path : "built-in table");
@@ -104,13 +111,15 @@ void pj_prices_freep(struct pj_prices **prices)
     *prices = NULL;
 }
 
-const struct pj_price *pj_prices_find(const struct pj_prices *prices, const char *provider, const char *model, int64_t now_ms)
+const struct pj_price *pj_prices_find(const struct pj_prices *prices, const char *provider,
+                                      const char *model, int64_t now_ms)
 {
     const struct pj_price *best = NULL;
 
     for (size_t i = 0; i < prices->count; i++) {
         const struct pj_price *row = &prices->row[i];
-        if (strcmp(row->provider, provider) != 0 || row->from_ms > now_ms || fnmatch(row->model, model, 0) != 0)
+        if (strcmp(row->provider, provider) != 0 || row->from_ms > now_ms ||
+            fnmatch(row->model, model, 0) != 0)
             continue;
         if (!best || row->from_ms > best->from_ms)
             best = row;
@@ -135,8 +144,10 @@ int64_t pj_price_cost(const struct pj_price *price, const struct pj_usage *usage
         return usage->reported_microusd;
     if (!price)
         return -1;
-    sum = (wide)usage->uncached * (wide)price->input + (wide)usage->cached * (wide)price->cached_input +
-          (wide)usage->cache_write * (wide)price->cache_write + (wide)usage->output * (wide)price->output;
+    sum = (wide)usage->uncached * (wide)price->input +
+          (wide)usage->cached * (wide)price->cached_input +
+          (wide)usage->cache_write * (wide)price->cache_write +
+          (wide)usage->output * (wide)price->output;
     sum = (sum + MILLION - 1) / MILLION;
     return sum > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)sum;
 }

@@ -27,7 +27,7 @@ struct pj_usage {
     int64_t cache_write; /* prompt tokens written to it */
     int64_t output;      /* completion tokens, reasoning included */
     int64_t reasoning;
-    bool estimated; /* the stream ended before it told */
+    bool estimated;            /* the stream ended before it told */
     int64_t reported_microusd; /* the provider's own figure; -1: none */
 };
 
@@ -36,8 +36,8 @@ int pj_prices_load(const char *path, struct pj_prices **out, struct pj_err *err)
 void pj_prices_free(struct pj_prices *prices);
 void pj_prices_freep(struct pj_prices **prices);
 /* The row for a call at `now_ms`, borrowed; NULL: unpriced. */
-const struct pj_price *pj_prices_find(const struct pj_prices *prices, const char *provider, const char *model,
-                                      int64_t now_ms);
+const struct pj_price *pj_prices_find(const struct pj_prices *prices, const char *provider,
+                                      const char *model, int64_t now_ms);
 /* MODEL_NAME's default: the model of the provider's first row without a wildcard, borrowed; NULL: none. */
 const char *pj_prices_default_model(const struct pj_prices *prices, const char *provider);
 /* Micro-dollars, rounded up; -1 when `price` is NULL. The provider's own figure wins where there is one. */

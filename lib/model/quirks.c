@@ -92,8 +92,10 @@ static bool learn_output(struct pj_quirk *quirk, const char *message, int64_t as
     return true;
 }
 
-bool pj_quirk_learn(struct pj_quirk *quirk, const char *param, const char *code, const char *message, int64_t asked_output)
+bool pj_quirk_learn(struct pj_quirk *quirk, const char *param, const char *code,
+                    const char *message, int64_t asked_output)
 {
+    /* clang-format off */
     const struct {
         const char *word;
         bool *flag;
@@ -104,11 +106,14 @@ bool pj_quirk_learn(struct pj_quirk *quirk, const char *param, const char *code,
         {"encrypted_content", &quirk->no_include},
         {"Encrypted content", &quirk->no_include},
     };
-    bool unsupported = code && (strcmp(code, "unsupported_parameter") == 0 || strcmp(code, "unsupported_value") == 0);
+    /* clang-format on */
+    bool unsupported = code && (strcmp(code, "unsupported_parameter") == 0 ||
+                                strcmp(code, "unsupported_value") == 0);
 
     message = message ? message : "";
     param = param ? param : "";
-    if (strstr(message, "max_completion_tokens") && strstr(message, "instead") && !quirk->completion_tokens)
+    if (strstr(message, "max_completion_tokens") && strstr(message, "instead") &&
+        !quirk->completion_tokens)
         return quirk->completion_tokens = true;
     if (strcmp(param, "max_tokens") == 0 && unsupported && !quirk->completion_tokens)
         return quirk->completion_tokens = true;
@@ -123,8 +128,8 @@ bool pj_quirk_learn(struct pj_quirk *quirk, const char *param, const char *code,
     }
     if (strncmp(param, "include", 7) == 0 && !quirk->no_include)
         return quirk->no_include = true;
-    if (strstr(message, "max_tokens") || strstr(message, "max_output_tokens") || strstr(message, "completion tokens") ||
-        strstr(message, "max_completion_tokens"))
+    if (strstr(message, "max_tokens") || strstr(message, "max_output_tokens") ||
+        strstr(message, "completion tokens") || strstr(message, "max_completion_tokens"))
         return learn_output(quirk, message, asked_output);
     return false;
 }

@@ -35,8 +35,10 @@ static int check_answer(const json_t *answer, struct pj_err *err)
 {
     static const char *const names[] = {"text", "toolCalls", "usage", NULL};
     static const char *const call_names[] = {"name", "arguments", NULL};
-    static const char *const usage_names[] = {"promptTokens", "cachedTokens", "completionTokens", NULL};
-    const json_t *calls = json_object_get(answer, "toolCalls"), *usage = json_object_get(answer, "usage");
+    static const char *const usage_names[] = {"promptTokens", "cachedTokens", "completionTokens",
+                                              NULL};
+    const json_t *calls = json_object_get(answer, "toolCalls"),
+                 *usage = json_object_get(answer, "usage");
 
     if (check_object(answer, names, err) < 0)
         return -1;
@@ -50,8 +52,10 @@ static int check_answer(const json_t *answer, struct pj_err *err)
         const json_t *call = json_array_get(calls, i);
         if (check_object(call, call_names, err) < 0)
             return pj_err_wrap(err, "tool call %zu", i + 1);
-        if (!json_is_string(json_object_get(call, "name")) || !json_is_object(json_object_get(call, "arguments")))
-            return pj_fail(err, PJ_E_INVALID, "tool call %zu needs a name and an object of arguments", i + 1);
+        if (!json_is_string(json_object_get(call, "name")) ||
+            !json_is_object(json_object_get(call, "arguments")))
+            return pj_fail(err, PJ_E_INVALID,
+                           "tool call %zu needs a name and an object of arguments", i + 1);
     }
     return 0;
 }
@@ -66,7 +70,8 @@ int pj_replay_load(const char *path, struct pj_replay **out, struct pj_err *err)
     pj_str_init(&text, FILE_MAX);
     if (pj_fs_read(path, &text, err) < 0)
         return pj_err_wrap(err, "PJ_REPLAY_FILE");
-    if (pj_json_parse(pj_view_n(pj_str_cstr(&text), text.len), &doc, err) < 0 || check_object(doc, names, err) < 0)
+    if (pj_json_parse(pj_view_n(pj_str_cstr(&text), text.len), &doc, err) < 0 ||
+        check_object(doc, names, err) < 0)
         return pj_err_wrap(err, "PJ_REPLAY_FILE %s", path);
     answers = json_object_get(doc, "answers");
     if (json_array_size(answers) == 0)
@@ -93,14 +98,15 @@ void pj_replay_freep(struct pj_replay **replay)
     *replay = NULL;
 }
 
-int pj_replay_next(struct pj_replay *replay, const struct pj_model_request *request, struct pj_model_turn *turn,
-                   struct pj_err *err)
+int pj_replay_next(struct pj_replay *replay, const struct pj_model_request *request,
+                   struct pj_model_turn *turn, struct pj_err *err)
 {
     const json_t *answer = json_array_get(replay->answers, replay->next), *calls, *usage;
 
     memset(turn, 0, sizeof *turn);
     if (!answer) {
-        pj_fail(err, PJ_E_PROTOCOL, "the replay file has %zu answers and the agent asks for one more", replay->next);
+        pj_fail(err, PJ_E_PROTOCOL,
+                "the replay file has %zu answers and the agent asks for one more", replay->next);
         pj_err_remedy(err, "end the last answer of PJ_REPLAY_FILE with a call of finish");
         return pj_err_code(err, "model_protocol");
     }
@@ -112,8 +118,9 @@ int pj_replay_next(struct pj_replay *replay, const struct pj_model_request *requ
     for (size_t i = 0; i < json_array_size(calls); i++) {
         const json_t *call = json_array_get(calls, i);
         PJ_CLEANUP(pj_freep) char *id = pj_asprintf("%s_%zu", request->turn, i + 1);
-        json_array_append_new(turn->calls, json_pack("{s:s, s:s, s:O}", "id", id, "name", pj_json_str(call, "name", ""),
-                                                     "arguments", json_object_get(call, "arguments")));
+        json_array_append_new(turn->calls, json_pack("{s:s, s:s, s:O}", "id", id, "name",
+                                                     pj_json_str(call, "name", ""), "arguments",
+                                                     json_object_get(call, "arguments")));
     }
     turn->stop = json_array_size(turn->calls) > 0 ? PJ_STOP_CALLS : PJ_STOP_END;
     turn->usage.cached = pj_json_i64(usage, "cachedTokens", 0);

@@ -16,7 +16,7 @@ int pj_replay_load(const char *path, struct pj_replay **out, struct pj_err *err)
 void pj_replay_free(struct pj_replay *replay);
 void pj_replay_freep(struct pj_replay **replay);
 /* The next answer as a turn; model_protocol when there is none left. */
-int pj_replay_next(struct pj_replay *replay, const struct pj_model_request *request, struct pj_model_turn *turn,
-                   struct pj_err *err) PJ_MUST_CHECK;
+int pj_replay_next(struct pj_replay *replay, const struct pj_model_request *request,
+                   struct pj_model_turn *turn, struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -18,14 +18,15 @@ static void add_assistant(json_t *input, const json_t *message)
         json_t *arguments = pj_call_arguments(call);
         PJ_CLEANUP(pj_freep) char *dumped = pj_json_text(arguments);
 
-        json_array_append_new(input, json_pack("{s:s, s:s, s:s, s:s}", "type", "function_call", "call_id",
-                                               pj_json_str(call, "id", ""), "name", pj_json_str(call, "name", ""),
-                                               "arguments", dumped));
+        json_array_append_new(input, json_pack("{s:s, s:s, s:s, s:s}", "type", "function_call",
+                                               "call_id", pj_json_str(call, "id", ""), "name",
+                                               pj_json_str(call, "name", ""), "arguments", dumped));
         json_decref(arguments);
     }
 }
 
-static json_t *input_of(const struct pj_model_target *target, const struct pj_model_request *request)
+static json_t *input_of(const struct pj_model_target *target,
+                        const struct pj_model_request *request)
 {
     json_t *input = json_array(), *message;
     size_t i;
@@ -34,7 +35,8 @@ static json_t *input_of(const struct pj_model_target *target, const struct pj_mo
     {
         const char *role = pj_json_str(message, "role", "");
         if (strcmp(role, "assistant") == 0) {
-            const json_t *raw = pj_history_find(request->kept, pj_json_str(message, "turn", ""), target);
+            const json_t *raw =
+                pj_history_find(request->kept, pj_json_str(message, "turn", ""), target);
             if (raw) {
                 json_t *copy = json_deep_copy(raw);
                 json_array_extend(input, copy);
@@ -46,9 +48,10 @@ static json_t *input_of(const struct pj_model_target *target, const struct pj_mo
             const json_t *results = json_object_get(message, "results");
             for (size_t k = 0; k < json_array_size(results); k++) {
                 const json_t *result = json_array_get(results, k);
-                json_array_append_new(input, json_pack("{s:s, s:s, s:s}", "type", "function_call_output", "call_id",
-                                                       pj_json_str(result, "id", ""), "output",
-                                                       pj_json_str(result, "text", "")));
+                json_array_append_new(input,
+                                      json_pack("{s:s, s:s, s:s}", "type", "function_call_output",
+                                                "call_id", pj_json_str(result, "id", ""), "output",
+                                                pj_json_str(result, "text", "")));
             }
         } else {
             json_array_append_new(input, json_pack("{s:s, s:s}", "role", "user", "content",
@@ -66,14 +69,14 @@ static json_t *build(const struct pj_model_target *target, const struct pj_model
 
     json_array_foreach(request->tools, i, tool)
     {
-        json_array_append_new(tools, json_pack("{s:s, s:s, s:s, s:O, s:b}", "type", "function", "name",
-                                               pj_json_str(tool, "name", ""), "description",
+        json_array_append_new(tools, json_pack("{s:s, s:s, s:s, s:O, s:b}", "type", "function",
+                                               "name", pj_json_str(tool, "name", ""), "description",
                                                pj_json_str(tool, "description", ""), "parameters",
                                                json_object_get(tool, "parameters"), "strict", 0));
     }
-    body = json_pack("{s:s, s:s, s:o, s:I, s:b, s:b}", "model", target->model, "instructions", request->system, "input",
-                     input_of(target, request), "max_output_tokens", (json_int_t)request->max_output, "store", 0,
-                     "stream", 1);
+    body = json_pack("{s:s, s:s, s:o, s:I, s:b, s:b}", "model", target->model, "instructions",
+                     request->system, "input", input_of(target, request), "max_output_tokens",
+                     (json_int_t)request->max_output, "store", 0, "stream", 1);
     if (json_array_size(tools) > 0)
         json_object_set(body, "tools", tools);
     json_decref(tools);
@@ -94,7 +97,8 @@ static void read_usage(struct pj_builder *b, const json_t *usage)
     b->usage.cached = cached < prompt ? cached : prompt;
     b->usage.uncached = prompt - b->usage.cached;
     b->usage.output = pj_peer_count(usage, "output_tokens");
-    b->usage.reasoning = pj_peer_count(json_object_get(usage, "output_tokens_details"), "reasoning_tokens");
+    b->usage.reasoning =
+        pj_peer_count(json_object_get(usage, "output_tokens_details"), "reasoning_tokens");
     b->has_usage = true;
 }
 
@@ -105,11 +109,13 @@ static int take_item(struct pj_builder *b, json_t *item, bool cut, struct pj_err
 
     if (!b->raw)
         b->raw = json_array();
-    if (strcmp(type, "reasoning") == 0 && !json_is_string(json_object_get(item, "encrypted_content")))
+    if (strcmp(type, "reasoning") == 0 &&
+        !json_is_string(json_object_get(item, "encrypted_content")))
         return 0; /* nothing is stored over there, so its id alone would not be found again */
     if (strcmp(type, "function_call") == 0) {
-        struct pj_builder_call *call = pj_builder_call_add(b, (int64_t)b->calls, pj_json_str(item, "call_id", NULL),
-                                                           pj_json_str(item, "name", NULL), err);
+        struct pj_builder_call *call =
+            pj_builder_call_add(b, (int64_t)b->calls, pj_json_str(item, "call_id", NULL),
+                                pj_json_str(item, "name", NULL), err);
         if (!call || pj_builder_args(call, pj_json_str(item, "arguments", ""), err) < 0)
             return -1;
         call->closed = strcmp(pj_json_str(item, "status", "completed"), "completed") == 0;
@@ -161,8 +167,10 @@ static int event(struct pj_builder *b, const char *name, const json_t *data, str
     const char *type = pj_json_str(data, "type", name);
 
     if (strcmp(type, "response.output_item.done") == 0)
-        return take_item(b, json_object_get(data, "item"),
-                         strcmp(pj_json_str(json_object_get(data, "item"), "status", ""), "incomplete") == 0, err);
+        return take_item(
+            b, json_object_get(data, "item"),
+            strcmp(pj_json_str(json_object_get(data, "item"), "status", ""), "incomplete") == 0,
+            err);
     if (strcmp(type, "response.completed") == 0 || strcmp(type, "response.incomplete") == 0 ||
         strcmp(type, "response.failed") == 0)
         return take_response(b, json_object_get(data, "response"), err);
@@ -173,7 +181,8 @@ static int event(struct pj_builder *b, const char *name, const json_t *data, str
 
 static int whole(struct pj_builder *b, const json_t *doc, struct pj_err *err)
 {
-    if (!json_is_array(json_object_get(doc, "output")) && !json_is_object(json_object_get(doc, "error")))
+    if (!json_is_array(json_object_get(doc, "output")) &&
+        !json_is_object(json_object_get(doc, "error")))
         return pj_fail(err, PJ_E_PROTOCOL, "the answer holds no output");
     return take_response(b, doc, err);
 }

@@ -63,12 +63,15 @@ void pj_link_release(struct pj_link *link)
     link->used = 0;
 }
 
-int pj_wire_wait(int fd, short events, int64_t timeout_ms, const struct pj_pump *pump, struct pj_err *err)
+int pj_wire_wait(int fd, short events, int64_t timeout_ms, const struct pj_pump *pump,
+                 struct pj_err *err)
 {
     int64_t until = timeout_ms < 0 ? -1 : pj_mono_ms() + timeout_ms;
 
     for (;;) {
-        struct pollfd fds[PJ_PUMP_FDS_MAX + 1] = {{.fd = fd, .events = events}};
+        struct pollfd fds[PJ_PUMP_FDS_MAX + 1] = {
+            {.fd = fd, .events = events}
+        };
         int wait_ms = -1, pump_ms = -1;
         size_t n = pump ? pump->want(pump->ctx, fds + 1, PJ_PUMP_FDS_MAX, &pump_ms) : 0;
         int64_t left = until < 0 ? -1 : until - pj_mono_ms();
@@ -105,8 +108,8 @@ static int wait_link(struct pj_link *link, short events, int64_t until, const st
     return rc;
 }
 
-int pj_link_send(struct pj_link *link, struct pj_view payload, int64_t timeout_ms, const struct pj_pump *pump,
-                 struct pj_err *err)
+int pj_link_send(struct pj_link *link, struct pj_view payload, int64_t timeout_ms,
+                 const struct pj_pump *pump, struct pj_err *err)
 {
     PJ_CLEANUP(pj_str_release) struct pj_str out;
     int64_t until = timeout_ms < 0 ? -1 : pj_mono_ms() + timeout_ms;
@@ -147,8 +150,8 @@ static int read_some(struct pj_link *link, bool *eof, struct pj_err *err)
     return pj_fail_errno(err, errno, "reading from the other end");
 }
 
-int pj_link_recv(struct pj_link *link, struct pj_view *payload, int64_t timeout_ms, const struct pj_pump *pump,
-                 struct pj_err *err)
+int pj_link_recv(struct pj_link *link, struct pj_view *payload, int64_t timeout_ms,
+                 const struct pj_pump *pump, struct pj_err *err)
 {
     int64_t until = timeout_ms < 0 ? -1 : pj_mono_ms() + timeout_ms;
     bool eof = false;
@@ -156,18 +159,21 @@ int pj_link_recv(struct pj_link *link, struct pj_view *payload, int64_t timeout_
     if (link->used > 0) {
         pj_str_shift(&link->in, link->used);
         link->used = 0;
-        if (link->in.len == 0 && link->in.cap > KEEP_BYTES) { /* one huge message must not stay paid for */
+        if (link->in.len == 0 &&
+            link->in.cap > KEEP_BYTES) { /* one huge message must not stay paid for */
             pj_str_release(&link->in);
             pj_str_init(&link->in, HEAD + PJ_FRAME_MAX + READ_PIECE);
         }
     }
     for (;;) {
-        int rc = pj_frame_decode(pj_view_n(pj_str_cstr(&link->in), link->in.len), payload, &link->used, err);
+        int rc = pj_frame_decode(pj_view_n(pj_str_cstr(&link->in), link->in.len), payload,
+                                 &link->used, err);
         if (rc <= 0)
             return rc;
         if (eof)
-            return link->in.len == 0 ? PJ_NONE
-                                     : pj_fail(err, PJ_E_PROTOCOL, "the connection ended inside a message");
+            return link->in.len == 0
+                       ? PJ_NONE
+                       : pj_fail(err, PJ_E_PROTOCOL, "the connection ended inside a message");
         rc = read_some(link, &eof, err);
         if (rc < 0 || (rc == PJ_NONE && wait_link(link, POLLIN, until, pump, err) < 0))
             return -1;

@@ -33,14 +33,14 @@ struct agent {
     json_t *messages; /* neutral history, append-only but for compaction */
     json_t *tools;    /* as the model sees them */
     char *system;
-    uint64_t tree_before;   /* digest of the tree as it was given */
-    int bad_calls;          /* unknown tool or bad arguments, in a row */
-    int repeats;            /* of the last call with the same result */
-    int idle_turns;         /* turns without a call, in a row */
-    int notices;            /* budget notices given: 1 at two thirds, 2 at nine tenths */
+    uint64_t tree_before; /* digest of the tree as it was given */
+    int bad_calls;        /* unknown tool or bad arguments, in a row */
+    int repeats;          /* of the last call with the same result */
+    int idle_turns;       /* turns without a call, in a row */
+    int notices;          /* budget notices given: 1 at two thirds, 2 at nine tenths */
     bool just_compacted;
-    bool diff_mode;         /* the model has no tools: it answers with a diff */
-    bool called;            /* any tool was called yet */
+    bool diff_mode; /* the model has no tools: it answers with a diff */
+    bool called;    /* any tool was called yet */
     struct agent_repeat repeat;
     enum agent_end end;
 };
@@ -67,6 +67,7 @@ bool agent_compact(json_t *messages);
 size_t agent_history_bytes(const json_t *messages);
 
 /* repeat.c: how often this call has had this result, this time included. */
-int agent_repeat_count(struct agent_repeat *r, const char *name, const char *arguments, const char *result);
+int agent_repeat_count(struct agent_repeat *r, const char *name, const char *arguments,
+                       const char *result);
 
 #endif

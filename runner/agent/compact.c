@@ -5,7 +5,7 @@
 #include "lib/json/codec.h"
 #include "runner/agent/agent.h"
 
-#define KEEP_LAST 6   /* messages that stay whole */
+#define KEEP_LAST 6 /* messages that stay whole */
 #define SHORT_ENOUGH 400
 
 size_t agent_history_bytes(const json_t *messages)
@@ -24,7 +24,8 @@ static size_t shorten(json_t *results)
         if (n <= SHORT_ENOUGH)
             continue;
         PJ_CLEANUP(pj_freep)
-        char *text = pj_asprintf("[%zu bytes left out to save room; make the call again if you need them]", n);
+        char *text = pj_asprintf(
+            "[%zu bytes left out to save room; make the call again if you need them]", n);
         json_object_set_new(result, "text", json_string(text));
         saved += n - strlen(text);
     }

@@ -17,10 +17,14 @@
 
 /* Files by which projects instruct agents, as they stand in the base commit: read before anything is changed. */
 static const char *const instruction_files[] = {
-    "AGENTS.md", "CLAUDE.md", ".github/copilot-instructions.md", "CONTRIBUTING.md",
+    "AGENTS.md",
+    "CLAUDE.md",
+    ".github/copilot-instructions.md",
+    "CONTRIBUTING.md",
 };
 
-static int section(struct pj_str *out, const char *file, const char *hole, const char *text, struct pj_err *err)
+static int section(struct pj_str *out, const char *file, const char *hole, const char *text,
+                   struct pj_err *err)
 {
     PJ_CLEANUP(pj_str_release) struct pj_str fenced;
 
@@ -28,7 +32,9 @@ static int section(struct pj_str *out, const char *file, const char *hole, const
         return 0;
     pj_str_init(&fenced, MESSAGE_MAX);
     (void)prompt_fence(&fenced, text);
-    struct prompt_value values[] = {{hole, pj_str_cstr(&fenced)}};
+    struct prompt_value values[] = {
+        {hole, pj_str_cstr(&fenced)}
+    };
     return prompt_render(file, values, 1, out, err);
 }
 
@@ -43,14 +49,18 @@ static int add_instructions(struct agent *a, struct pj_str *out, struct pj_err *
         pj_str_init(&raw, (size_t)1 << 20);
         pj_str_init(&clean, INSTRUCTION_MAX);
         pj_str_init(&fenced, MESSAGE_MAX);
-        if (tree_read(a, instruction_files[i], &raw, NULL, &ignored) < 0 || raw.len == 0 || tree_is_binary(raw.data, raw.len))
+        if (tree_read(a, instruction_files[i], &raw, NULL, &ignored) < 0 || raw.len == 0 ||
+            tree_is_binary(raw.data, raw.len))
             continue;
         if (pj_utf8_append_clean(&clean, pj_view_n(raw.data, raw.len)) < 0 || clean.full) {
             clean.max += 64;
             (void)pj_str_puts(&clean, "\n… [cut here; read the file for the rest]\n");
         }
         (void)prompt_fence(&fenced, pj_str_cstr(&clean));
-        struct prompt_value values[] = {{"file", instruction_files[i]}, {"text", pj_str_cstr(&fenced)}};
+        struct prompt_value values[] = {
+            {"file", instruction_files[i]},
+            {"text", pj_str_cstr(&fenced)}
+        };
         if (prompt_render("instructions.md", values, 2, out, err) < 0)
             return -1;
     }
@@ -75,10 +85,12 @@ static int rank_of(const json_t *finding)
 
 static void put_finding(struct pj_str *out, const json_t *finding, int number)
 {
-    const char *path = pj_json_str(finding, "path", NULL), *suggestion = pj_json_str(finding, "suggestion", "");
+    const char *path = pj_json_str(finding, "path", NULL),
+               *suggestion = pj_json_str(finding, "suggestion", "");
     int64_t line = pj_json_i64(finding, "line", 0);
 
-    (void)pj_str_putf(out, "%d. [%s] %s", number, pj_json_str(finding, "severity", "low"), pj_json_str(finding, "title", ""));
+    (void)pj_str_putf(out, "%d. [%s] %s", number, pj_json_str(finding, "severity", "low"),
+                      pj_json_str(finding, "title", ""));
     if (path && line > 0)
         (void)pj_str_putf(out, " (%s:%lld)", path, (long long)line);
     else if (path)
@@ -112,14 +124,17 @@ static int add_task(struct agent *a, struct pj_str *out, struct pj_err *err)
 
     pj_str_init(&description, MESSAGE_MAX);
     (void)prompt_fence(&description, *text ? text : "(the title says it all)");
-    struct prompt_value values[] = {{"title", pj_json_str(a->task, "title", "")},
-                                    {"description", pj_str_cstr(&description)}};
+    struct prompt_value values[] = {
+        {"title", pj_json_str(a->task, "title", "")},
+        {"description",    pj_str_cstr(&description)                      }
+    };
     return prompt_render("task.md", values, 2, out, err);
 }
 
 static int add_answer(struct agent *a, struct pj_str *out, struct pj_err *err)
 {
-    const char *question = pj_json_str(a->task, "question", NULL), *answer = pj_json_str(a->task, "answer", NULL);
+    const char *question = pj_json_str(a->task, "question", NULL),
+               *answer = pj_json_str(a->task, "answer", NULL);
     PJ_CLEANUP(pj_str_release) struct pj_str q;
     PJ_CLEANUP(pj_str_release) struct pj_str r;
 
@@ -129,7 +144,10 @@ static int add_answer(struct agent *a, struct pj_str *out, struct pj_err *err)
     pj_str_init(&r, MESSAGE_MAX);
     (void)prompt_fence(&q, question);
     (void)prompt_fence(&r, answer);
-    struct prompt_value values[] = {{"question", pj_str_cstr(&q)}, {"answer", pj_str_cstr(&r)}};
+    struct prompt_value values[] = {
+        {"question", pj_str_cstr(&q)},
+        {"answer",   pj_str_cstr(&r)}
+    };
     return prompt_render("answer.md", values, 2, out, err);
 }
 
@@ -138,7 +156,9 @@ int agent_context(struct agent *a, struct pj_err *err)
     PJ_CLEANUP(pj_str_release) struct pj_str system;
     PJ_CLEANUP(pj_str_release) struct pj_str first;
     PJ_CLEANUP(pj_str_release) struct pj_str map;
-    struct prompt_value root[] = {{"workspace", a->workspace}};
+    struct prompt_value root[] = {
+        {"workspace", a->workspace}
+    };
 
     pj_str_init(&system, MESSAGE_MAX);
     pj_str_init(&first, MESSAGE_MAX);
@@ -146,9 +166,11 @@ int agent_context(struct agent *a, struct pj_err *err)
     a->tree_before = tree_digest(a);
     if (prompt_render("system.md", root, 1, &system, err) < 0 || add_task(a, &first, err) < 0 ||
         add_answer(a, &first, err) < 0 ||
-        section(&first, "feedback.md", "feedback", pj_json_str(a->task, "feedback", NULL), err) < 0 ||
+        section(&first, "feedback.md", "feedback", pj_json_str(a->task, "feedback", NULL), err) <
+            0 ||
         add_findings(a, &first, err) < 0 || add_instructions(a, &first, err) < 0 ||
-        section(&first, "checks.md", "command", pj_json_str(a->task, "checkCommand", NULL), err) < 0)
+        section(&first, "checks.md", "command", pj_json_str(a->task, "checkCommand", NULL), err) <
+            0)
         return -1;
     if (map_write(a, &map, err) < 0)
         return pj_err_wrap(err, "reading the work tree");
@@ -157,6 +179,7 @@ int agent_context(struct agent *a, struct pj_err *err)
     a->system = pj_str_take(&system);
     a->tools = tools_json();
     a->messages = json_array();
-    json_array_append_new(a->messages, json_pack("{s:s, s:s}", "role", "user", "text", pj_str_cstr(&first)));
+    json_array_append_new(a->messages,
+                          json_pack("{s:s, s:s}", "role", "user", "text", pj_str_cstr(&first)));
     return 0;
 }

@@ -90,24 +90,30 @@ int diff_begin(struct agent *a, struct pj_err *err)
     pj_str_init(&contents, MESSAGE_MAX);
     if (map_contents(a, CONTENTS_MAX, &contents, err) < 0)
         return -1;
-    struct prompt_value values[] = {{"contents", pj_str_cstr(&contents)}};
+    struct prompt_value values[] = {
+        {"contents", pj_str_cstr(&contents)}
+    };
     (void)pj_str_puts(&first, pj_json_str(json_array_get(a->messages, 0), "text", ""));
     if (prompt_render("diff_system.md", NULL, 0, &system, err) < 0 ||
         prompt_render("diff_files.md", values, 1, &first, err) < 0)
         return -1;
-    agent_log(a, "warn", "the model cannot use tools: it is asked for a unified diff instead", NULL);
+    agent_log(a, "warn", "the model cannot use tools: it is asked for a unified diff instead",
+              NULL);
     free(a->system);
     a->system = pj_str_take(&system);
     json_array_clear(a->tools);
     json_array_clear(a->messages);
-    json_array_append_new(a->messages, json_pack("{s:s, s:s}", "role", "user", "text", pj_str_cstr(&first)));
+    json_array_append_new(a->messages,
+                          json_pack("{s:s, s:s}", "role", "user", "text", pj_str_cstr(&first)));
     a->diff_mode = true;
     return 0;
 }
 
-int diff_hand_over(struct agent *a, const char *diff, const char *summary, char **feedback, struct pj_err *err)
+int diff_hand_over(struct agent *a, const char *diff, const char *summary, char **feedback,
+                   struct pj_err *err)
 {
-    PJ_CLEANUP(pj_json_decrefp) json_t *frame = json_pack("{s:s, s:s, s:s}", "type", "diff", "diff", diff, "summary", summary);
+    PJ_CLEANUP(pj_json_decrefp)
+    json_t *frame = json_pack("{s:s, s:s, s:s}", "type", "diff", "diff", diff, "summary", summary);
     PJ_CLEANUP(pj_json_decrefp) json_t *reply = NULL;
 
     if (agent_send(a, frame, err) < 0 || agent_recv(a, &reply, err) < 0)

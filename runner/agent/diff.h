@@ -11,6 +11,7 @@ bool diff_extract(const char *text, struct pj_str *out);
 /* Turn the run into one without tools: another system prompt, and the most telling files' contents in the first message. */
 int diff_begin(struct agent *a, struct pj_err *err) PJ_MUST_CHECK;
 /* Hand a diff over. 0: accepted, the run is over. PJ_NONE: *feedback (owned by the caller) says what is wrong with it. */
-int diff_hand_over(struct agent *a, const char *diff, const char *summary, char **feedback, struct pj_err *err) PJ_MUST_CHECK;
+int diff_hand_over(struct agent *a, const char *diff, const char *summary, char **feedback,
+                   struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -76,11 +76,13 @@ void edit_near(struct pj_str *out, struct pj_view text, struct pj_view wanted)
         (void)pj_str_puts(out, "The nearest place in the file:\n");
         for (size_t i = from; i < to && i < have; i++) {
             (void)pj_str_putf(out, "%6zu\t", i + 1);
-            (void)pj_utf8_append_clean(out, pj_view_n(lines[i].p, lines[i].n < 300 ? lines[i].n : 300));
+            (void)pj_utf8_append_clean(out,
+                                       pj_view_n(lines[i].p, lines[i].n < 300 ? lines[i].n : 300));
             (void)pj_str_putc(out, '\n');
         }
         if (best == (int64_t)want * 100)
-            (void)pj_str_puts(out, "Only the white space differs: copy the lines exactly (without the numbers).");
+            (void)pj_str_puts(
+                out, "Only the white space differs: copy the lines exactly (without the numbers).");
     } else {
         (void)pj_str_puts(out, "Nothing in the file is like it: read the file again.");
     }

@@ -28,14 +28,15 @@ int agent_connect(struct agent *a, const char *gateway, struct pj_err *err)
             return pj_fail(err, PJ_E_INVALID, "--gateway: the socket's path is too long");
         memcpy(un.sun_path, gateway + 5, strlen(gateway + 5) + 1);
     } else {
-        if (!colon || (size_t)(colon - gateway) >= sizeof host || pj_parse_i64(pj_view_of(colon + 1), &port) < 0 ||
-            port < 1 || port > 65535)
+        if (!colon || (size_t)(colon - gateway) >= sizeof host ||
+            pj_parse_i64(pj_view_of(colon + 1), &port) < 0 || port < 1 || port > 65535)
             return pj_fail(err, PJ_E_INVALID, "--gateway %s is not ADDRESS:PORT", gateway);
         memcpy(host, gateway, (size_t)(colon - gateway));
         host[colon - gateway] = '\0';
         in.sin_port = htons((uint16_t)port);
         if (inet_pton(AF_INET, host, &in.sin_addr) != 1)
-            return pj_fail(err, PJ_E_INVALID, "--gateway %s does not start with an IPv4 address", gateway);
+            return pj_fail(err, PJ_E_INVALID, "--gateway %s does not start with an IPv4 address",
+                           gateway);
     }
     fd = socket(is_unix ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)

@@ -39,10 +39,11 @@ static int ask(struct agent *a, json_t **turn, struct pj_err *err)
         const char *type;
 
         if (full && (a->just_compacted || !agent_compact(a->messages)))
-            return agent_give_up(a, "llm_context", "the conversation has grown too long to go on", err);
+            return agent_give_up(a, "llm_context", "the conversation has grown too long to go on",
+                                 err);
         a->just_compacted = full;
-        frame = json_pack("{s:s, s:s, s:O, s:O}", "type", "turn", "system", a->system, "messages", a->messages, "tools",
-                          a->tools);
+        frame = json_pack("{s:s, s:s, s:O, s:O}", "type", "turn", "system", a->system, "messages",
+                          a->messages, "tools", a->tools);
         if (agent_send(a, frame, err) < 0 || agent_recv(a, turn, err) < 0)
             return -1;
         type = pj_json_str(*turn, "type", "");
@@ -63,7 +64,8 @@ static int ask(struct agent *a, json_t **turn, struct pj_err *err)
     }
 }
 
-static void add_user(struct agent *a, const char *prompt, const struct prompt_value *values, size_t count)
+static void add_user(struct agent *a, const char *prompt, const struct prompt_value *values,
+                     size_t count)
 {
     struct pj_str text;
     struct pj_err err;
@@ -71,7 +73,8 @@ static void add_user(struct agent *a, const char *prompt, const struct prompt_va
     pj_str_init(&text, 65536);
     if (prompt_render(prompt, values, count, &text, &err) < 0)
         (void)pj_str_puts(&text, "Go on.");
-    json_array_append_new(a->messages, json_pack("{s:s, s:s}", "role", "user", "text", pj_str_cstr(&text)));
+    json_array_append_new(a->messages,
+                          json_pack("{s:s, s:s}", "role", "user", "text", pj_str_cstr(&text)));
     pj_str_release(&text);
 }
 
@@ -89,7 +92,10 @@ static char *budget_notice(struct agent *a, const json_t *turn)
         return NULL;
     a->notices = level;
     (void)snprintf(share, sizeof share, "%lld", (long long)(used * 100 / limit));
-    struct prompt_value values[] = {{"name", pj_json_str(budget, "name", "budget")}, {"share", share}};
+    struct prompt_value values[] = {
+        {"name",     pj_json_str(budget, "name", "budget")},
+        {"share", share                  }
+    };
     pj_str_init(&text, 4096);
     if (prompt_render("notice.md", values, 2, &text, &err) < 0)
         pj_str_clear(&text);
@@ -125,15 +131,19 @@ static int do_calls(struct agent *a, const json_t *turn, const json_t *calls, st
         full = i + 1 < n ? pj_strdup(text)
                          : pj_asprintf("%s%s%s%s", text, notice ? "\n\n" : "", notice ? notice : "",
                                        json_is_true(json_object_get(turn, "callCut"))
-                                           ? "\n\n[your answer was cut by its length; the call after this one was not made]"
+                                           ? "\n\n[your answer was cut by its length; the call "
+                                             "after this one was not made]"
                                            : "");
         json_array_append_new(results, clean_result(pj_json_str(call, "id", ""), full));
         if (a->end == AGENT_DONE)
             return 0;
         if (a->bad_calls >= BAD_CALLS_MAX)
-            return agent_give_up(a, "model_protocol", "the model made three calls in a row that no tool understands", err);
+            return agent_give_up(a, "model_protocol",
+                                 "the model made three calls in a row that no tool understands",
+                                 err);
         if (a->repeats >= REPEATS_MAX)
-            return agent_give_up(a, "model_protocol", "the model repeats the same call without getting on", err);
+            return agent_give_up(a, "model_protocol",
+                                 "the model repeats the same call without getting on", err);
     }
     return 0;
 }
@@ -158,10 +168,13 @@ static int no_calls(struct agent *a, const json_t *turn, struct pj_err *err)
 
     pj_str_init(&diff, DIFF_MAX);
     /* A model that was given tools and answers with nothing but a diff means it as its answer. */
-    if (!cut && !a->called && diff_extract(text, &diff) && (a->diff_mode || strstr(pj_str_cstr(&diff), "\n@@ -"))) {
+    if (!cut && !a->called && diff_extract(text, &diff) &&
+        (a->diff_mode || strstr(pj_str_cstr(&diff), "\n@@ -"))) {
         PJ_CLEANUP(pj_freep) char *summary = pj_strndup(text, strcspn(text, "`"));
         int rc = diff_hand_over(a, pj_str_cstr(&diff), summary, &feedback, err);
-        struct prompt_value values[] = {{"feedback", feedback}};
+        struct prompt_value values[] = {
+            {"feedback", feedback}
+        };
 
         if (rc <= 0)
             return rc;
@@ -169,8 +182,11 @@ static int no_calls(struct agent *a, const json_t *turn, struct pj_err *err)
         return 0;
     }
     if (++a->idle_turns >= IDLE_TURNS_MAX)
-        return agent_give_up(a, "model_protocol", a->diff_mode ? "the model answered three times in a row without a diff"
-                                                         : "the model answered three times in a row without calling a tool", err);
+        return agent_give_up(a, "model_protocol",
+                             a->diff_mode
+                                 ? "the model answered three times in a row without a diff"
+                                 : "the model answered three times in a row without calling a tool",
+                             err);
     add_user(a, cut ? "cut.md" : a->diff_mode ? "diff_again.md" : "idle.md", NULL, 0);
     return 0;
 }
@@ -187,8 +203,9 @@ int agent_loop(struct agent *a, struct pj_err *err)
         calls = json_object_get(turn, "calls");
         text = pj_json_str(turn, "text", "");
         log_text(a, text);
-        json_array_append_new(a->messages, json_pack("{s:s, s:s, s:s, s:O}", "role", "assistant", "turn",
-                                                     pj_json_str(turn, "turn", ""), "text", text, "calls", calls));
+        json_array_append_new(a->messages, json_pack("{s:s, s:s, s:s, s:O}", "role", "assistant",
+                                                     "turn", pj_json_str(turn, "turn", ""), "text",
+                                                     text, "calls", calls));
         if (json_array_size(calls) > 0) {
             a->idle_turns = 0;
             a->called = true;

@@ -30,9 +30,12 @@ static void help(FILE *to)
 {
     (void)fputs("usage: pj-agent --gateway ADDRESS:PORT [--workspace DIR]\n"
                 "       pj-agent replay FILE [--workspace DIR]\n\n"
-                "The coding agent of Pithy Jaunt. It is started inside the box of a task and talks to nothing but the\n"
-                "model gateway outside. With replay it carries out the calls of a recorded trajectory again, without a model.\n\n"
-                "  --gateway ADDRESS:PORT  where the gateway is reached, e.g. 127.0.0.1:8100; or unix:/path\n"
+                "The coding agent of Pithy Jaunt. It is started inside the box of a task and talks "
+                "to nothing but the\n"
+                "model gateway outside. With replay it carries out the calls of a recorded "
+                "trajectory again, without a model.\n\n"
+                "  --gateway ADDRESS:PORT  where the gateway is reached, e.g. 127.0.0.1:8100; or "
+                "unix:/path\n"
                 "  --workspace DIR         the work tree (default /workspace)\n"
                 "  --check-config          check the options and leave\n"
                 "  --help  --version\n",
@@ -42,11 +45,13 @@ static void help(FILE *to)
 /* 0 to go on; otherwise the exit code + 1. */
 static int parse(int argc, char **argv, struct options *o)
 {
+    /* clang-format off */
     static const struct option longs[] = {
         {"gateway", required_argument, NULL, 'g'}, {"workspace", required_argument, NULL, 'w'},
         {"check-config", no_argument, NULL, 'c'},  {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0},
     };
+    /* clang-format on */
     int c;
 
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -77,7 +82,9 @@ static int parse(int argc, char **argv, struct options *o)
     }
     if (optind == argc && o->gateway)
         return 0;
-    (void)fprintf(stderr, optind < argc ? "pj-agent: unexpected argument: %s\n" : "pj-agent: --gateway is missing%s\n",
+    (void)fprintf(stderr,
+                  optind < argc ? "pj-agent: unexpected argument: %s\n"
+                                : "pj-agent: --gateway is missing%s\n",
                   optind < argc ? argv[optind] : "; give ADDRESS:PORT of the model gateway");
     return PJ_EXIT_CONFIG + 1;
 }
@@ -90,7 +97,8 @@ static int open_workspace(struct agent *a, struct pj_err *err)
 
 static int hello(struct agent *a, struct pj_err *err)
 {
-    PJ_CLEANUP(pj_json_decrefp) json_t *frame = json_pack("{s:s, s:s}", "type", "hello", "version", PJ_VERSION);
+    PJ_CLEANUP(pj_json_decrefp)
+    json_t *frame = json_pack("{s:s, s:s}", "type", "hello", "version", PJ_VERSION);
 
     if (agent_send(a, frame, err) < 0 || agent_recv(a, &a->task, err) < 0)
         return -1;

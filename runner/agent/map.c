@@ -26,6 +26,7 @@ struct map {
 };
 
 /* What a name says about how much it is worth to know of the file. First match counts. */
+/* clang-format off */
 static const struct {
     const char *glob;
     int score;
@@ -38,6 +39,7 @@ static const struct {
     {"*.js", 6}, {"*.ts", 6}, {"*.tsx", 6}, {"*.jsx", 6}, {"*.go", 6}, {"*.rs", 6}, {"*.rb", 6}, {"*.php", 6}, {"*.java", 6},
     {"*.kt", 6}, {"*.cc", 6}, {"*.cpp", 6}, {"*.hpp", 6}, {"*.cs", 6}, {"*.swift", 6}, {"*.sh", 5}, {"*.pl", 5}, {"*.md", 3},
 };
+/* clang-format on */
 
 static bool mentions(const struct map *m, const char *what)
 {
@@ -48,7 +50,8 @@ static int score_of(const struct map *m, const char *path, const char *name)
 {
     int score = 0;
     const char *dot = strrchr(name, '.');
-    PJ_CLEANUP(pj_freep) char *stem = dot && dot > name ? pj_strndup(name, (size_t)(dot - name)) : pj_strdup(name);
+    PJ_CLEANUP(pj_freep)
+    char *stem = dot && dot > name ? pj_strndup(name, (size_t)(dot - name)) : pj_strdup(name);
 
     for (size_t i = 0; i < PJ_COUNT_OF(names); i++) {
         if (fnmatch(names[i].glob, name, 0) == 0) {
@@ -78,7 +81,8 @@ static bool add(void *ctx, const char *path, const struct stat *st, int dirfd, c
         m->left++;
         return m->left < FILES_MAX;
     }
-    m->file[m->count++] = (struct file){pj_strdup(path), (int64_t)st->st_size, score_of(m, path, name)};
+    m->file[m->count++] =
+        (struct file){pj_strdup(path), (int64_t)st->st_size, score_of(m, path, name)};
     return true;
 }
 
@@ -92,7 +96,8 @@ static int by_score(const void *x, const void *y)
 /* Fill the map, best first. Release it in every case. */
 static int map_read(struct agent *a, struct map *m, struct pj_err *err)
 {
-    *m = (struct map){.title = pj_json_str(a->task, "title", ""), .description = pj_json_str(a->task, "description", ""),
+    *m = (struct map){.title = pj_json_str(a->task, "title", ""),
+                      .description = pj_json_str(a->task, "description", ""),
                       .file = pj_alloc(FILES_MAX, sizeof(struct file))};
     if (tree_walk(a, ".", 64, add, m, err) < 0)
         return -1;
@@ -119,7 +124,8 @@ int map_write(struct agent *a, struct pj_str *out, struct pj_err *err)
         (void)pj_str_putf(out, "  %lld\n", (long long)m.file[i].size);
     }
     if (m.count + m.left > SHOWN_MAX)
-        (void)pj_str_putf(out, "… and %zu more files; use list_dir and search\n", m.count + m.left - SHOWN_MAX);
+        (void)pj_str_putf(out, "… and %zu more files; use list_dir and search\n",
+                          m.count + m.left - SHOWN_MAX);
     if (m.count == 0)
         (void)pj_str_puts(out, "(the tree is empty)\n");
     return 0;
@@ -137,7 +143,8 @@ int map_contents(struct agent *a, size_t max, struct pj_str *out, struct pj_err 
 
         pj_str_init(&text, CONTENT_MAX);
         if (tree_read(a, m.file[i].path, &text, NULL, &ignored) < 0 || text.len + out->len > max ||
-            tree_is_binary(text.data, text.len) || !pj_utf8_valid(pj_view_n(pj_str_cstr(&text), text.len)))
+            tree_is_binary(text.data, text.len) ||
+            !pj_utf8_valid(pj_view_n(pj_str_cstr(&text), text.len)))
             continue;
         (void)pj_str_putf(out, "%s:\n\n", m.file[i].path);
         (void)prompt_fence(out, pj_str_cstr(&text));

@@ -13,7 +13,8 @@ static const struct pj_embedded *find(const char *file)
     return NULL;
 }
 
-static int fill(struct pj_view name, const struct prompt_value *values, size_t count, bool *used, struct pj_str *out)
+static int fill(struct pj_view name, const struct prompt_value *values, size_t count, bool *used,
+                struct pj_str *out)
 {
     for (size_t i = 0; i < count; i++) {
         if (!pj_view_is(name, values[i].name))
@@ -24,8 +25,8 @@ static int fill(struct pj_view name, const struct prompt_value *values, size_t c
     return PJ_NONE;
 }
 
-int prompt_render(const char *file, const struct prompt_value *values, size_t count, struct pj_str *out,
-                  struct pj_err *err)
+int prompt_render(const char *file, const struct prompt_value *values, size_t count,
+                  struct pj_str *out, struct pj_err *err)
 {
     const struct pj_embedded *prompt = find(file);
     bool used[HOLES_MAX] = {false};
@@ -39,7 +40,8 @@ int prompt_render(const char *file, const struct prompt_value *values, size_t co
         struct pj_view name = pj_view_n(open + 2, (size_t)(close - open - 2));
         (void)pj_str_append(out, p, (size_t)(open - p));
         if (fill(name, values, count, used, out) == PJ_NONE)
-            return pj_fail(err, PJ_E_INVALID, "prompt %s: nothing for hole {{%.*s}}", file, (int)name.n, name.p);
+            return pj_fail(err, PJ_E_INVALID, "prompt %s: nothing for hole {{%.*s}}", file,
+                           (int)name.n, name.p);
     }
     (void)pj_str_puts(out, p);
     for (size_t i = 0; i < count && i < HOLES_MAX; i++)

@@ -15,8 +15,8 @@ struct prompt_value {
 
 /* Append the prompt `file` with its holes filled. INVALID for an unknown file, a hole without a value, or a value without a
  * hole: the words and the code must agree. */
-int prompt_render(const char *file, const struct prompt_value *values, size_t count, struct pj_str *out,
-                  struct pj_err *err) PJ_MUST_CHECK;
+int prompt_render(const char *file, const struct prompt_value *values, size_t count,
+                  struct pj_str *out, struct pj_err *err) PJ_MUST_CHECK;
 /* Foreign text between fences that it cannot close: back-ticks, one more than its longest run. */
 int prompt_fence(struct pj_str *out, const char *text);
 

@@ -9,7 +9,8 @@ static uint64_t mix(uint64_t h, const char *text)
     return h;
 }
 
-int agent_repeat_count(struct agent_repeat *r, const char *name, const char *arguments, const char *result)
+int agent_repeat_count(struct agent_repeat *r, const char *name, const char *arguments,
+                       const char *result)
 {
     uint64_t key = mix(mix(mix(14695981039346656037u, name), arguments), result);
 

@@ -1,4 +1,5 @@
-/* replay.c - a recorded session again, without gateway and model: the calls of a trajectory (JSON lines, runner/gateway/README.md)
+/* replay.c - a recorded session again, without gateway and model: the calls of a trajectory (JSON lines,
+ * runner/gateway/README.md)
  * carried out in order on the work tree. The same tree comes out, as far as the commands in it are repeatable. */
 #include "runner/agent/replay.h"
 

@@ -38,12 +38,14 @@ static char *to_crlf(const char *text)
     return pj_str_take(&s);
 }
 
-static int replace(struct pj_view text, struct pj_view old, struct pj_view new, struct pj_str *result)
+static int replace(struct pj_view text, struct pj_view old, struct pj_view new,
+                   struct pj_str *result)
 {
     const char *p = text.p, *end = text.p + text.n, *hit;
 
     while ((hit = memmem(p, (size_t)(end - p), old.p, old.n))) {
-        if (pj_str_append(result, p, (size_t)(hit - p)) < 0 || pj_str_append(result, new.p, new.n) < 0)
+        if (pj_str_append(result, p, (size_t)(hit - p)) < 0 ||
+            pj_str_append(result, new.p, new.n) < 0)
             return -1;
         p = hit + old.n;
     }
@@ -55,7 +57,8 @@ static void put_places(struct pj_view text, struct pj_view what, struct pj_str *
     const char *p = text.p, *end = text.p + text.n, *counted = text.p;
     size_t line = 1;
 
-    for (int i = 0; i < PLACES_SHOWN && (p = memmem(p, (size_t)(end - p), what.p, what.n)); i++, p += what.n) {
+    for (int i = 0; i < PLACES_SHOWN && (p = memmem(p, (size_t)(end - p), what.p, what.n));
+         i++, p += what.n) {
         for (; counted < p; counted++)
             line += *counted == '\n';
         (void)pj_str_putf(out, "%s%zu", i ? ", " : "", line);
@@ -130,7 +133,8 @@ int tool_edit_file(struct agent *a, const json_t *args, struct pj_str *out)
         return tool_refuse(out, "the file would have more than %zu bytes", FILE_MAX * 2);
     if (store(a, path, &result, out) != 0)
         return PJ_NONE;
-    (void)pj_str_putf(out, n == 1 ? "replaced 1 place in %s (line " : "replaced places in %s (lines ", path);
+    (void)pj_str_putf(
+        out, n == 1 ? "replaced 1 place in %s (line " : "replaced places in %s (lines ", path);
     put_places(view, pj_view_of(old), out);
     (void)pj_str_puts(out, n > PLACES_SHOWN ? ", …)" : ")");
     return 0;

@@ -27,17 +27,20 @@ static int conclude(struct agent *a, const json_t *frame, struct pj_str *out)
 
 int tool_finish(struct agent *a, const json_t *args, struct pj_str *out)
 {
-    const char *reason = pj_json_str(args, "no_changes_reason", NULL), *summary = pj_json_str(args, "summary", "");
+    const char *reason = pj_json_str(args, "no_changes_reason", NULL),
+               *summary = pj_json_str(args, "summary", "");
     bool changed = tree_digest(a) != a->tree_before;
     PJ_CLEANUP(pj_json_decrefp) json_t *frame = NULL;
 
     if (!changed && !(reason && *reason))
-        return tool_refuse(out, "nothing in the work tree has changed. Make the change first, or give no_changes_reason");
+        return tool_refuse(out, "nothing in the work tree has changed. Make the change first, or "
+                                "give no_changes_reason");
     if (!*summary)
         return tool_refuse(out, "the summary is empty");
     if (changed)
         reason = NULL; /* a change speaks for itself */
-    frame = json_pack("{s:s, s:s, s:s*}", "type", "finish", "summary", summary, "noChangesReason", reason);
+    frame = json_pack("{s:s, s:s, s:s*}", "type", "finish", "summary", summary, "noChangesReason",
+                      reason);
     agent_log(a, "tool", "finish", json_pack("{s:s, s:s}", "tool", "finish", "summary", summary));
     return conclude(a, frame, out);
 }
@@ -52,6 +55,7 @@ int tool_ask(struct agent *a, const json_t *args, struct pj_str *out)
         return tool_refuse(out, "the question is empty");
     frame = json_pack("{s:s, s:s, s:O*}", "type", "ask", "question", question, "options",
                       json_is_array(options) ? options : NULL);
-    agent_log(a, "tool", "ask_clarification", json_pack("{s:s, s:s}", "tool", "ask_clarification", "question", question));
+    agent_log(a, "tool", "ask_clarification",
+              json_pack("{s:s, s:s}", "tool", "ask_clarification", "question", question));
     return conclude(a, frame, out);
 }

@@ -19,7 +19,8 @@ struct listing {
     size_t shown, left;
 };
 
-static bool list_entry(void *ctx, const char *path, const struct stat *st, int dirfd, const char *name)
+static bool list_entry(void *ctx, const char *path, const struct stat *st, int dirfd,
+                       const char *name)
 {
     struct listing *l = ctx;
     char target[512];
@@ -81,12 +82,14 @@ static void put_lines(struct pj_str *out, struct pj_view text, int64_t first, in
         if (line.n > 0 && line.p[line.n - 1] == '\r')
             line.n--;
         (void)pj_str_putf(out, "%6lld\t", (long long)n);
-        (void)pj_utf8_append_clean(out, pj_view_n(line.p, line.n < LINE_SHOWN_MAX ? line.n : LINE_SHOWN_MAX));
+        (void)pj_utf8_append_clean(
+            out, pj_view_n(line.p, line.n < LINE_SHOWN_MAX ? line.n : LINE_SHOWN_MAX));
         (void)pj_str_puts(out, line.n > LINE_SHOWN_MAX ? " … [line cut]\n" : "\n");
         shown++;
     }
     if (cut_at)
-        (void)pj_str_putf(out, "… [cut at line %lld of %lld; ask with start]\n", (long long)cut_at, (long long)n);
+        (void)pj_str_putf(out, "… [cut at line %lld of %lld; ask with start]\n", (long long)cut_at,
+                          (long long)n);
     else if (shown == 0)
         (void)pj_str_putf(out, "(the file has %lld lines)", (long long)n);
 }

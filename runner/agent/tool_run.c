@@ -131,9 +131,18 @@ static int start(struct running *r, const char *command, const char *cwd, struct
         close(out[1]);
         return pj_fail_errno(err, errno, "pipe");
     }
-    struct pj_spawn_fd fds[] = {{out[1], 1}, {errs[1], 2}};
-    struct pj_spawn spec = {.path = sh, .argv = argv, .envp = environ, .cwd = cwd, .fds = fds, .fd_count = 2,
-                            .death_signal = SIGKILL, .new_session = true};
+    struct pj_spawn_fd fds[] = {
+        {out[1],  1},
+        {errs[1], 2}
+    };
+    struct pj_spawn spec = {.path = sh,
+                            .argv = argv,
+                            .envp = environ,
+                            .cwd = cwd,
+                            .fds = fds,
+                            .fd_count = 2,
+                            .death_signal = SIGKILL,
+                            .new_session = true};
     int rc = pj_spawn(&spec, &r->pid, &r->pidfd, err);
 
     close(out[1]);
@@ -152,7 +161,8 @@ static int start(struct running *r, const char *command, const char *cwd, struct
 
 static void reap(struct running *r)
 {
-    (void)kill(-r->pid, SIGKILL); /* the rest of its group, while the leader's number is still ours */
+    (void)kill(-r->pid,
+               SIGKILL); /* the rest of its group, while the leader's number is still ours */
     while (waitpid(r->pid, &r->status, 0) < 0 && errno == EINTR)
         ;
     r->ended = true;
@@ -162,8 +172,11 @@ static void reap(struct running *r)
 static void drive(struct running *r)
 {
     while (!r->ended || r->stream[0].fd >= 0 || r->stream[1].fd >= 0) {
-        struct pollfd fds[3] = {{r->stream[0].fd, POLLIN, 0}, {r->stream[1].fd, POLLIN, 0},
-                                {r->ended ? -1 : r->pidfd, POLLIN, 0}};
+        struct pollfd fds[3] = {
+            {r->stream[0].fd,          POLLIN, 0},
+            {r->stream[1].fd,          POLLIN, 0},
+            {r->ended ? -1 : r->pidfd, POLLIN, 0}
+        };
         int64_t left = r->deadline_ms - pj_mono_ms();
 
         if (left <= 0) {
@@ -188,7 +201,8 @@ static void put_result(const struct running *r, int64_t timeout_s, int64_t ms, s
     if (r->timed_out)
         (void)pj_str_putf(out, "killed after %lld s (time limit)", (long long)timeout_s);
     else if (WIFSIGNALED(r->status))
-        (void)pj_str_putf(out, "killed by signal %d (%s)", WTERMSIG(r->status), strsignal(WTERMSIG(r->status)));
+        (void)pj_str_putf(out, "killed by signal %d (%s)", WTERMSIG(r->status),
+                          strsignal(WTERMSIG(r->status)));
     else
         (void)pj_str_putf(out, "exit code %d", WEXITSTATUS(r->status));
     (void)pj_str_putf(out, ", %lld.%lld s\n", (long long)ms / 1000, (long long)ms % 1000 / 100);
@@ -196,7 +210,8 @@ static void put_result(const struct running *r, int64_t timeout_s, int64_t ms, s
         (void)pj_str_puts(out, "(no output)");
     (void)pj_utf8_append_clean(out, pj_view_n(pj_str_cstr(&r->head), r->head.len));
     if (r->total > r->head.len + r->tail.len)
-        (void)pj_str_putf(out, "\n… [%zu bytes left out] …\n", r->total - r->head.len - r->tail.len);
+        (void)pj_str_putf(out, "\n… [%zu bytes left out] …\n",
+                          r->total - r->head.len - r->tail.len);
     (void)pj_utf8_append_clean(out, pj_view_n(pj_str_cstr(&r->tail), r->tail.len));
 }
 
@@ -205,7 +220,11 @@ int tool_run(struct agent *a, const json_t *args, struct pj_str *out)
     PJ_CLEANUP(pj_freep) char *path = NULL;
     PJ_CLEANUP(pj_freep) char *cwd = NULL;
     PJ_CLEANUP(pj_freep) char *line = NULL;
-    struct running r = {.a = a, .pidfd = -1, .stream = {{.fd = -1, .name = "stdout"}, {.fd = -1, .name = "stderr"}}};
+    struct running r = {
+        .a = a,
+        .pidfd = -1,
+        .stream = {{.fd = -1, .name = "stdout"}, {.fd = -1, .name = "stderr"}}
+    };
     const char *command = pj_json_str(args, "command", "");
     int64_t timeout_s = pj_json_i64(args, "timeout_s", TIMEOUT_DEFAULT_S), started = pj_mono_ms();
     struct pj_err err;

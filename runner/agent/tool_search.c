@@ -81,12 +81,14 @@ static void search_text(struct search *s, const char *path, struct pj_view text)
         }
         s->shown++;
         (void)pj_str_putf(s->out, "%s:%zu:", path, number);
-        (void)pj_utf8_append_clean(s->out, pj_view_n(line.p, line.n < LINE_SHOWN_MAX ? line.n : LINE_SHOWN_MAX));
+        (void)pj_utf8_append_clean(
+            s->out, pj_view_n(line.p, line.n < LINE_SHOWN_MAX ? line.n : LINE_SHOWN_MAX));
         (void)pj_str_puts(s->out, line.n > LINE_SHOWN_MAX ? " …\n" : "\n");
     }
 }
 
-static bool search_file(void *ctx, const char *path, const struct stat *st, int dirfd, const char *name)
+static bool search_file(void *ctx, const char *path, const struct stat *st, int dirfd,
+                        const char *name)
 {
     struct search *s = ctx;
     PJ_CLEANUP(pj_str_release) struct pj_str text;
@@ -150,6 +152,7 @@ int tool_search(struct agent *a, const json_t *args, struct pj_str *out)
         (void)pj_str_putf(out, "… and %s%zu more matches; narrow the pattern, path or glob",
                           s.left >= COUNT_MAX ? "over " : "", s.left);
     if (s.skipped > 0)
-        (void)pj_str_putf(out, "%s[%zu binary or large files left out]", s.shown ? "" : "\n", s.skipped);
+        (void)pj_str_putf(out, "%s[%zu binary or large files left out]", s.shown ? "" : "\n",
+                          s.skipped);
     return 0;
 }

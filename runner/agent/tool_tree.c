@@ -17,7 +17,8 @@ int tool_write_file(struct agent *a, const json_t *args, struct pj_str *out)
     PJ_CLEANUP(pj_freep) char *path = NULL;
     PJ_CLEANUP(pj_closep) int dir = -1;
     PJ_CLEANUP(pj_closep) int fd = -1;
-    const json_t *content = json_object_get(args, "content"), *executable = json_object_get(args, "executable");
+    const json_t *content = json_object_get(args, "content"),
+                 *executable = json_object_get(args, "executable");
     size_t n = json_string_length(content);
     const char *name;
     struct stat st;
@@ -80,7 +81,8 @@ int tool_move_path(struct agent *a, const json_t *args, struct pj_str *out)
     struct stat st;
     struct pj_err err;
 
-    if (tool_path_arg(a, args, "from", &from, out) != 0 || tool_path_arg(a, args, "to", &to, out) != 0)
+    if (tool_path_arg(a, args, "from", &from, out) != 0 ||
+        tool_path_arg(a, args, "to", &to, out) != 0)
         return PJ_NONE;
     if (tree_parent(a, from, false, &from_dir, &from_name, &err) < 0)
         return tool_refuse_err(out, &err);
@@ -89,8 +91,12 @@ int tool_move_path(struct agent *a, const json_t *args, struct pj_str *out)
     if (tree_parent(a, to, true, &to_dir, &to_name, &err) < 0)
         return tool_refuse_err(out, &err);
     if (renameat2(from_dir, from_name, to_dir, to_name, RENAME_NOREPLACE) < 0)
-        return tool_refuse(out, errno == EEXIST ? "%s exists already" : "moving to %s failed: the target is inside the source, or "
-                                                                        "not reachable", to);
+        return tool_refuse(out,
+                           errno == EEXIST
+                               ? "%s exists already"
+                               : "moving to %s failed: the target is inside the source, or "
+                                 "not reachable",
+                           to);
     (void)pj_str_putf(out, "moved %s to %s", from, to);
     return 0;
 }

@@ -11,6 +11,7 @@
 
 #define RESULT_MAX ((size_t)64 << 10)
 
+/* clang-format off */
 const struct tool tool_table[] = {
     {"list_dir",
      "List a folder of the work tree, sorted, with sizes. `.git` is left out.",
@@ -70,6 +71,7 @@ const struct tool tool_table[] = {
       {"options", TOOL_STRS, false, "answers to choose from, if there are any"}},
      tool_ask},
 };
+/* clang-format on */
 const size_t tool_count = PJ_COUNT_OF(tool_table);
 
 static const char *const type_words[] = {"string", "integer", "boolean", "array"};
@@ -80,7 +82,8 @@ static json_t *schema_of(const struct tool *tool)
 
     for (size_t i = 0; i < TOOL_PARAMS_MAX && tool->params[i].name; i++) {
         const struct tool_param *p = &tool->params[i];
-        json_t *property = json_pack("{s:s, s:s}", "type", type_words[p->type], "description", p->help);
+        json_t *property =
+            json_pack("{s:s, s:s}", "type", type_words[p->type], "description", p->help);
 
         if (p->type == TOOL_STRS)
             json_object_set_new(property, "items", json_pack("{s:s}", "type", "string"));
@@ -88,8 +91,8 @@ static json_t *schema_of(const struct tool *tool)
         if (p->required)
             json_array_append_new(required, json_string(p->name));
     }
-    return json_pack("{s:s, s:o, s:o, s:b}", "type", "object", "properties", properties, "required", required,
-                     "additionalProperties", 0);
+    return json_pack("{s:s, s:o, s:o, s:b}", "type", "object", "properties", properties, "required",
+                     required, "additionalProperties", 0);
 }
 
 json_t *tools_json(void)
@@ -97,8 +100,9 @@ json_t *tools_json(void)
     json_t *list = json_array();
 
     for (size_t i = 0; i < tool_count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", tool_table[i].name, "description",
-                                              tool_table[i].help, "parameters", schema_of(&tool_table[i])));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", tool_table[i].name,
+                                              "description", tool_table[i].help, "parameters",
+                                              schema_of(&tool_table[i])));
     return list;
 }
 
@@ -118,11 +122,13 @@ int tool_refuse_err(struct pj_str *out, const struct pj_err *err)
     return tool_refuse(out, "%s", err->message);
 }
 
-int tool_path_arg(struct agent *a, const json_t *args, const char *name, char **path, struct pj_str *out)
+int tool_path_arg(struct agent *a, const json_t *args, const char *name, char **path,
+                  struct pj_str *out)
 {
     struct pj_err err;
 
-    return tree_path(a, pj_json_str(args, name, "."), path, &err) < 0 ? tool_refuse_err(out, &err) : 0;
+    return tree_path(a, pj_json_str(args, name, "."), path, &err) < 0 ? tool_refuse_err(out, &err)
+                                                                      : 0;
 }
 
 static bool type_fits(const json_t *value, enum tool_type type)
@@ -176,7 +182,8 @@ static int check_args(const struct tool *tool, const json_t *call, struct pj_str
         const struct tool_param *p = param_of(tool, name);
         if (p && (json_is_null(value) || type_fits(value, p->type)))
             continue;
-        (void)tool_refuse(out, p ? "\"%s\" is no %s" : "unknown parameter \"%s\"", name, p ? type_words[p->type] : "");
+        (void)tool_refuse(out, p ? "\"%s\" is no %s" : "unknown parameter \"%s\"", name,
+                          p ? type_words[p->type] : "");
         put_schema(tool, out);
         return PJ_NONE;
     }
@@ -199,29 +206,37 @@ static const struct tool *tool_find(const char *name)
     return NULL;
 }
 
-static void log_call(struct agent *a, const char *name, const json_t *args, bool good, int64_t ms, const char *result)
+static void log_call(struct agent *a, const char *name, const json_t *args, bool good, int64_t ms,
+                     const char *result)
 {
     const char *what = pj_json_str(args, "path", NULL);
     struct pj_view first = pj_view_of(result), rest = first;
     PJ_CLEANUP(pj_freep) char *line = NULL;
 
     if (!what)
-        what = pj_json_str(args, "command", pj_json_str(args, "pattern", pj_json_str(args, "from", "")));
+        what = pj_json_str(args, "command",
+                           pj_json_str(args, "pattern", pj_json_str(args, "from", "")));
     (void)pj_view_cut(&rest, '\n', &first);
     line = good ? pj_asprintf("%s %.300s", name, what)
-                : pj_asprintf("%s %.300s: %.*s", name, what, (int)(first.n < 300 ? first.n : 300), first.n ? first.p : "");
-    agent_log(a, "tool", line, json_pack("{s:s, s:b, s:I, s:O?}", "tool", name, "ok", (int)good, "durationMs",
-                                         (json_int_t)ms, "arguments", args));
+                : pj_asprintf("%s %.300s: %.*s", name, what, (int)(first.n < 300 ? first.n : 300),
+                              first.n ? first.p : "");
+    agent_log(a, "tool", line,
+              json_pack("{s:s, s:b, s:I, s:O?}", "tool", name, "ok", (int)good, "durationMs",
+                        (json_int_t)ms, "arguments", args));
 }
 
 static void note_repeat(struct agent *a, const char *name, const json_t *call, struct pj_str *out)
 {
     json_t *args = json_object_get(call, "arguments");
-    PJ_CLEANUP(pj_freep) char *text = args ? pj_json_text(args) : pj_strdup(pj_json_str(call, "raw", ""));
+    PJ_CLEANUP(pj_freep)
+    char *text = args ? pj_json_text(args) : pj_strdup(pj_json_str(call, "raw", ""));
     int times = agent_repeat_count(&a->repeat, name, text, pj_str_cstr(out));
 
     if (times >= 3)
-        (void)pj_str_putf(out, "\n\n[notice: this same call has had this same result %d times; do something else]", times);
+        (void)pj_str_putf(
+            out,
+            "\n\n[notice: this same call has had this same result %d times; do something else]",
+            times);
     a->repeats = times;
 }
 
@@ -246,7 +261,8 @@ char *tools_call(struct agent *a, const json_t *call)
     if (rc == 0)
         rc = tool->run(a, json_object_get(call, "arguments"), &out);
     if (a->end == AGENT_GOES_ON)
-        log_call(a, name, json_object_get(call, "arguments"), rc == 0, pj_mono_ms() - start, pj_str_cstr(&out));
+        log_call(a, name, json_object_get(call, "arguments"), rc == 0, pj_mono_ms() - start,
+                 pj_str_cstr(&out));
     note_repeat(a, name, call, &out);
     return pj_str_take(&out);
 }

@@ -46,7 +46,8 @@ int tool_ask(struct agent *a, const json_t *args, struct pj_str *out);
 int tool_refuse(struct pj_str *out, const char *fmt, ...) PJ_PRINTF(2, 3);
 int tool_refuse_err(struct pj_str *out, const struct pj_err *err);
 /* A required path argument, checked and made relative; 0 or PJ_NONE with the refusal written. */
-int tool_path_arg(struct agent *a, const json_t *args, const char *name, char **path, struct pj_str *out);
+int tool_path_arg(struct agent *a, const json_t *args, const char *name, char **path,
+                  struct pj_str *out);
 
 /* edit_near.c: the lines of `text` that are most like `wanted`, numbered, for a hint. */
 void edit_near(struct pj_str *out, struct pj_view text, struct pj_view wanted);

@@ -30,13 +30,16 @@ int tree_path(const struct agent *a, const char *given, char **out, struct pj_er
     if (strncmp(given, a->workspace, root) == 0 && (given[root] == '/' || !given[root]))
         given += root;
     else if (*given == '/')
-        return pj_fail(err, PJ_E_FORBIDDEN, "%s is outside the work tree; give a path relative to its root", given);
+        return pj_fail(err, PJ_E_FORBIDDEN,
+                       "%s is outside the work tree; give a path relative to its root", given);
     rest = pj_view_of(given);
     while (pj_view_cut(&rest, '/', &part)) {
         if (part.n == 0 || pj_view_is(part, "."))
             continue;
         if (pj_view_is(part, ".."))
-            return pj_fail(err, PJ_E_FORBIDDEN, "%s: paths with \"..\" are not allowed; start at the root of the work tree", given);
+            return pj_fail(
+                err, PJ_E_FORBIDDEN,
+                "%s: paths with \"..\" are not allowed; start at the root of the work tree", given);
         if (path.len > 0)
             (void)pj_str_putc(&path, '/');
         (void)pj_str_append(&path, part.p, part.n);
@@ -72,9 +75,11 @@ static int open_slowly(int root, const char *path, int flags, mode_t mode)
     return dir;
 }
 
-int tree_open(const struct agent *a, const char *path, int flags, mode_t mode, int *fd, struct pj_err *err)
+int tree_open(const struct agent *a, const char *path, int flags, mode_t mode, int *fd,
+              struct pj_err *err)
 {
-    struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC), .mode = flags & O_CREAT ? mode : 0,
+    struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC),
+                           .mode = flags & O_CREAT ? mode : 0,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     int got = (int)syscall(SYS_openat2, a->root_fd, path, &how, sizeof how);
 
@@ -88,10 +93,12 @@ int tree_open(const struct agent *a, const char *path, int flags, mode_t mode, i
     return 0;
 }
 
-int tree_parent(const struct agent *a, const char *path, bool make, int *dirfd, const char **name, struct pj_err *err)
+int tree_parent(const struct agent *a, const char *path, bool make, int *dirfd, const char **name,
+                struct pj_err *err)
 {
     const char *slash = strrchr(path, '/');
-    PJ_CLEANUP(pj_freep) char *dir = slash ? pj_strndup(path, (size_t)(slash - path)) : pj_strdup(".");
+    PJ_CLEANUP(pj_freep)
+    char *dir = slash ? pj_strndup(path, (size_t)(slash - path)) : pj_strdup(".");
 
     if (strcmp(path, ".") == 0)
         return pj_fail(err, PJ_E_INVALID, "the root of the work tree itself cannot be changed");
@@ -123,7 +130,8 @@ int tree_parent(const struct agent *a, const char *path, bool make, int *dirfd, 
     return tree_open(a, dir, O_RDONLY | O_DIRECTORY, 0, dirfd, err);
 }
 
-int tree_read(const struct agent *a, const char *path, struct pj_str *out, struct stat *st, struct pj_err *err)
+int tree_read(const struct agent *a, const char *path, struct pj_str *out, struct stat *st,
+              struct pj_err *err)
 {
     PJ_CLEANUP(pj_closep) int fd = -1;
     struct stat own;
@@ -138,7 +146,8 @@ int tree_read(const struct agent *a, const char *path, struct pj_str *out, struc
     if (!S_ISREG(st->st_mode))
         return pj_fail(err, PJ_E_INVALID, "%s is no regular file", path);
     if ((uint64_t)st->st_size > out->max)
-        return pj_fail(err, PJ_E_LIMIT, "%s has %lld bytes; files above %zu bytes are not read whole", path,
+        return pj_fail(err, PJ_E_LIMIT,
+                       "%s has %lld bytes; files above %zu bytes are not read whole", path,
                        (long long)st->st_size, out->max);
     return pj_fs_read_fd(fd, out, err);
 }
@@ -164,7 +173,8 @@ static size_t names_of(int fd, char ***out)
     if (!dir && copy >= 0)
         close(copy);
     while (dir && (e = readdir(dir)) && n < ENTRIES_MAX) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strcmp(e->d_name, ".git") == 0)
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+            strcmp(e->d_name, ".git") == 0)
             continue;
         if (n == cap) {
             cap = cap ? cap * 2 : 64;
@@ -210,7 +220,8 @@ static bool walk_at(int fd, struct pj_str *path, int depth, tree_visit *visit, v
     return go;
 }
 
-int tree_walk(const struct agent *a, const char *path, int depth, tree_visit *visit, void *ctx, struct pj_err *err)
+int tree_walk(const struct agent *a, const char *path, int depth, tree_visit *visit, void *ctx,
+              struct pj_err *err)
 {
     PJ_CLEANUP(pj_closep) int fd = -1;
     PJ_CLEANUP(pj_str_release) struct pj_str at;
@@ -233,7 +244,8 @@ static uint64_t mix(uint64_t h, const void *data, size_t n)
     return h;
 }
 
-static bool digest_entry(void *ctx, const char *path, const struct stat *st, int dirfd, const char *name)
+static bool digest_entry(void *ctx, const char *path, const struct stat *st, int dirfd,
+                         const char *name)
 {
     uint64_t *h = ctx;
     int64_t facts[5] = {(int64_t)st->st_mode, (int64_t)st->st_size, (int64_t)st->st_mtim.tv_sec,

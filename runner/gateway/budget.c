@@ -24,8 +24,10 @@ static int64_t prompt_guess(const struct budget *b, size_t bytes)
 
 static int out_of(struct pj_err *err, const char *code, const char *setting, const char *what)
 {
-    pj_fail(err, PJ_E_LIMIT, "the task's limit of %s is used up: the next call to the model would pass it", what);
-    pj_err_remedy(err, "raise the task's limits (or %s), or split the task into smaller ones", setting);
+    pj_fail(err, PJ_E_LIMIT,
+            "the task's limit of %s is used up: the next call to the model would pass it", what);
+    pj_err_remedy(err, "raise the task's limits (or %s), or split the task into smaller ones",
+                  setting);
     return pj_err_code(err, code);
 }
 
@@ -35,8 +37,8 @@ static int64_t affordable(const struct pj_price *price, int64_t money)
     return price->output > 0 ? (int64_t)((double)money * 1e6 / (double)price->output) : INT64_MAX;
 }
 
-int budget_reserve(const struct budget *b, const struct pj_price *price, size_t bytes, int64_t *max_output,
-                   struct pj_err *err)
+int budget_reserve(const struct budget *b, const struct pj_price *price, size_t bytes,
+                   int64_t *max_output, struct pj_err *err)
 {
     int64_t prompt = prompt_guess(b, bytes), left;
     char spent[32], limit[32];
@@ -49,8 +51,9 @@ int budget_reserve(const struct budget *b, const struct pj_price *price, size_t 
         left = b->max_tokens - b->tokens - prompt;
         if (left < OUTPUT_MIN) {
             out_of(err, "token_limit", "PJ_MAX_TASK_TOKENS", "tokens");
-            return pj_err_wrap(err, "%lld of %lld tokens used, about %lld more needed", (long long)b->tokens,
-                               (long long)b->max_tokens, (long long)(prompt + OUTPUT_MIN));
+            return pj_err_wrap(err, "%lld of %lld tokens used, about %lld more needed",
+                               (long long)b->tokens, (long long)b->max_tokens,
+                               (long long)(prompt + OUTPUT_MIN));
         }
         *max_output = left < *max_output ? left : *max_output;
     }
@@ -59,7 +62,8 @@ int budget_reserve(const struct budget *b, const struct pj_price *price, size_t 
         left = b->max_cost - b->cost_microusd;
         if (pj_price_cost(price, &usage) > left) {
             out_of(err, "cost_limit", "PJ_MAX_TASK_COST_USD", "money");
-            return pj_err_wrap(err, "%s of %s US dollars used", pj_money_text(b->cost_microusd, spent),
+            return pj_err_wrap(err, "%s of %s US dollars used",
+                               pj_money_text(b->cost_microusd, spent),
                                pj_money_text(b->max_cost, limit));
         }
         usage.output = 0;
@@ -79,7 +83,8 @@ int budget_turn(struct budget *b, struct pj_err *err)
     return 0;
 }
 
-void budget_settle(struct budget *b, size_t bytes, const struct pj_usage *usage, int64_t cost_microusd)
+void budget_settle(struct budget *b, size_t bytes, const struct pj_usage *usage,
+                   int64_t cost_microusd)
 {
     b->tokens += pj_usage_total(usage);
     if (cost_microusd >= 0)
@@ -94,6 +99,7 @@ void budget_settle(struct budget *b, size_t bytes, const struct pj_usage *usage,
 
 const char *budget_nearest(const struct budget *b, int64_t *used, int64_t *limit)
 {
+    /* clang-format off */
     const struct {
         const char *name;
         int64_t used, limit;
@@ -104,6 +110,7 @@ const char *budget_nearest(const struct budget *b, int64_t *used, int64_t *limit
         {"time", pj_mono_ms() - b->started_mono_ms,
          b->deadline_mono_ms > 0 ? b->deadline_mono_ms - b->started_mono_ms : 0},
     };
+    /* clang-format on */
     const char *name = NULL;
     double worst = -1;
 

@@ -61,7 +61,8 @@ static int reply(struct desk *d, struct conn *c, int status, const json_t *doc, 
 {
     PJ_CLEANUP(pj_freep) char *text = pj_json_text(doc);
     PJ_CLEANUP(pj_freep)
-    char *all = pj_asprintf("HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+    char *all = pj_asprintf("HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: "
+                            "%zu\r\nConnection: close\r\n\r\n%s",
                             status, status < 300 ? "OK" : "Refused", strlen(text), text);
     int rc = put(d, c, all, strlen(all), err);
 
@@ -71,10 +72,12 @@ static int reply(struct desk *d, struct conn *c, int status, const json_t *doc, 
 }
 
 /* An error in the form that both families of clients read. */
-static int refuse(struct desk *d, struct conn *c, int status, const char *code, const char *message, struct pj_err *err)
+static int refuse(struct desk *d, struct conn *c, int status, const char *code, const char *message,
+                  struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp)
-    json_t *doc = json_pack("{s:s, s:{s:s, s:s, s:s}}", "type", "error", "error", "type", code, "code", code, "message", message);
+    json_t *doc = json_pack("{s:s, s:{s:s, s:s, s:s}}", "type", "error", "error", "type", code,
+                            "code", code, "message", message);
 
     return reply(d, c, status, doc, err);
 }
@@ -82,8 +85,9 @@ static int refuse(struct desk *d, struct conn *c, int status, const char *code, 
 static int list_models(struct desk *d, struct conn *c, struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp)
-    json_t *doc = json_pack("{s:s, s:[{s:s, s:s, s:s}]}", "object", "list", "data", "id", d->gw->source->model, "object", "model",
-                            "owned_by", d->gw->source->provider);
+    json_t *doc =
+        json_pack("{s:s, s:[{s:s, s:s, s:s}]}", "object", "list", "data", "id",
+                  d->gw->source->model, "object", "model", "owned_by", d->gw->source->provider);
 
     return reply(d, c, 200, doc, err);
 }
@@ -96,6 +100,7 @@ static int count_tokens(struct desk *d, struct conn *c, size_t bytes, struct pj_
     return reply(d, c, 200, doc, err);
 }
 
+/* clang-format off */
 static const struct {
     const char *path;
     enum pj_model_api api;
@@ -105,6 +110,7 @@ static const struct {
     {"/v1/messages", PJ_API_MESSAGES, "anthropic", "/v1/messages"},
     {"/v1/responses", PJ_API_RESPONSES, "openai", "/responses"},
 };
+/* clang-format on */
 
 /* A place for the answer: the connection it belongs to. */
 struct sink {
@@ -119,11 +125,16 @@ static int sink_put(void *ctx, const char *bytes, size_t n, struct pj_err *err)
     return put(s->desk, s->conn, bytes, n, err);
 }
 
-static int forward(struct desk *d, struct conn *c, const struct http_in *in, size_t route, struct pj_err *err)
+static int forward(struct desk *d, struct conn *c, const struct http_in *in, size_t route,
+                   struct pj_err *err)
 {
     struct sink sink = {d, c};
-    struct foreign_call call = {.request = pj_view_n(pj_str_cstr(&c->in), c->in.len), .in = in, .api = routes[route].api,
-                                .upstream = routes[route].upstream, .put = sink_put, .ctx = &sink};
+    struct foreign_call call = {.request = pj_view_n(pj_str_cstr(&c->in), c->in.len),
+                                .in = in,
+                                .api = routes[route].api,
+                                .upstream = routes[route].upstream,
+                                .put = sink_put,
+                                .ctx = &sink};
     struct pj_err why, ignored;
     int status = 502, rc = foreign_forward(d->gw, &call, d->pump, &status, &why);
 
@@ -132,7 +143,8 @@ static int forward(struct desk *d, struct conn *c, const struct http_in *in, siz
     if (rc < 0) {
         *err = why;
         if (!call.answered) /* so that the agent can say why it stops */
-            (void)!refuse(d, c, why.cls == PJ_E_LIMIT ? 429 : 504, pj_err_code_of(&why), why.message, &ignored);
+            (void)!refuse(d, c, why.cls == PJ_E_LIMIT ? 429 : 504, pj_err_code_of(&why),
+                          why.message, &ignored);
     }
     if (c->fd >= 0)
         (void)shutdown(c->fd, SHUT_WR);
@@ -154,7 +166,9 @@ static int handle(struct desk *d, struct conn *c, const struct http_in *in, stru
             continue;
         if (source->replay || strcmp(source->provider, routes[i].provider) != 0)
             return refuse(d, c, 400, "wrong_provider",
-                          "the task's model provider does not speak this API; use an agent for it, or set MODEL_PROVIDER", err);
+                          "the task's model provider does not speak this API; use an agent for it, "
+                          "or set MODEL_PROVIDER",
+                          err);
         return forward(d, c, in, i, err);
     }
     return refuse(d, c, 404, "not_found", "there is no such end point; see /v1/models", err);
@@ -197,7 +211,8 @@ static int serve_conn(struct desk *d, struct conn *c, struct pj_err *err)
         c->continued = true;
         return put(d, c, go_on, sizeof go_on - 1, err);
     }
-    rc = rc == 0 ? handle(d, c, &in, err) : refuse(d, c, rc, "bad_request", "this request is not understood", err);
+    rc = rc == 0 ? handle(d, c, &in, err)
+                 : refuse(d, c, rc, "bad_request", "this request is not understood", err);
     drop(c);
     return rc;
 }
@@ -205,7 +220,9 @@ static int serve_conn(struct desk *d, struct conn *c, struct pj_err *err)
 /* One wait for the listener, all connections and the pump. */
 static int wait_once(struct desk *d, struct pj_err *err)
 {
-    struct pollfd fds[1 + CONNS_MAX + PJ_PUMP_FDS_MAX] = {{.fd = d->gw->listen_fd, .events = POLLIN}};
+    struct pollfd fds[1 + CONNS_MAX + PJ_PUMP_FDS_MAX] = {
+        {.fd = d->gw->listen_fd, .events = POLLIN}
+    };
     int wait_ms = TICK_MS, pump_ms = -1;
     size_t n = 0;
 
@@ -232,7 +249,8 @@ static int wait_once(struct desk *d, struct pj_err *err)
     return 0;
 }
 
-int gateway_serve_foreign(struct gateway *gw, const struct pj_pump *pump, struct gateway_result *result, struct pj_err *err)
+int gateway_serve_foreign(struct gateway *gw, const struct pj_pump *pump,
+                          struct gateway_result *result, struct pj_err *err)
 {
     struct desk d = {.gw = gw, .pump = pump};
     int rc = 0;

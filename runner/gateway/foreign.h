@@ -18,6 +18,7 @@ struct foreign_call {
 
 /* 0: answered. PJ_NONE: this request cannot be served, err says why, *status is the answer's. -1: the run is over (a limit, the
  * time of a call, the pump). */
-int foreign_forward(struct gateway *gw, struct foreign_call *call, const struct pj_pump *pump, int *status, struct pj_err *err);
+int foreign_forward(struct gateway *gw, struct foreign_call *call, const struct pj_pump *pump,
+                    int *status, struct pj_err *err);
 
 #endif

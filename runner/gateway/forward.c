@@ -40,7 +40,8 @@ static int put_head(struct passing *p, struct pj_err *err)
     int rc;
 
     pj_str_init(&head, 4096);
-    (void)pj_str_putf(&head, "HTTP/1.1 %d %s\r\nConnection: close\r\n", p->res.status, p->res.status < 300 ? "OK" : "Upstream");
+    (void)pj_str_putf(&head, "HTTP/1.1 %d %s\r\nConnection: close\r\n", p->res.status,
+                      p->res.status < 300 ? "OK" : "Upstream");
     for (size_t i = 0; i < PJ_COUNT_OF(kept); i++)
         if (pj_http_header_get(&p->res, kept[i], value, sizeof value))
             (void)pj_str_putf(&head, "%s: %s\r\n", kept[i], value);
@@ -75,18 +76,22 @@ static void cap(json_t *body, enum pj_model_api api, int64_t most)
             json_object_set_new(body, names[i], json_integer(most));
     }
     if (!found && (api == PJ_API_MESSAGES || most < OUTPUT_TOKENS))
-        json_object_set_new(body, api == PJ_API_RESPONSES ? "max_output_tokens" : "max_tokens", json_integer(most));
+        json_object_set_new(body, api == PJ_API_RESPONSES ? "max_output_tokens" : "max_tokens",
+                            json_integer(most));
 }
 
 static int64_t asked_output(const json_t *body)
 {
-    int64_t n = pj_json_i64(body, "max_tokens", pj_json_i64(body, "max_completion_tokens", pj_json_i64(body, "max_output_tokens", 0)));
+    int64_t n = pj_json_i64(
+        body, "max_tokens",
+        pj_json_i64(body, "max_completion_tokens", pj_json_i64(body, "max_output_tokens", 0)));
 
     return n > 0 && n < OUTPUT_TOKENS ? n : OUTPUT_TOKENS;
 }
 
 /* The box's document with what is ours put in; NULL when it is no object. New reference. */
-static json_t *rewrite(struct gateway *gw, struct foreign_call *call, const struct pj_price *price, struct pj_err *err)
+static json_t *rewrite(struct gateway *gw, struct foreign_call *call, const struct pj_price *price,
+                       struct pj_err *err)
 {
     json_t *body = NULL;
     int64_t most;
@@ -100,7 +105,8 @@ static json_t *rewrite(struct gateway *gw, struct foreign_call *call, const stru
     }
     most = asked_output(body);
     err->cls = PJ_E_OK;
-    if (budget_reserve(&gw->budget, price, call->in->body.n, &most, err) < 0 || budget_turn(&gw->budget, err) < 0) {
+    if (budget_reserve(&gw->budget, price, call->in->body.n, &most, err) < 0 ||
+        budget_turn(&gw->budget, err) < 0) {
         json_decref(body);
         return NULL;
     }
@@ -111,8 +117,8 @@ static json_t *rewrite(struct gateway *gw, struct foreign_call *call, const stru
     return body;
 }
 
-static size_t headers_of(const struct gateway *gw, enum pj_model_api api, char *const given[3], char **bearer,
-                         struct pj_http_header *out)
+static size_t headers_of(const struct gateway *gw, enum pj_model_api api, char *const given[3],
+                         char **bearer, struct pj_http_header *out)
 {
     const char *key = gw->source->target.api_key;
     size_t n = 0;
@@ -121,7 +127,8 @@ static size_t headers_of(const struct gateway *gw, enum pj_model_api api, char *
     out[n++] = (struct pj_http_header){"Accept", given[0] ? given[0] : "*/*"};
     if (api == PJ_API_MESSAGES) {
         out[n++] = (struct pj_http_header){"x-api-key", key};
-        out[n++] = (struct pj_http_header){"anthropic-version", given[1] ? given[1] : ANTHROPIC_VERSION};
+        out[n++] =
+            (struct pj_http_header){"anthropic-version", given[1] ? given[1] : ANTHROPIC_VERSION};
         out[n++] = (struct pj_http_header){"anthropic-beta", given[2]};
     } else if (key) {
         *bearer = pj_asprintf("Bearer %s", key);
@@ -152,42 +159,58 @@ static int finish_answer(struct passing *p, struct pj_err *err)
 {
     if (!p->call->answered && put_head(p, err) < 0)
         return -1;
-    return p->res.body.len > 0 ? p->call->put(p->call->ctx, pj_str_cstr(&p->res.body), p->res.body.len, err) : 0;
+    return p->res.body.len > 0
+               ? p->call->put(p->call->ctx, pj_str_cstr(&p->res.body), p->res.body.len, err)
+               : 0;
 }
 
 /* Count and write down what the call cost, whatever became of it. */
-static int settle(struct gateway *gw, struct passing *p, const struct pj_price *price, size_t sent, int64_t started_ms,
-                  const struct pj_err *failed, struct pj_err *err)
+static int settle(struct gateway *gw, struct passing *p, const struct pj_price *price, size_t sent,
+                  int64_t started_ms, const struct pj_err *failed, struct pj_err *err)
 {
     struct pj_model_turn turn = {.usage = pj_model_tap_usage(p->tap, sent)};
     char id[200];
 
-    if (pj_http_header_get(&p->res, "x-request-id", id, sizeof id) || pj_http_header_get(&p->res, "request-id", id, sizeof id))
+    if (pj_http_header_get(&p->res, "x-request-id", id, sizeof id) ||
+        pj_http_header_get(&p->res, "request-id", id, sizeof id))
         turn.request_id = id;
     budget_settle(&gw->budget, sent, &turn.usage, pj_price_cost(price, &turn.usage));
     return gateway_note_call(gw, &turn, started_ms, p->res.total_ms, failed, err);
 }
 
-static int send_on(struct gateway *gw, struct foreign_call *call, const char *text, const struct pj_price *price,
-                   const struct pj_pump *pump, int *status, struct pj_err *err)
+static int send_on(struct gateway *gw, struct foreign_call *call, const char *text,
+                   const struct pj_price *price, const struct pj_pump *pump, int *status,
+                   struct pj_err *err)
 {
-    char *given[3] = {header_of(call, "accept"), header_of(call, "anthropic-version"), header_of(call, "anthropic-beta")};
+    char *given[3] = {header_of(call, "accept"), header_of(call, "anthropic-version"),
+                      header_of(call, "anthropic-beta")};
     PJ_CLEANUP(pj_freep) char *url = pj_model_url(gw->source->target.base_url, call->upstream);
     PJ_CLEANUP(pj_freep) char *bearer = NULL;
     struct pj_http_header headers[5];
     int64_t own = gw->config.llm_timeout_ms > 0 ? gw->config.llm_timeout_ms : LLM_TIMEOUT_MS;
     int64_t left = budget_left_ms(&gw->budget), started_ms = pj_now_ms();
     struct passing p = {.call = call, .tap = pj_model_tap_new(call->api)};
-    struct pj_http_request req = {.method = "POST", .url = url, .headers = headers, .body = text, .body_len = strlen(text),
-        .allow_plain = strncmp(url, "http://", 7) == 0, .max_body = BODY_MAX, .timeout_ms = own < left ? own : left,
-        .stall_ms = gw->config.stall_ms > 0 ? gw->config.stall_ms : STALL_MS, .pump = pump, .on_data = on_data, .on_data_ctx = &p};
+    struct pj_http_request req = {.method = "POST",
+                                  .url = url,
+                                  .headers = headers,
+                                  .body = text,
+                                  .body_len = strlen(text),
+                                  .allow_plain = strncmp(url, "http://", 7) == 0,
+                                  .max_body = BODY_MAX,
+                                  .timeout_ms = own < left ? own : left,
+                                  .stall_ms =
+                                      gw->config.stall_ms > 0 ? gw->config.stall_ms : STALL_MS,
+                                  .pump = pump,
+                                  .on_data = on_data,
+                                  .on_data_ctx = &p};
     struct pj_err noted;
     int rc;
 
     req.header_count = headers_of(gw, call->api, given, &bearer, headers);
     rc = pj_http_do(gw->http, &req, &p.res, err);
     rc = rc < 0 ? judge(gw, own, left, status, err) : finish_answer(&p, err);
-    if (settle(gw, &p, price, req.body_len, started_ms, rc != 0 ? err : NULL, rc != 0 ? &noted : err) < 0)
+    if (settle(gw, &p, price, req.body_len, started_ms, rc != 0 ? err : NULL,
+               rc != 0 ? &noted : err) < 0)
         rc = -1;
     if (rc == PJ_NONE && call->answered)
         rc = 0; /* too late for another answer: the box sees the cut */
@@ -200,9 +223,11 @@ static int send_on(struct gateway *gw, struct foreign_call *call, const char *te
     return rc;
 }
 
-int foreign_forward(struct gateway *gw, struct foreign_call *call, const struct pj_pump *pump, int *status, struct pj_err *err)
+int foreign_forward(struct gateway *gw, struct foreign_call *call, const struct pj_pump *pump,
+                    int *status, struct pj_err *err)
 {
-    const struct pj_price *price = pj_prices_find(gw->config.prices, gw->source->provider, gw->source->model, pj_now_ms());
+    const struct pj_price *price =
+        pj_prices_find(gw->config.prices, gw->source->provider, gw->source->model, pj_now_ms());
     PJ_CLEANUP(pj_json_decrefp) json_t *body = rewrite(gw, call, price, err);
     PJ_CLEANUP(pj_freep) char *text = body ? pj_json_text(body) : NULL;
 

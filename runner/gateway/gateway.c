@@ -17,7 +17,8 @@ static int listen_at(const char *path, int mode, int *out, struct pj_err *err)
     PJ_CLEANUP(pj_closep) int fd = -1;
 
     if (strlen(path) >= sizeof addr.sun_path)
-        return pj_fail(err, PJ_E_LIMIT, "the gateway's socket path has %zu bytes, allowed are %zu: %s", strlen(path),
+        return pj_fail(err, PJ_E_LIMIT,
+                       "the gateway's socket path has %zu bytes, allowed are %zu: %s", strlen(path),
                        sizeof addr.sun_path - 1, path);
     memcpy(addr.sun_path, path, strlen(path) + 1);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -25,8 +26,8 @@ static int listen_at(const char *path, int mode, int *out, struct pj_err *err)
         return pj_fail_errno(err, errno, "socket");
     (void)unlink(path); /* of an earlier job of this task that was killed */
     /* Before listen() nobody can connect, so the mode is in force in time. */
-    if (bind(fd, (const struct sockaddr *)&addr, sizeof addr) < 0 || chmod(path, (mode_t)(mode ? mode : 0600)) < 0 ||
-        listen(fd, 16) < 0)
+    if (bind(fd, (const struct sockaddr *)&addr, sizeof addr) < 0 ||
+        chmod(path, (mode_t)(mode ? mode : 0600)) < 0 || listen(fd, 16) < 0)
         return pj_fail_errno(err, errno, "gateway socket %s", path);
     *out = fd;
     fd = -1;
@@ -61,7 +62,8 @@ int gateway_open(const struct gateway_config *config, struct gateway **out, stru
         return pj_fail(err, PJ_E_INVALID, "MODEL_PROVIDER is not set");
     if (gateway_source_open(config, &config->primary, &gw->primary, err) < 0)
         return -1;
-    if (config->fallback.provider && gateway_source_open(config, &config->fallback, &gw->fallback, err) < 0)
+    if (config->fallback.provider &&
+        gateway_source_open(config, &config->fallback, &gw->fallback, err) < 0)
         return pj_err_wrap(err, "MODEL_FALLBACK_PROVIDER");
     gw->http = pj_http_new(config->ca_file);
     gw->quirks = pj_quirks_new();

@@ -8,7 +8,9 @@ static bool is_token(struct pj_view v)
 {
     for (size_t i = 0; i < v.n; i++) {
         char c = v.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("!#$%&'*+-.^_`|~", c)) || !c)
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              strchr("!#$%&'*+-.^_`|~", c)) ||
+            !c)
             return false;
     }
     return v.n > 0;
@@ -18,8 +20,9 @@ static int parse_line(struct pj_view line, struct http_in *out)
 {
     struct pj_view rest = line, target;
 
-    if (!pj_view_cut(&rest, ' ', &out->method) || !is_token(out->method) || !pj_view_cut(&rest, ' ', &target) ||
-        !pj_view_is(rest, "HTTP/1.1") || target.n == 0 || target.p[0] != '/')
+    if (!pj_view_cut(&rest, ' ', &out->method) || !is_token(out->method) ||
+        !pj_view_cut(&rest, ' ', &target) || !pj_view_is(rest, "HTTP/1.1") || target.n == 0 ||
+        target.p[0] != '/')
         return 400;
     (void)pj_view_cut(&target, '?', &out->path);
     return 0;
@@ -41,8 +44,9 @@ static int parse_fields(struct pj_view fields, struct http_in *out, int64_t *len
         line = pj_view_n(fields.p, (size_t)(end - fields.p));
         fields = pj_view_n(end + 2, fields.n - line.n - 2);
         value = line;
-        if (memchr(line.p, '\n', line.n) || memchr(line.p, '\r', line.n) || memchr(line.p, '\0', line.n) ||
-            !pj_view_cut(&value, ':', &name) || !is_token(name) || name.n == line.n)
+        if (memchr(line.p, '\n', line.n) || memchr(line.p, '\r', line.n) ||
+            memchr(line.p, '\0', line.n) || !pj_view_cut(&value, ':', &name) || !is_token(name) ||
+            name.n == line.n)
             return 400;
         value = pj_view_trim(value);
         if (pj_view_is_nocase(name, "transfer-encoding"))
@@ -51,7 +55,8 @@ static int parse_fields(struct pj_view fields, struct http_in *out, int64_t *len
             out->wants_continue = pj_view_is_nocase(value, "100-continue");
         if (!pj_view_is_nocase(name, "content-length"))
             continue;
-        if (have || value.n == 0 || value.p[0] == '+' || pj_parse_i64(value, length) < 0 || *length < 0)
+        if (have || value.n == 0 || value.p[0] == '+' || pj_parse_i64(value, length) < 0 ||
+            *length < 0)
             return 400;
         have = true;
     }
@@ -73,7 +78,8 @@ int http_in_parse(struct pj_view bytes, struct http_in *out)
         return 431;
     rc = parse_line(pj_view_n(bytes.p, (size_t)(first - bytes.p)), out);
     if (rc == 0)
-        rc = parse_fields(pj_view_n(first + 2, out->head_len - (size_t)(first + 2 - bytes.p) - 2), out, &length);
+        rc = parse_fields(pj_view_n(first + 2, out->head_len - (size_t)(first + 2 - bytes.p) - 2),
+                          out, &length);
     if (rc != 0)
         return rc;
     if ((int64_t)(bytes.n - out->head_len) < length)

@@ -15,7 +15,7 @@
 struct gateway_source {
     struct pj_model_target target; /* not for replay */
     const char *provider, *model;
-    struct pj_replay *replay;      /* owned; NULL: a real one */
+    struct pj_replay *replay; /* owned; NULL: a real one */
     bool set;
 };
 
@@ -29,7 +29,7 @@ struct gateway {
     struct gateway_source primary, fallback;
     struct gateway_source *source; /* the one in use */
     struct budget budget;
-    bool alerted;   /* token_alert was given */
+    bool alerted;    /* token_alert was given */
     bool overflowed; /* the last turn did not fit; a second time ends the run */
     struct gateway_result *result;
 };
@@ -40,13 +40,16 @@ int gateway_source_open(const struct gateway_config *config, const struct gatewa
 void gateway_source_release(struct gateway_source *source);
 
 /* turn.c: put one `turn` frame of the agent to the model and answer it. */
-int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err);
+int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
+                 struct pj_err *err);
 
 /* note.c: what is written down about it. */
-void gateway_event(struct gateway *gw, const char *stream, const char *type, const char *message, const json_t *data);
-int gateway_note_call(struct gateway *gw, const struct pj_model_turn *turn, int64_t started_ms, int64_t duration_ms,
-                      const struct pj_err *failed, struct pj_err *err);
-void gateway_note_fallback(struct gateway *gw, const struct gateway_source *to, const struct pj_err *why);
+void gateway_event(struct gateway *gw, const char *stream, const char *type, const char *message,
+                   const json_t *data);
+int gateway_note_call(struct gateway *gw, const struct pj_model_turn *turn, int64_t started_ms,
+                      int64_t duration_ms, const struct pj_err *failed, struct pj_err *err);
+void gateway_note_fallback(struct gateway *gw, const struct gateway_source *to,
+                           const struct pj_err *why);
 void gateway_note_wait(struct gateway *gw, int64_t ms, int retry, const struct pj_err *why);
 /* One line of the trajectory; the reference is taken over. */
 void gateway_trajectory(struct gateway *gw, json_t *line);
@@ -55,6 +58,7 @@ char *gateway_masked(const struct gateway *gw, const char *text, size_t max);
 
 /* serve.c */
 void gateway_sum_up(struct gateway *gw, struct gateway_result *result);
-int gateway_send(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err);
+int gateway_send(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
+                 struct pj_err *err);
 
 #endif

@@ -25,7 +25,8 @@ char *gateway_masked(const struct gateway *gw, const char *text, size_t max)
     return pj_str_take(&clean);
 }
 
-void gateway_event(struct gateway *gw, const char *stream, const char *type, const char *message, const json_t *data)
+void gateway_event(struct gateway *gw, const char *stream, const char *type, const char *message,
+                   const json_t *data)
 {
     PJ_CLEANUP(pj_freep) char *text = gateway_masked(gw, message, MESSAGE_MAX);
     PJ_CLEANUP(pj_json_decrefp) json_t *masked = NULL;
@@ -61,12 +62,15 @@ static void alert(struct gateway *gw)
     if (gw->alerted || limit <= 0 || gw->budget.tokens <= limit)
         return;
     gw->alerted = true;
-    pj_log(PJ_LOG_WARN, "token_alert", "taskId", gw->config.task.id, "tokens", PJ_I64(gw->budget.tokens), "threshold",
-           PJ_I64(limit), "title", gw->config.task.title, "description", gw->config.task.description, NULL);
-    (void)snprintf(text, sizeof text, "the task has used %lld tokens, more than the alert level of %lld",
+    pj_log(PJ_LOG_WARN, "token_alert", "taskId", gw->config.task.id, "tokens",
+           PJ_I64(gw->budget.tokens), "threshold", PJ_I64(limit), "title", gw->config.task.title,
+           "description", gw->config.task.description, NULL);
+    (void)snprintf(text, sizeof text,
+                   "the task has used %lld tokens, more than the alert level of %lld",
                    (long long)gw->budget.tokens, (long long)limit);
-    json_t *data = json_pack("{s:s, s:I, s:I, s:s?}", "event", "token_alert", "tokens", (json_int_t)gw->budget.tokens,
-                             "threshold", (json_int_t)limit, "description", gw->config.task.description);
+    json_t *data = json_pack("{s:s, s:I, s:I, s:s?}", "event", "token_alert", "tokens",
+                             (json_int_t)gw->budget.tokens, "threshold", (json_int_t)limit,
+                             "description", gw->config.task.description);
     gateway_event(gw, "system", "warn", text, data);
     json_decref(data);
 }
@@ -75,32 +79,36 @@ static void entry(struct gateway *gw, const struct gateway_call *call)
 {
     const struct pj_usage *u = &call->usage;
     char text[400], money[32];
-    json_t *data = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "provider", call->provider,
-                             "model", call->model, "api", call->api, "turn", (json_int_t)call->turn, "promptTokens",
-                             (json_int_t)pj_usage_prompt(u), "completionTokens", (json_int_t)u->output, "cachedTokens",
-                             (json_int_t)u->cached, "cacheWriteTokens", (json_int_t)u->cache_write, "reasoningTokens",
-                             (json_int_t)u->reasoning, "durationMs", (json_int_t)call->duration_ms, "estimated",
-                             (int)u->estimated);
+    json_t *data = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "provider",
+                             call->provider, "model", call->model, "api", call->api, "turn",
+                             (json_int_t)call->turn, "promptTokens", (json_int_t)pj_usage_prompt(u),
+                             "completionTokens", (json_int_t)u->output, "cachedTokens",
+                             (json_int_t)u->cached, "cacheWriteTokens", (json_int_t)u->cache_write,
+                             "reasoningTokens", (json_int_t)u->reasoning, "durationMs",
+                             (json_int_t)call->duration_ms, "estimated", (int)u->estimated);
 
     json_object_set_new(data, "costUsd",
-                        call->cost_microusd < 0 ? json_null() : json_real((double)call->cost_microusd / 1e6));
+                        call->cost_microusd < 0 ? json_null()
+                                                : json_real((double)call->cost_microusd / 1e6));
     if (call->error_code)
         json_object_set_new(data, "error", json_string(call->error_code));
-    (void)snprintf(text, sizeof text, "%s %.100s: %lld tokens in (%lld cached), %lld out, %lld.%lld s%s%s%s%s",
+    (void)snprintf(text, sizeof text,
+                   "%s %.100s: %lld tokens in (%lld cached), %lld out, %lld.%lld s%s%s%s%s",
                    call->provider, call->model, (long long)pj_usage_prompt(u), (long long)u->cached,
-                   (long long)u->output, (long long)call->duration_ms / 1000, (long long)call->duration_ms % 1000 / 100,
-                   call->cost_microusd >= 0 ? ", $" : "",
+                   (long long)u->output, (long long)call->duration_ms / 1000,
+                   (long long)call->duration_ms % 1000 / 100, call->cost_microusd >= 0 ? ", $" : "",
                    call->cost_microusd >= 0 ? pj_money_text(call->cost_microusd, money) : "",
                    call->error_code ? ", failed: " : "", call->error_code ? call->error_code : "");
     gateway_event(gw, "system", "llm_request", text, data);
     json_decref(data);
-    pj_log(PJ_LOG_INFO, "llm_usage", "taskId", gw->config.task.id, "provider", call->provider, "model", call->model,
-           "promptTokens", PJ_I64(pj_usage_prompt(u)), "completionTokens", PJ_I64(u->output), "cachedTokens",
-           PJ_I64(u->cached), "durationMs", PJ_I64(call->duration_ms), "error", call->error_code, NULL);
+    pj_log(PJ_LOG_INFO, "llm_usage", "taskId", gw->config.task.id, "provider", call->provider,
+           "model", call->model, "promptTokens", PJ_I64(pj_usage_prompt(u)), "completionTokens",
+           PJ_I64(u->output), "cachedTokens", PJ_I64(u->cached), "durationMs",
+           PJ_I64(call->duration_ms), "error", call->error_code, NULL);
 }
 
-int gateway_note_call(struct gateway *gw, const struct pj_model_turn *turn, int64_t started_ms, int64_t duration_ms,
-                      const struct pj_err *failed, struct pj_err *err)
+int gateway_note_call(struct gateway *gw, const struct pj_model_turn *turn, int64_t started_ms,
+                      int64_t duration_ms, const struct pj_err *failed, struct pj_err *err)
 {
     const struct gateway_source *source = gw->source;
     struct gateway_call call = {
@@ -119,25 +127,28 @@ int gateway_note_call(struct gateway *gw, const struct pj_model_turn *turn, int6
     call.cost_microusd = pj_price_cost(call.price, &call.usage);
     entry(gw, &call);
     if (failed && strcmp(failed->code, "llm_timeout") == 0)
-        pj_log(PJ_LOG_WARN, "llm_timeout", "taskId", gw->config.task.id, "provider", call.provider, "model", call.model,
-               "durationMs", PJ_I64(duration_ms), NULL);
+        pj_log(PJ_LOG_WARN, "llm_timeout", "taskId", gw->config.task.id, "provider", call.provider,
+               "model", call.model, "durationMs", PJ_I64(duration_ms), NULL);
     alert(gw);
     if (gw->config.hooks.usage && (!failed || pj_usage_total(&call.usage) > 0))
         return gw->config.hooks.usage(gw->config.hooks.ctx, &call, err);
     return 0;
 }
 
-void gateway_note_fallback(struct gateway *gw, const struct gateway_source *to, const struct pj_err *why)
+void gateway_note_fallback(struct gateway *gw, const struct gateway_source *to,
+                           const struct pj_err *why)
 {
     char text[400];
-    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "event", "llm_fallback", "from", gw->source->provider,
-                             "fromModel", gw->source->model, "to", to->provider, "toModel", to->model, "reason",
-                             pj_err_code_of(why));
+    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "event", "llm_fallback", "from",
+                             gw->source->provider, "fromModel", gw->source->model, "to",
+                             to->provider, "toModel", to->model, "reason", pj_err_code_of(why));
 
-    (void)snprintf(text, sizeof text, "%s %.80s failed (%s); going on with %s %.80s", gw->source->provider,
-                   gw->source->model, pj_err_code_of(why), to->provider, to->model);
-    pj_log(PJ_LOG_WARN, "llm_fallback", "taskId", gw->config.task.id, "from", gw->source->provider, "to", to->provider,
-           "model", to->model, "reason", pj_err_code_of(why), "detail", why->message, NULL);
+    (void)snprintf(text, sizeof text, "%s %.80s failed (%s); going on with %s %.80s",
+                   gw->source->provider, gw->source->model, pj_err_code_of(why), to->provider,
+                   to->model);
+    pj_log(PJ_LOG_WARN, "llm_fallback", "taskId", gw->config.task.id, "from", gw->source->provider,
+           "to", to->provider, "model", to->model, "reason", pj_err_code_of(why), "detail",
+           why->message, NULL);
     gateway_event(gw, "system", "warn", text, data);
     json_decref(data);
 }
@@ -146,7 +157,9 @@ void gateway_note_wait(struct gateway *gw, int64_t ms, int retry, const struct p
 {
     char text[400];
 
-    (void)snprintf(text, sizeof text, "the model call failed (%s); trying again in %lld.%lld s, retry %d: %.200s",
-                   pj_err_code_of(why), (long long)ms / 1000, (long long)ms % 1000 / 100, retry, why->message);
+    (void)snprintf(text, sizeof text,
+                   "the model call failed (%s); trying again in %lld.%lld s, retry %d: %.200s",
+                   pj_err_code_of(why), (long long)ms / 1000, (long long)ms % 1000 / 100, retry,
+                   why->message);
     gateway_event(gw, "system", "warn", text, NULL);
 }

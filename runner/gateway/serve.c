@@ -15,9 +15,11 @@
 #define OPTIONS_MAX 10
 
 /* A frame handler: 0 to go on, PJ_NONE when the service is over, -1. */
-typedef int handler_fn(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err);
+typedef int handler_fn(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
+                       struct pj_err *err);
 
-int gateway_send(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
+int gateway_send(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
+                 struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *text = pj_json_text(frame);
 
@@ -29,10 +31,11 @@ int gateway_send(struct gateway *gw, const json_t *frame, const struct pj_pump *
     return 0;
 }
 
-static int send_type(struct gateway *gw, const char *type, const char *text, const struct pj_pump *pump,
-                     struct pj_err *err)
+static int send_type(struct gateway *gw, const char *type, const char *text,
+                     const struct pj_pump *pump, struct pj_err *err)
 {
-    PJ_CLEANUP(pj_json_decrefp) json_t *frame = json_pack("{s:s, s:s*}", "type", type, "text", text);
+    PJ_CLEANUP(pj_json_decrefp)
+    json_t *frame = json_pack("{s:s, s:s*}", "type", type, "text", text);
 
     return gateway_send(gw, frame, pump, err);
 }
@@ -51,14 +54,15 @@ static void set(json_t *frame, const char *name, const char *text)
     pj_str_release(&clean);
 }
 
-static int on_hello(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
+static int on_hello(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
+                    struct pj_err *err)
 {
     const struct gateway_task *task = &gw->config.task;
     PJ_CLEANUP(pj_json_decrefp) json_t *reply = json_pack("{s:s}", "type", "task");
 
     (void)frame;
-    gateway_trajectory(gw, json_pack("{s:s, s:s*, s:s*, s:s*}", "type", "task", "id", task->id, "title", task->title, "description",
-                                     task->description));
+    gateway_trajectory(gw, json_pack("{s:s, s:s*, s:s*, s:s*}", "type", "task", "id", task->id,
+                                     "title", task->title, "description", task->description));
     set(reply, "title", task->title);
     set(reply, "description", task->description);
     set(reply, "question", task->question);
@@ -66,14 +70,18 @@ static int on_hello(struct gateway *gw, const json_t *frame, const struct pj_pum
     set(reply, "feedback", task->feedback);
     set(reply, "checkCommand", task->check_command);
     set(reply, "analysisSummary", task->analysis_summary);
-    json_object_set_new(reply, "findings", task->findings ? json_deep_copy(task->findings) : json_null());
+    json_object_set_new(reply, "findings",
+                        task->findings ? json_deep_copy(task->findings) : json_null());
     if (gw->source->replay)
         gateway_event(gw, "system", "info",
-                      "no model is asked: this run replays recorded answers (MODEL_PROVIDER=replay, PJ_REPLAY_FILE)", NULL);
+                      "no model is asked: this run replays recorded answers "
+                      "(MODEL_PROVIDER=replay, PJ_REPLAY_FILE)",
+                      NULL);
     return gateway_send(gw, reply, pump, err);
 }
 
-static int on_log(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
+static int on_log(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
+                  struct pj_err *err)
 {
     static const char *const entries[] = {"info", "warn", "error", "tool"};
     const char *entry = pj_json_str(frame, "entry", "info");
@@ -83,13 +91,16 @@ static int on_log(struct gateway *gw, const json_t *frame, const struct pj_pump 
     (void)err;
     for (size_t i = 0; i < PJ_COUNT_OF(entries); i++)
         if (strcmp(entries[i], entry) == 0)
-            gateway_event(gw, "agent", entries[i], pj_json_str(frame, "message", ""), json_is_object(data) ? data : NULL);
+            gateway_event(gw, "agent", entries[i], pj_json_str(frame, "message", ""),
+                          json_is_object(data) ? data : NULL);
     return 0;
 }
 
-static int on_lines(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
+static int on_lines(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
+                    struct pj_err *err)
 {
-    const char *stream = strcmp(pj_json_str(frame, "stream", ""), "stderr") == 0 ? "stderr" : "stdout";
+    const char *stream =
+        strcmp(pj_json_str(frame, "stream", ""), "stderr") == 0 ? "stderr" : "stdout";
     const json_t *lines = json_object_get(frame, "lines"), *line;
     size_t i;
 
@@ -103,14 +114,18 @@ static int on_lines(struct gateway *gw, const json_t *frame, const struct pj_pum
     return 0;
 }
 
-static int on_finish(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
+static int on_finish(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
+                     struct pj_err *err)
 {
-    PJ_CLEANUP(pj_freep) char *summary = gateway_masked(gw, pj_json_str(frame, "summary", ""), TEXT_MAX);
+    PJ_CLEANUP(pj_freep)
+    char *summary = gateway_masked(gw, pj_json_str(frame, "summary", ""), TEXT_MAX);
     const char *given = pj_json_str(frame, "noChangesReason", NULL);
-    PJ_CLEANUP(pj_freep) char *reason = given && *given ? gateway_masked(gw, given, TEXT_MAX) : NULL;
+    PJ_CLEANUP(pj_freep)
+    char *reason = given && *given ? gateway_masked(gw, given, TEXT_MAX) : NULL;
     PJ_CLEANUP(pj_freep) char *feedback = NULL;
 
-    gateway_trajectory(gw, json_pack("{s:s, s:s, s:s*}", "type", "finish", "summary", summary, "noChangesReason", reason));
+    gateway_trajectory(gw, json_pack("{s:s, s:s, s:s*}", "type", "finish", "summary", summary,
+                                     "noChangesReason", reason));
     if (gw->config.hooks.finish) {
         int rc = gw->config.hooks.finish(gw->config.hooks.ctx, summary, reason, &feedback, err);
         if (rc < 0)
@@ -126,9 +141,11 @@ static int on_finish(struct gateway *gw, const json_t *frame, const struct pj_pu
     return send_type(gw, "end", NULL, pump, err) < 0 ? -1 : PJ_NONE;
 }
 
-static int on_diff(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
+static int on_diff(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
+                   struct pj_err *err)
 {
-    PJ_CLEANUP(pj_freep) char *summary = gateway_masked(gw, pj_json_str(frame, "summary", ""), TEXT_MAX);
+    PJ_CLEANUP(pj_freep)
+    char *summary = gateway_masked(gw, pj_json_str(frame, "summary", ""), TEXT_MAX);
     PJ_CLEANUP(pj_freep) char *feedback = NULL;
     int rc;
 
@@ -137,8 +154,10 @@ static int on_diff(struct gateway *gw, const json_t *frame, const struct pj_pump
         pj_err_remedy(err, "choose a model that can use tools");
         return pj_err_code(err, "model_protocol");
     }
-    gateway_trajectory(gw, json_pack("{s:s, s:s}", "type", "diff", "diff", pj_json_str(frame, "diff", "")));
-    rc = gw->config.hooks.diff(gw->config.hooks.ctx, pj_json_str(frame, "diff", ""), summary, &feedback, err);
+    gateway_trajectory(
+        gw, json_pack("{s:s, s:s}", "type", "diff", "diff", pj_json_str(frame, "diff", "")));
+    rc = gw->config.hooks.diff(gw->config.hooks.ctx, pj_json_str(frame, "diff", ""), summary,
+                               &feedback, err);
     if (rc < 0)
         return -1;
     if (rc == PJ_NONE)
@@ -149,7 +168,8 @@ static int on_diff(struct gateway *gw, const json_t *frame, const struct pj_pump
     return send_type(gw, "end", NULL, pump, err) < 0 ? -1 : PJ_NONE;
 }
 
-static int on_ask(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
+static int on_ask(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
+                  struct pj_err *err)
 {
     const json_t *options = json_object_get(frame, "options");
     PJ_CLEANUP(pj_str_release) struct pj_str text;
@@ -170,6 +190,7 @@ static int on_ask(struct gateway *gw, const json_t *frame, const struct pj_pump 
 }
 
 /* Why an agent may give up, and what the user can do then. */
+/* clang-format off */
 static const struct {
     const char *code;
     enum pj_err_class cls;
@@ -180,10 +201,13 @@ static const struct {
     {"repository_analysis", PJ_E_INVALID,
      "check the repository's address, its branch, the permissions of its files, and that its setup command leaves them readable"},
 };
+/* clang-format on */
 
-static int on_fail(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
+static int on_fail(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
+                   struct pj_err *err)
 {
-    PJ_CLEANUP(pj_freep) char *message = gateway_masked(gw, pj_json_str(frame, "message", "the agent gave up"), 800);
+    PJ_CLEANUP(pj_freep)
+    char *message = gateway_masked(gw, pj_json_str(frame, "message", "the agent gave up"), 800);
     const char *code = pj_json_str(frame, "code", "");
     struct pj_err ignored;
     size_t i = PJ_COUNT_OF(give_ups) - 1;
@@ -196,6 +220,7 @@ static int on_fail(struct gateway *gw, const json_t *frame, const struct pj_pump
     return pj_err_code(err, give_ups[i].code);
 }
 
+/* clang-format off */
 static const struct {
     const char *type;
     handler_fn *handle;
@@ -203,8 +228,10 @@ static const struct {
     {"ask", on_ask}, {"diff", on_diff}, {"fail", on_fail}, {"finish", on_finish}, {"hello", on_hello},
     {"lines", on_lines}, {"log", on_log}, {"turn", gateway_turn},
 };
+/* clang-format on */
 
-static int dispatch(struct gateway *gw, struct pj_view payload, const struct pj_pump *pump, struct pj_err *err)
+static int dispatch(struct gateway *gw, struct pj_view payload, const struct pj_pump *pump,
+                    struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp) json_t *frame = NULL;
     const char *type;
@@ -230,7 +257,8 @@ static int lost(struct pj_err *err, const char *text)
 
 static int accept_agent(struct gateway *gw, const struct pj_pump *pump, struct pj_err *err)
 {
-    int64_t timeout = gw->config.agent_timeout_ms > 0 ? gw->config.agent_timeout_ms : CONNECT_TIMEOUT_MS;
+    int64_t timeout =
+        gw->config.agent_timeout_ms > 0 ? gw->config.agent_timeout_ms : CONNECT_TIMEOUT_MS;
     int64_t until = pj_mono_ms() + timeout;
 
     for (;;) {
@@ -275,7 +303,8 @@ void gateway_sum_up(struct gateway *gw, struct gateway_result *result)
     gw->result = NULL;
 }
 
-int gateway_serve(struct gateway *gw, const struct pj_pump *pump, struct gateway_result *result, struct pj_err *err)
+int gateway_serve(struct gateway *gw, const struct pj_pump *pump, struct gateway_result *result,
+                  struct pj_err *err)
 {
     int rc;
 

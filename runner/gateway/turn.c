@@ -15,8 +15,8 @@
 #include "lib/json/codec.h"
 
 #define RETRIES_MAX 3
-#define SHORT_WAIT_MS (30 * 1000)     /* waited for even when a fallback is there */
-#define LONG_WAIT_MS (120 * 1000)     /* waited for when there is none */
+#define SHORT_WAIT_MS (30 * 1000) /* waited for even when a fallback is there */
+#define LONG_WAIT_MS (120 * 1000) /* waited for when there is none */
 #define OUTPUT_TOKENS 16000
 #define LLM_TIMEOUT_MS (180 * 1000)
 #define STALL_MS (60 * 1000)
@@ -33,7 +33,8 @@ static int check_tools(const json_t *tools, struct pj_err *err)
         return pj_fail(err, PJ_E_PROTOCOL, "tools is no list of at most 128");
     json_array_foreach(tools, i, tool)
     {
-        if (!json_is_string(json_object_get(tool, "name")) || !json_is_string(json_object_get(tool, "description")) ||
+        if (!json_is_string(json_object_get(tool, "name")) ||
+            !json_is_string(json_object_get(tool, "description")) ||
             !json_is_object(json_object_get(tool, "parameters")))
             return pj_fail(err, PJ_E_PROTOCOL, "tool %zu lacks name, description or parameters", i);
     }
@@ -64,8 +65,10 @@ static int ask(struct gateway *gw, const struct pj_model_request *base, const st
     int64_t started_ms = pj_now_ms(), mono = pj_mono_ms(), left = budget_left_ms(&gw->budget);
     int64_t own = gw->config.llm_timeout_ms > 0 ? gw->config.llm_timeout_ms : LLM_TIMEOUT_MS;
     struct pj_model_limits limits = {.timeout_ms = own < left ? own : left,
-                                     .stall_ms = gw->config.stall_ms > 0 ? gw->config.stall_ms : STALL_MS};
-    const struct pj_price *price = pj_prices_find(gw->config.prices, source->provider, source->model, started_ms);
+                                     .stall_ms =
+                                         gw->config.stall_ms > 0 ? gw->config.stall_ms : STALL_MS};
+    const struct pj_price *price =
+        pj_prices_find(gw->config.prices, source->provider, source->model, started_ms);
     size_t bytes;
     struct pj_err noted;
     int rc;
@@ -78,18 +81,21 @@ static int ask(struct gateway *gw, const struct pj_model_request *base, const st
     if (source->replay)
         rc = pj_replay_next(source->replay, &request, turn, err);
     else
-        rc = pj_model_call(gw->http, &source->target, gw->quirks, &request, &limits, pump, turn, failure, err);
+        rc = pj_model_call(gw->http, &source->target, gw->quirks, &request, &limits, pump, turn,
+                           failure, err);
     if (rc < 0 && failure->fault == PJ_FAULT_TIMEOUT && left <= own) {
         pj_fail(err, PJ_E_TIMEOUT, "the task's time was over while the model was answering");
         pj_err_code(err, "task_timeout");
     }
     budget_settle(&gw->budget, bytes, &turn->usage, pj_price_cost(price, &turn->usage));
-    if (gateway_note_call(gw, turn, started_ms, pj_mono_ms() - mono, rc < 0 ? err : NULL, rc < 0 ? &noted : err) < 0)
+    if (gateway_note_call(gw, turn, started_ms, pj_mono_ms() - mono, rc < 0 ? err : NULL,
+                          rc < 0 ? &noted : err) < 0)
         return -1;
     return rc;
 }
 
-static void keep_upstream(struct gateway *gw, const struct pj_model_turn *turn, const struct pj_model_failure *failure)
+static void keep_upstream(struct gateway *gw, const struct pj_model_turn *turn,
+                          const struct pj_model_failure *failure)
 {
     struct gateway_result *result = gw->result;
 
@@ -97,7 +103,8 @@ static void keep_upstream(struct gateway *gw, const struct pj_model_turn *turn, 
     free(result->upstream_request_id);
     result->upstream_status = failure->status;
     result->upstream_message = failure->message ? gateway_masked(gw, failure->message, 2000) : NULL;
-    result->upstream_request_id = turn->request_id ? gateway_masked(gw, turn->request_id, 200) : NULL;
+    result->upstream_request_id =
+        turn->request_id ? gateway_masked(gw, turn->request_id, 200) : NULL;
 }
 
 static bool may_fall_back(const struct gateway *gw, enum pj_model_fault fault)
@@ -133,21 +140,23 @@ static int after_failure(struct gateway *gw, const struct pj_model_failure *fail
     return pj_http_pause(wait, pump, err);
 }
 
-static int answer(struct gateway *gw, const char *turn_id, struct pj_model_turn *turn, const struct pj_pump *pump,
-                  struct pj_err *err)
+static int answer(struct gateway *gw, const char *turn_id, struct pj_model_turn *turn,
+                  const struct pj_pump *pump, struct pj_err *err)
 {
-    static const char *const stops[] = {[PJ_STOP_END] = "end", [PJ_STOP_CALLS] = "calls", [PJ_STOP_LENGTH] = "length"};
+    static const char *const stops[] = {
+        [PJ_STOP_END] = "end", [PJ_STOP_CALLS] = "calls", [PJ_STOP_LENGTH] = "length"};
     int64_t used = 0, limit = 0;
     const char *nearest = budget_nearest(&gw->budget, &used, &limit);
     PJ_CLEANUP(pj_json_decrefp)
-    json_t *frame = json_pack("{s:s, s:s, s:s, s:O, s:s, s:b}", "type", "turn", "turn", turn_id, "text", turn->text,
-                              "calls", turn->calls, "stop", stops[turn->stop], "callCut", (int)turn->call_cut);
+    json_t *frame = json_pack("{s:s, s:s, s:s, s:O, s:s, s:b}", "type", "turn", "turn", turn_id,
+                              "text", turn->text, "calls", turn->calls, "stop", stops[turn->stop],
+                              "callCut", (int)turn->call_cut);
 
     if (!frame)
         return pj_fail(err, PJ_E_INTERNAL, "the model's turn cannot be written as JSON");
     json_object_set_new(frame, "budget",
-                        nearest ? json_pack("{s:s, s:I, s:I}", "name", nearest, "used", (json_int_t)used, "limit",
-                                            (json_int_t)limit)
+                        nearest ? json_pack("{s:s, s:I, s:I}", "name", nearest, "used",
+                                            (json_int_t)used, "limit", (json_int_t)limit)
                                 : json_null());
     return gateway_send(gw, frame, pump, err);
 }
@@ -155,7 +164,8 @@ static int answer(struct gateway *gw, const char *turn_id, struct pj_model_turn 
 /* What the last calls gave is new in this request; the rest was told before. */
 static void tell_results(struct gateway *gw, const json_t *messages)
 {
-    json_t *last = json_array_get(messages, json_array_size(messages) - 1), *results = json_object_get(last, "results");
+    json_t *last = json_array_get(messages, json_array_size(messages) - 1),
+           *results = json_object_get(last, "results");
 
     if (results)
         gateway_trajectory(gw, json_pack("{s:s, s:O}", "type", "results", "results", results));
@@ -163,13 +173,15 @@ static void tell_results(struct gateway *gw, const json_t *messages)
 
 static void tell_turn(struct gateway *gw, const char *turn_id, const struct pj_model_turn *turn)
 {
-    gateway_trajectory(gw, json_pack("{s:s, s:s, s:s, s:s, s:s, s:O, s:I, s:I}", "type", "turn", "turn", turn_id, "provider",
-                                     gw->source->provider, "model", gw->source->model, "text", turn->text, "calls", turn->calls,
-                                     "promptTokens", (json_int_t)pj_usage_prompt(&turn->usage), "completionTokens",
-                                     (json_int_t)turn->usage.output));
+    gateway_trajectory(gw, json_pack("{s:s, s:s, s:s, s:s, s:s, s:O, s:I, s:I}", "type", "turn",
+                                     "turn", turn_id, "provider", gw->source->provider, "model",
+                                     gw->source->model, "text", turn->text, "calls", turn->calls,
+                                     "promptTokens", (json_int_t)pj_usage_prompt(&turn->usage),
+                                     "completionTokens", (json_int_t)turn->usage.output));
 }
 
-static int send_word(struct gateway *gw, const char *type, const struct pj_pump *pump, struct pj_err *err)
+static int send_word(struct gateway *gw, const char *type, const struct pj_pump *pump,
+                     struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp) json_t *frame = json_pack("{s:s}", "type", type);
 
@@ -179,16 +191,20 @@ static int send_word(struct gateway *gw, const char *type, const struct pj_pump 
 static int overflow(struct gateway *gw, const struct pj_pump *pump, struct pj_err *err)
 {
     gw->overflowed = true;
-    gateway_event(gw, "system", "warn", "the conversation is too long for the model; older results are left out", NULL);
+    gateway_event(gw, "system", "warn",
+                  "the conversation is too long for the model; older results are left out", NULL);
     return send_word(gw, "overflow", pump, err);
 }
 
-int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *pump, struct pj_err *err)
+int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
+                 struct pj_err *err)
 {
     char turn_id[32];
     struct pj_model_request request = {.system = pj_json_str(frame, "system", ""),
                                        .messages = json_object_get(frame, "messages"),
-                                       .tools = json_object_get(frame, "tools"), .turn = turn_id, .kept = gw->kept};
+                                       .tools = json_object_get(frame, "tools"),
+                                       .turn = turn_id,
+                                       .kept = gw->kept};
     int tries = 0, rc;
 
     if (pj_messages_check(request.messages, err) < 0 || check_tools(request.tools, err) < 0) {
@@ -216,7 +232,8 @@ int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *
             return rc;
         }
         keep_upstream(gw, &turn, &failure);
-        if (failure.fault == PJ_FAULT_TOOLS && gw->config.hooks.diff && json_array_size(request.tools) > 0)
+        if (failure.fault == PJ_FAULT_TOOLS && gw->config.hooks.diff &&
+            json_array_size(request.tools) > 0)
             rc = send_word(gw, "no_tools", pump, err) < 0 ? -1 : PJ_NONE;
         else if (failure.fault == PJ_FAULT_CONTEXT && !gw->overflowed)
             rc = overflow(gw, pump, err) < 0 ? -1 : PJ_NONE;

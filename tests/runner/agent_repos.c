@@ -16,19 +16,29 @@
 
 struct repo {
     const char *name;
-    const char *needs;  /* program that must be there, or NULL */
-    const char *make;   /* shell script that makes the files */
-    const char *check;  /* shell script: red before, green after */
-    const char *calls;  /* tool calls of the session, one turn each */
-    size_t files;       /* in the diff */
+    const char *needs; /* program that must be there, or NULL */
+    const char *make;  /* shell script that makes the files */
+    const char *check; /* shell script: red before, green after */
+    const char *calls; /* tool calls of the session, one turn each */
+    size_t files;      /* in the diff */
 };
 
-#define EDIT(path, old, new) "{\"toolCalls\":[{\"name\":\"edit_file\",\"arguments\":{\"path\":\"" path "\",\"old\":\"" old "\",\"new\":\"" new "\"}}]}"
-#define EDIT_ALL(path, old, new) "{\"toolCalls\":[{\"name\":\"edit_file\",\"arguments\":{\"path\":\"" path "\",\"old\":\"" old "\",\"new\":\"" new "\",\"replace_all\":true}}]}"
-#define WRITE(path, content) "{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"" path "\",\"content\":\"" content "\"}}]}"
-#define MOVE(from, to) "{\"toolCalls\":[{\"name\":\"move_path\",\"arguments\":{\"from\":\"" from "\",\"to\":\"" to "\"}}]}"
-#define RUN(command) "{\"toolCalls\":[{\"name\":\"run\",\"arguments\":{\"command\":\"" command "\"}}]}"
+#define EDIT(path, old, new)                                                                       \
+    "{\"toolCalls\":[{\"name\":\"edit_file\",\"arguments\":{\"path\":\"" path "\",\"old\":\"" old  \
+    "\",\"new\":\"" new "\"}}]}"
+#define EDIT_ALL(path, old, new)                                                                   \
+    "{\"toolCalls\":[{\"name\":\"edit_file\",\"arguments\":{\"path\":\"" path "\",\"old\":\"" old  \
+    "\",\"new\":\"" new "\",\"replace_all\":true}}]}"
+#define WRITE(path, content)                                                                       \
+    "{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"" path                     \
+    "\",\"content\":\"" content "\"}}]}"
+#define MOVE(from, to)                                                                             \
+    "{\"toolCalls\":[{\"name\":\"move_path\",\"arguments\":{\"from\":\"" from "\",\"to\":\"" to    \
+    "\"}}]}"
+#define RUN(command)                                                                               \
+    "{\"toolCalls\":[{\"name\":\"run\",\"arguments\":{\"command\":\"" command "\"}}]}"
 
+/* clang-format off */
 static const struct repo repos[] = {
     {"C, a bug", "cc",
      "printf 'int add(int a, int b)\\n{\\n\\treturn a - b;\\n}\\n' > calc.c\n"
@@ -86,6 +96,7 @@ static const struct repo repos[] = {
      "test \"$(bin/sum table)\" = 10",
      "{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"bin/sum\",\"content\":\"#!/usr/bin/awk -f\\n{ s += $1 + $2 }\\nEND { print s }\\n\",\"executable\":true}}]}", 1},
 };
+/* clang-format on */
 
 /* Run a script in `dir`; its exit code. */
 static int sh(const char *dir, const char *script)
@@ -93,11 +104,16 @@ static int sh(const char *dir, const char *script)
     PJ_CLEANUP(pj_freep) char *text = pj_strdup(script);
     char path[] = "/bin/sh", flag[] = "-c";
     char *argv[] = {path, flag, text, NULL};
-    char e0[] = "PATH=/usr/bin:/bin", e1[] = "GIT_CONFIG_GLOBAL=/dev/null", e2[] = "GIT_CONFIG_NOSYSTEM=1", e3[] = "GIT_AUTHOR_NAME=A",
-         e4[] = "GIT_AUTHOR_EMAIL=a@example.org", e5[] = "GIT_COMMITTER_NAME=A", e6[] = "GIT_COMMITTER_EMAIL=a@example.org", e7[] = "LC_ALL=C";
+    char e0[] = "PATH=/usr/bin:/bin", e1[] = "GIT_CONFIG_GLOBAL=/dev/null",
+         e2[] = "GIT_CONFIG_NOSYSTEM=1", e3[] = "GIT_AUTHOR_NAME=A",
+         e4[] = "GIT_AUTHOR_EMAIL=a@example.org", e5[] = "GIT_COMMITTER_NAME=A",
+         e6[] = "GIT_COMMITTER_EMAIL=a@example.org", e7[] = "LC_ALL=C";
     char *envp[] = {e0, e1, e2, e3, e4, e5, e6, e7, NULL};
-    struct pj_spawn_fd fds[] = {{2, 2}};
-    struct pj_spawn spec = {.path = path, .argv = argv, .envp = envp, .cwd = dir, .fds = fds, .fd_count = 1};
+    struct pj_spawn_fd fds[] = {
+        {2, 2}
+    };
+    struct pj_spawn spec = {
+        .path = path, .argv = argv, .envp = envp, .cwd = dir, .fds = fds, .fd_count = 1};
     struct pj_err err;
     pid_t pid;
     int status = 0;
@@ -111,7 +127,8 @@ static int sh(const char *dir, const char *script)
 static void make_remote(struct workspace_fix *fix, const struct repo *r)
 {
     PJ_CLEANUP(pj_freep)
-    char *script = pj_asprintf("set -e\nrm -rf '%s'\nmkdir src\ncd src\ngit init -q -b main\n%s\ngit add -A\ngit commit -q -m base\n"
+    char *script = pj_asprintf("set -e\nrm -rf '%s'\nmkdir src\ncd src\ngit init -q -b "
+                               "main\n%s\ngit add -A\ngit commit -q -m base\n"
                                "git clone -q --bare . '%s'\n",
                                fix->remote, r->make, fix->remote);
 
@@ -121,7 +138,9 @@ static void make_remote(struct workspace_fix *fix, const struct repo *r)
 static void drive(struct workspace_fix *fix, const struct repo *r)
 {
     PJ_CLEANUP(pj_freep)
-    char *answers = pj_asprintf("{\"answers\":[%s,{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"done\"}}]}]}", r->calls);
+    char *answers = pj_asprintf("{\"answers\":[%s,{\"toolCalls\":[{\"name\":\"finish\","
+                                "\"arguments\":{\"summary\":\"done\"}}]}]}",
+                                r->calls);
     PJ_CLEANUP(pj_freep) char *file = pj_asprintf("%s/replay.json", fix->root);
     struct rig rig;
     int rc;
@@ -141,19 +160,24 @@ static void judge(struct workspace_fix *fix, const struct repo *r)
 {
     PJ_CLEANUP(pj_freep) char *patch = pj_asprintf("%s/patch", fix->root);
     PJ_CLEANUP(pj_freep)
-    char *script = pj_asprintf("set -e\ngit clone -q '%s' fresh\ncd fresh\nif ( %s\n) >/dev/null 2>&1; then exit 90; fi\ngit clean -fdxq\n"
-                               "git apply --check '%s' || exit 91\ngit apply --index '%s'\n( %s\n) || exit 92\n",
-                               fix->remote, r->check, patch, patch, r->check);
+    char *script = pj_asprintf(
+        "set -e\ngit clone -q '%s' fresh\ncd fresh\nif ( %s\n) >/dev/null 2>&1; then exit 90; "
+        "fi\ngit clean -fdxq\n"
+        "git apply --check '%s' || exit 91\ngit apply --index '%s'\n( %s\n) || exit 92\n",
+        fix->remote, r->check, patch, patch, r->check);
     struct collect_result result = {0};
     struct pj_err err;
     int rc;
 
-    cr_assert_eq(collect_run(fix->ws, -1, NULL, NULL, &result, &err), 0, "%s: %s", r->name, err.message);
-    cr_expect_eq(result.files, r->files, "%s: %zu files\n%s", r->name, result.files, pj_str_cstr(&result.diff));
+    cr_assert_eq(collect_run(fix->ws, -1, NULL, NULL, &result, &err), 0, "%s: %s", r->name,
+                 err.message);
+    cr_expect_eq(result.files, r->files, "%s: %zu files\n%s", r->name, result.files,
+                 pj_str_cstr(&result.diff));
     cr_assert_eq(pj_fs_write_atomic(patch, result.diff.data, result.diff.len, 0600, &err), 0);
     rc = sh(fix->root, script);
     cr_expect_neq(rc, 90, "%s: green before", r->name);
-    cr_expect_eq(rc, 0, "%s: %s\n%s", r->name, rc == 91 ? "does not apply" : "still red", pj_str_cstr(&result.diff));
+    cr_expect_eq(rc, 0, "%s: %s\n%s", r->name, rc == 91 ? "does not apply" : "still red",
+                 pj_str_cstr(&result.diff));
     collect_result_release(&result);
 }
 

@@ -7,12 +7,14 @@
 #include "tests/runner/gateway_rig.h"
 #include "tests/support/model_server.h"
 
+/* clang-format off */
 static const struct model_answer edits[] = {
     {.text = "Let me look.", .calls = {{"list_dir", "{}"}, {"read_file", "{\"path\":\"greet.txt\"}"}}},
     {.calls = {{"edit_file", "{\"path\":\"greet.txt\",\"old\":\"bye\",\"new\":\"hello\"}"}}},
     {.calls = {{"run", "{\"command\":\"cat greet.txt; echo oops >&2; exit 3\"}"}}},
     {.calls = {{"finish", "{\"summary\":\"It says hello now.\"}"}}},
 };
+/* clang-format on */
 
 static void check_edited(struct rig *rig, int rc)
 {
@@ -37,7 +39,8 @@ static void edits_with(const char *provider, bool responses)
     struct rig rig;
     int rc;
 
-    rig_init(&rig, provider, anthropic ? model_server_anthropic_url(m) : model_server_openai_url(m));
+    rig_init(&rig, provider,
+             anthropic ? model_server_anthropic_url(m) : model_server_openai_url(m));
     rig.config.primary.api = responses ? "responses" : "auto";
     rig_file(&rig, "greet.txt", "bye\n");
     rc = rig_run(&rig);
@@ -74,11 +77,15 @@ Test(agent_run, edits_a_tree_by_replay_and_says_so)
     rig_init(&rig, "replay", NULL);
     rig_file(&rig, "greet.txt", "bye\n");
     rig_file(&rig, "../replay.json",
-             "{\"answers\":[{\"text\":\"Let me look.\",\"toolCalls\":[{\"name\":\"list_dir\",\"arguments\":{}}],"
+             "{\"answers\":[{\"text\":\"Let me "
+             "look.\",\"toolCalls\":[{\"name\":\"list_dir\",\"arguments\":{}}],"
              "\"usage\":{\"promptTokens\":10,\"completionTokens\":2}},"
-             "{\"toolCalls\":[{\"name\":\"edit_file\",\"arguments\":{\"path\":\"greet.txt\",\"old\":\"bye\",\"new\":\"hello\"}}]},"
-             "{\"toolCalls\":[{\"name\":\"run\",\"arguments\":{\"command\":\"cat greet.txt; echo oops >&2\"}}]},"
-             "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"It says hello now.\"}}]}]}");
+             "{\"toolCalls\":[{\"name\":\"edit_file\",\"arguments\":{\"path\":\"greet.txt\","
+             "\"old\":\"bye\",\"new\":\"hello\"}}]},"
+             "{\"toolCalls\":[{\"name\":\"run\",\"arguments\":{\"command\":\"cat greet.txt; echo "
+             "oops >&2\"}}]},"
+             "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"It says hello "
+             "now.\"}}]}]}");
     (void)snprintf(file, sizeof file, "%s/replay.json", rig.dir);
     rig.config.primary.replay_file = file;
     rc = rig_run(&rig);
@@ -90,9 +97,11 @@ Test(agent_run, edits_a_tree_by_replay_and_says_so)
 
 Test(agent_run, asks_for_clarification)
 {
+    /* clang-format off */
     static const struct model_answer asks[] = {
         {.calls = {{"ask_clarification", "{\"question\":\"Which greeting?\",\"options\":[\"hi\",\"hello\"]}"}}},
     };
+    /* clang-format on */
     struct model_server *m = model_server_start(0, asks, PJ_COUNT_OF(asks));
     struct rig rig;
 
@@ -106,12 +115,14 @@ Test(agent_run, asks_for_clarification)
 
 Test(agent_run, goes_on_when_the_checks_fail)
 {
+    /* clang-format off */
     static const struct model_answer answers[] = {
         {.calls = {{"write_file", "{\"path\":\"greet.txt\",\"content\":\"helo\\n\"}"}}},
         {.calls = {{"finish", "{\"summary\":\"done\"}"}}},
         {.calls = {{"write_file", "{\"path\":\"greet.txt\",\"content\":\"hello\\n\"}"}}, .when = "1 test failed"},
         {.calls = {{"finish", "{\"summary\":\"really done\"}"}}},
     };
+    /* clang-format on */
     struct model_server *m = model_server_start(0, answers, PJ_COUNT_OF(answers));
     struct rig rig;
 
@@ -127,11 +138,13 @@ Test(agent_run, goes_on_when_the_checks_fail)
 
 Test(agent_run, refuses_an_empty_finish_without_a_reason)
 {
+    /* clang-format off */
     static const struct model_answer answers[] = {
         {.calls = {{"finish", "{\"summary\":\"done\"}"}}},
         {.calls = {{"finish", "{\"summary\":\"nothing to do\",\"no_changes_reason\":\"it says hello already\"}"}},
          .when = "give no_changes_reason"},
     };
+    /* clang-format on */
     struct model_server *m = model_server_start(0, answers, PJ_COUNT_OF(answers));
     struct rig rig;
 
@@ -146,11 +159,13 @@ Test(agent_run, refuses_an_empty_finish_without_a_reason)
 
 Test(agent_run, ends_as_model_protocol_after_three_calls_no_tool_understands)
 {
+    /* clang-format off */
     static const struct model_answer answers[] = {
         {.calls = {{"fly", "{}"}}},
         {.calls = {{"read_file", "{\"file\":\"x\"}"}}},
         {.calls = {{"read_file", "{}"}}},
     };
+    /* clang-format on */
     struct model_server *m = model_server_start(0, answers, PJ_COUNT_OF(answers));
     struct rig rig;
 
@@ -184,12 +199,14 @@ Test(agent_run, says_that_a_tree_cannot_be_analysed)
 
 Test(agent_run, asks_a_model_without_tools_for_a_diff)
 {
+    /* clang-format off */
     static const struct model_answer answers[] = {
         {.status = 400, .body = "{\"error\":{\"message\":\"m does not support tools\"}}", .when = "\"tools\""},
         {.text = "I would rather talk.", .when = "bye"},
         {.text = "It greets now.\n\n```diff\n--- a/greet.txt\n+++ b/greet.txt\n```\n", .when = "holds no unified diff"},
         {.text = "It greets now.\n\n```diff\n" PATCH "```\nThat is all.", .when = "1 test failed"},
     };
+    /* clang-format on */
     struct model_server *m = model_server_start(0, answers, PJ_COUNT_OF(answers));
     struct rig rig;
 
@@ -225,12 +242,14 @@ Test(agent_run, takes_a_diff_as_the_answer_of_a_model_that_never_calls)
 
 Test(agent_run, a_recorded_trajectory_gives_the_same_tree_again)
 {
+    /* clang-format off */
     static const struct model_answer answers[] = {
         {.text = "One.", .calls = {{"write_file", "{\"path\":\"dir/new.txt\",\"content\":\"x\\n\"}"}, {"edit_file", "{\"path\":\"greet.txt\",\"old\":\"nothing\",\"new\":\"y\"}"}}},
         {.calls = {{"edit_file", "{\"path\":\"greet.txt\",\"old\":\"bye\",\"new\":\"hello " MODEL_SERVER_KEY "\"}"}}},
         {.calls = {{"edit_file", "{\"path\":\"greet.txt\",\"old\":\" " MODEL_SERVER_KEY "\",\"new\":\"\"}"}, {"run", "{\"command\":\"sed s/x/z/ dir/new.txt > out.txt\"}"}}},
         {.calls = {{"move_path", "{\"from\":\"dir/new.txt\",\"to\":\"moved.txt\"}"}, {"finish", "{\"summary\":\"done\"}"}}},
     };
+    /* clang-format on */
     struct model_server *m = model_server_start(0, answers, PJ_COUNT_OF(answers));
     struct rig rig, again;
     char file[160];
@@ -239,7 +258,8 @@ Test(agent_run, a_recorded_trajectory_gives_the_same_tree_again)
     rig_file(&rig, "greet.txt", "bye\n");
     cr_assert_eq(rig_run(&rig), 0, "%s", rig.err.message);
     cr_assert_null(strstr(pj_str_cstr(&rig.trajectory), MODEL_SERVER_KEY));
-    cr_assert_not_null(strstr(pj_str_cstr(&rig.trajectory), "{\"type\":\"results\",\"results\":[{\"id\":"));
+    cr_assert_not_null(
+        strstr(pj_str_cstr(&rig.trajectory), "{\"type\":\"results\",\"results\":[{\"id\":"));
     rig_init(&again, "openai", model_server_openai_url(m));
     rig_file(&again, "greet.txt", "bye\n");
     rig_file(&again, "../trajectory", pj_str_cstr(&rig.trajectory));
@@ -262,10 +282,12 @@ Test(agent_run, a_recorded_trajectory_gives_the_same_tree_again)
 #ifndef __SANITIZE_ADDRESS__
 Test(agent_run, stays_small)
 {
+    /* clang-format off */
     static const struct model_answer answers[] = {
         {.calls = {{"search", "{\"pattern\":\"needle\"}"}, {"run", "{\"command\":\"grep VmHWM /proc/$PPID/status\"}"}}},
         {.calls = {{"finish", "{\"summary\":\"x\",\"no_changes_reason\":\"y\"}"}}},
     };
+    /* clang-format on */
     struct model_server *m = model_server_start(0, answers, PJ_COUNT_OF(answers));
     struct rig rig;
     const char *at;

@@ -60,7 +60,8 @@ static void expect_file(struct box *b, const char *path, const char *bytes, size
 
     pj_str_init(&text, 1 << 20);
     cr_assert_eq(tree_read(&b->a, path, &text, NULL, &err), 0, "%s", err.message);
-    cr_expect(text.len == n && memcmp(pj_str_cstr(&text), bytes, n) == 0, "%s is: %s", path, pj_str_cstr(&text));
+    cr_expect(text.len == n && memcmp(pj_str_cstr(&text), bytes, n) == 0, "%s is: %s", path,
+              pj_str_cstr(&text));
     pj_str_release(&text);
 }
 
@@ -71,7 +72,8 @@ static void call(struct box *b, const char *name, const char *arguments, const c
     json_t *args = NULL, *doc;
     char *text;
 
-    cr_assert_eq(pj_json_parse(pj_view_of(arguments), &args, &err), 0, "%s: %s", arguments, err.message);
+    cr_assert_eq(pj_json_parse(pj_view_of(arguments), &args, &err), 0, "%s: %s", arguments,
+                 err.message);
     doc = json_pack("{s:s, s:s, s:o}", "id", "c1", "name", name, "arguments", args);
     text = tools_call(&b->a, doc);
     cr_expect_not_null(strstr(text, part), "%s %s\n%s", name, arguments, text);
@@ -86,7 +88,10 @@ Test(agent_tools, reads_with_numbers_and_says_what_is_special)
     box_init(&b);
     put_text(&b, "a.txt", "one\ntwo\nthree\n");
     put_text(&b, "dos.txt", "one\r\ntwo");
-    put(&b, "bin", "\x7f" "ELF\0\0", 6);
+    put(&b, "bin",
+        "\x7f"
+        "ELF\0\0",
+        6);
     put(&b, "latin", "caf\xe9\n", 5);
     put_text(&b, "empty", "");
     call(&b, "read_file", "{\"path\":\"a.txt\"}", "     1\tone\n     2\ttwo\n     3\tthree\n");
@@ -135,12 +140,15 @@ Test(agent_tools, edits_exactly_one_place)
 
     box_init(&b);
     put_text(&b, "a.c", "int a;\nint b;\nint a;\n");
-    call(&b, "edit_file", "{\"path\":\"a.c\",\"old\":\"int a;\",\"new\":\"long a;\"}", "occurs 2 times in a.c (lines 1, 3)");
+    call(&b, "edit_file", "{\"path\":\"a.c\",\"old\":\"int a;\",\"new\":\"long a;\"}",
+         "occurs 2 times in a.c (lines 1, 3)");
     expect_file(&b, "a.c", "int a;\nint b;\nint a;\n", 21);
-    call(&b, "edit_file", "{\"path\":\"a.c\",\"old\":\"int b;\\nint a;\",\"new\":\"int c;\"}", "replaced 1 place in a.c (line 2)");
+    call(&b, "edit_file", "{\"path\":\"a.c\",\"old\":\"int b;\\nint a;\",\"new\":\"int c;\"}",
+         "replaced 1 place in a.c (line 2)");
     expect_file(&b, "a.c", "int a;\nint c;\n", 14);
     put_text(&b, "a.c", "x x x");
-    call(&b, "edit_file", "{\"path\":\"a.c\",\"old\":\"x\",\"new\":\"yy\",\"replace_all\":true}", "replaced places");
+    call(&b, "edit_file", "{\"path\":\"a.c\",\"old\":\"x\",\"new\":\"yy\",\"replace_all\":true}",
+         "replaced places");
     expect_file(&b, "a.c", "yy yy yy", 8);
     call(&b, "edit_file", "{\"path\":\"a.c\",\"old\":\"\",\"new\":\"z\"}", "is empty");
     call(&b, "edit_file", "{\"path\":\"a.c\",\"old\":\"yy\",\"new\":\"yy\"}", "are the same");
@@ -153,10 +161,16 @@ Test(agent_tools, shows_the_nearest_lines_on_a_miss)
 
     box_init(&b);
     put_text(&b, "m.py", "import os\n\ndef main():\n\tvalue = compute(1)\n\treturn value\n");
-    call(&b, "edit_file", "{\"path\":\"m.py\",\"old\":\"    value = compute(1)\\n    return value\",\"new\":\"x\"}", "     4\t\tvalue = compute(1)");
-    call(&b, "edit_file", "{\"path\":\"m.py\",\"old\":\"    value = compute(1)\\n    return value\",\"new\":\"x\"}", "Only the white space differs");
-    call(&b, "edit_file", "{\"path\":\"m.py\",\"old\":\"value = compute(2)\",\"new\":\"x\"}", "     4\t\tvalue = compute(1)");
-    call(&b, "edit_file", "{\"path\":\"m.py\",\"old\":\"@@@@@@@@\",\"new\":\"x\"}", "Nothing in the file is like it");
+    call(&b, "edit_file",
+         "{\"path\":\"m.py\",\"old\":\"    value = compute(1)\\n    return value\",\"new\":\"x\"}",
+         "     4\t\tvalue = compute(1)");
+    call(&b, "edit_file",
+         "{\"path\":\"m.py\",\"old\":\"    value = compute(1)\\n    return value\",\"new\":\"x\"}",
+         "Only the white space differs");
+    call(&b, "edit_file", "{\"path\":\"m.py\",\"old\":\"value = compute(2)\",\"new\":\"x\"}",
+         "     4\t\tvalue = compute(1)");
+    call(&b, "edit_file", "{\"path\":\"m.py\",\"old\":\"@@@@@@@@\",\"new\":\"x\"}",
+         "Nothing in the file is like it");
     box_release(&b);
 }
 
@@ -166,16 +180,27 @@ Test(agent_tools, keeps_line_ends_bom_mode_and_a_missing_newline)
     struct stat st;
 
     box_init(&b);
-    put_text(&b, "dos.txt", "\xEF\xBB\xBF" "one\r\ntwo\r\nthree");
+    put_text(&b, "dos.txt",
+             "\xEF\xBB\xBF"
+             "one\r\ntwo\r\nthree");
     cr_assert_eq(fchmodat(b.a.root_fd, "dos.txt", 0755, 0), 0);
-    call(&b, "edit_file", "{\"path\":\"dos.txt\",\"old\":\"one\\ntwo\",\"new\":\"1\\n2\\n2b\"}", "replaced 1 place");
-    expect_file(&b, "dos.txt", "\xEF\xBB\xBF" "1\r\n2\r\n2b\r\nthree", 18);
-    call(&b, "edit_file", "{\"path\":\"dos.txt\",\"old\":\"three\",\"new\":\"3\\n4\"}", "replaced 1 place");
-    expect_file(&b, "dos.txt", "\xEF\xBB\xBF" "1\r\n2\r\n2b\r\n3\r\n4", 17);
+    call(&b, "edit_file", "{\"path\":\"dos.txt\",\"old\":\"one\\ntwo\",\"new\":\"1\\n2\\n2b\"}",
+         "replaced 1 place");
+    expect_file(&b, "dos.txt",
+                "\xEF\xBB\xBF"
+                "1\r\n2\r\n2b\r\nthree",
+                18);
+    call(&b, "edit_file", "{\"path\":\"dos.txt\",\"old\":\"three\",\"new\":\"3\\n4\"}",
+         "replaced 1 place");
+    expect_file(&b, "dos.txt",
+                "\xEF\xBB\xBF"
+                "1\r\n2\r\n2b\r\n3\r\n4",
+                17);
     cr_assert_eq(fstatat(b.a.root_fd, "dos.txt", &st, 0), 0);
     cr_assert_eq(st.st_mode & 0777, 0755);
     put(&b, "latin", "caf\xe9 old\n", 9);
-    call(&b, "edit_file", "{\"path\":\"latin\",\"old\":\"old\",\"new\":\"new\"}", "replaced 1 place");
+    call(&b, "edit_file", "{\"path\":\"latin\",\"old\":\"old\",\"new\":\"new\"}",
+         "replaced 1 place");
     expect_file(&b, "latin", "caf\xe9 new\n", 9);
     box_release(&b);
 }
@@ -186,7 +211,9 @@ Test(agent_tools, writes_moves_and_deletes)
     struct stat st;
 
     box_init(&b);
-    call(&b, "write_file", "{\"path\":\"a/b/c.sh\",\"content\":\"#!/bin/sh\\n\",\"executable\":true}", "wrote a/b/c.sh, 10 bytes");
+    call(&b, "write_file",
+         "{\"path\":\"a/b/c.sh\",\"content\":\"#!/bin/sh\\n\",\"executable\":true}",
+         "wrote a/b/c.sh, 10 bytes");
     cr_assert_eq(fstatat(b.a.root_fd, "a/b/c.sh", &st, 0), 0);
     cr_assert(st.st_mode & S_IXUSR);
     call(&b, "write_file", "{\"path\":\"a/b/c.sh\",\"content\":\"x\"}", "rewrote");
@@ -214,11 +241,14 @@ Test(agent_tools, searches_and_lists)
     put_text(&b, "doc/x.md", "alpha\n");
     put_text(&b, ".git/config", "alpha\n");
     put(&b, "bin", "alpha\0", 6);
-    call(&b, "search", "{\"pattern\":\"alpha\"}", "doc/x.md:1:alpha\nsrc/a.py:1:def alpha():\n[1 binary");
-    call(&b, "search", "{\"pattern\":\"^def (?:al|be)\\\\w+\\\\(\",\"glob\":\"*.py\"}", "src/a.py:1:def alpha():\nsrc/b.py:1:def beta(x):\n");
+    call(&b, "search", "{\"pattern\":\"alpha\"}",
+         "doc/x.md:1:alpha\nsrc/a.py:1:def alpha():\n[1 binary");
+    call(&b, "search", "{\"pattern\":\"^def (?:al|be)\\\\w+\\\\(\",\"glob\":\"*.py\"}",
+         "src/a.py:1:def alpha():\nsrc/b.py:1:def beta(x):\n");
     call(&b, "search", "{\"pattern\":\"\\\\d+$\"}", "src/a.py:2:    return 12");
     call(&b, "search", "{\"pattern\":\"(?i)ALPHA\",\"path\":\"src\"}", "src/a.py:1:");
-    call(&b, "search", "{\"pattern\":\"beta(\",\"path\":\"src/b.py\"}", "no regular expression; searched as plain text]\nsrc/b.py:1:def beta(x):");
+    call(&b, "search", "{\"pattern\":\"beta(\",\"path\":\"src/b.py\"}",
+         "no regular expression; searched as plain text]\nsrc/b.py:1:def beta(x):");
     call(&b, "search", "{\"pattern\":\"gamma\"}", "no match in 3 files");
     call(&b, "list_dir", "{}", "bin  6 bytes\ndoc/\nsrc/\n");
     call(&b, "list_dir", "{\"path\":\"src\"}", "src/a.py  27 bytes\nsrc/b.py  22 bytes\n");
@@ -240,7 +270,9 @@ Test(agent_tools, runs_commands_within_their_limits)
     call(&b, "run", "{\"command\":\"seq 1 100000\"}", "bytes left out");
     call(&b, "run", "{\"command\":\"seq 1 100000\"}", "\n99999\n100000\n");
     start = pj_mono_ms();
-    call(&b, "run", "{\"command\":\"echo begun; trap '' TERM; sleep 60 & sleep 60\",\"timeout_s\":1}", "killed after 1 s (time limit)");
+    call(&b, "run",
+         "{\"command\":\"echo begun; trap '' TERM; sleep 60 & sleep 60\",\"timeout_s\":1}",
+         "killed after 1 s (time limit)");
     call(&b, "run", "{\"command\":\"sleep 60 & echo left\"}", "left\n");
     call(&b, "run", "{\"command\":\"setsid sleep 5 & echo escaped\"}", "escaped\n");
     cr_assert_lt(pj_mono_ms() - start, 5000);
@@ -255,7 +287,8 @@ Test(agent_tools, answers_mistakes_with_the_schema)
     box_init(&b);
     call(&b, "fly", "{}", "there is no tool \"fly\"; the tools are: list_dir search");
     cr_assert_eq(b.a.bad_calls, 1);
-    call(&b, "read_file", "{}", "\"path\" is missing\nThe parameters of read_file are: {\"type\":\"object\"");
+    call(&b, "read_file", "{}",
+         "\"path\" is missing\nThe parameters of read_file are: {\"type\":\"object\"");
     call(&b, "read_file", "{\"path\":7}", "\"path\" is no string");
     cr_assert_eq(b.a.bad_calls, 3);
     call(&b, "read_file", "{\"path\":\"x\",\"start\":null}", "No such file");

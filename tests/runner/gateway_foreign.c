@@ -62,14 +62,18 @@ static void release(struct rig *rig, struct play *p)
     rig_release(rig);
 }
 
-static const char *const chat_headers[] = {"Content-Type: application/json", "Authorization: Bearer from-the-box", NULL};
+static const char *const chat_headers[] = {"Content-Type: application/json",
+                                           "Authorization: Bearer from-the-box", NULL};
 
 static void two_chats(struct play *p)
 {
     http_call(p->base, "GET", "/v1/models", NULL, NULL, NULL, &p->a[0]);
     http_call(p->base, "POST", "/v1/chat/completions", NULL,
-              "{\"model\":\"gpt-99\",\"stream\":true,\"max_tokens\":999999,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", chat_headers, &p->a[1]);
-    http_call(p->base, "POST", "/v1/chat/completions?x=1", NULL, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+              "{\"model\":\"gpt-99\",\"stream\":true,\"max_tokens\":999999,\"messages\":[{\"role\":"
+              "\"user\",\"content\":\"hi\"}]}",
+              chat_headers, &p->a[1]);
+    http_call(p->base, "POST", "/v1/chat/completions?x=1", NULL,
+              "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
               chat_headers, &p->a[2]);
     http_call(p->base, "POST", "/v1/messages", NULL, "{}", chat_headers, &p->a[3]);
 }
@@ -105,11 +109,16 @@ Test(gateway_foreign, passes_chat_completions_with_our_key_model_and_caps)
 
 static void one_message(struct play *p)
 {
-    static const char *const headers[] = {"Content-Type: application/json", "x-api-key: from-the-box", "anthropic-version: 2023-06-01", NULL};
+    static const char *const headers[] = {"Content-Type: application/json",
+                                          "x-api-key: from-the-box",
+                                          "anthropic-version: 2023-06-01", NULL};
 
     http_call(p->base, "POST", "/v1/messages?beta=true", NULL,
-              "{\"model\":\"x\",\"max_tokens\":100,\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", headers, &p->a[0]);
-    http_call(p->base, "POST", "/v1/messages/count_tokens", NULL, "{\"messages\":[]}", headers, &p->a[1]);
+              "{\"model\":\"x\",\"max_tokens\":100,\"stream\":true,\"messages\":[{\"role\":"
+              "\"user\",\"content\":\"hi\"}]}",
+              headers, &p->a[0]);
+    http_call(p->base, "POST", "/v1/messages/count_tokens", NULL, "{\"messages\":[]}", headers,
+              &p->a[1]);
 }
 
 Test(gateway_foreign, passes_messages_to_anthropic)
@@ -133,12 +142,16 @@ Test(gateway_foreign, passes_messages_to_anthropic)
 static void until_refused(struct play *p)
 {
     for (int i = 0; i < 2; i++)
-        http_call(p->base, "POST", "/v1/chat/completions", NULL, "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", chat_headers, &p->a[i]);
+        http_call(p->base, "POST", "/v1/chat/completions", NULL,
+                  "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", chat_headers,
+                  &p->a[i]);
 }
 
 Test(gateway_foreign, ends_the_run_at_a_limit)
 {
-    static const struct model_answer answers[] = {{.text = "x", .prompt_tokens = 9000}};
+    static const struct model_answer answers[] = {
+        {.text = "x", .prompt_tokens = 9000}
+    };
     struct model_server *m = model_server_start(0, answers, 1);
     struct rig rig;
     struct play p = {.act = until_refused};
@@ -156,7 +169,8 @@ Test(gateway_foreign, ends_the_run_at_a_limit)
 
 static void errors_pass(struct play *p)
 {
-    http_call(p->base, "POST", "/v1/chat/completions", NULL, "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", chat_headers, &p->a[0]);
+    http_call(p->base, "POST", "/v1/chat/completions", NULL,
+              "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", chat_headers, &p->a[0]);
     http_call(p->base, "POST", "/v1/chat/completions", NULL, "{broken", chat_headers, &p->a[1]);
     http_call(p->base, "POST", "/etc/passwd", NULL, "{}", chat_headers, &p->a[2]);
     http_call(p->base, "DELETE", "/v1/models", NULL, NULL, NULL, &p->a[3]);
@@ -164,7 +178,9 @@ static void errors_pass(struct play *p)
 
 Test(gateway_foreign, hands_the_providers_errors_back_and_refuses_the_rest)
 {
-    static const struct model_answer answers[] = {{.status = 429, .headers = {"Retry-After: 9"}}};
+    static const struct model_answer answers[] = {
+        {.status = 429, .headers = {"Retry-After: 9"}}
+    };
     struct model_server *m = model_server_start(0, answers, 1);
     struct rig rig;
     struct play p = {.act = errors_pass};
@@ -185,6 +201,7 @@ Test(gateway_foreign, hands_the_providers_errors_back_and_refuses_the_rest)
 
 Test(http_in, refuses_what_it_need_not_understand)
 {
+    /* clang-format off */
     static const struct {
         const char *bytes;
         int rc;
@@ -206,8 +223,10 @@ Test(http_in, refuses_what_it_need_not_understand)
         {"POST /x HTTP/1.1\r\nA: b\nC: d\r\n\r\n", 400},
         {"\r\n\r\n", 400},
     };
+    /* clang-format on */
     struct http_in in;
 
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++)
-        cr_expect_eq(http_in_parse(pj_view_of(rows[i].bytes), &in), rows[i].rc, "%s", rows[i].bytes);
+        cr_expect_eq(http_in_parse(pj_view_of(rows[i].bytes), &in), rows[i].rc, "%s",
+                     rows[i].bytes);
 }

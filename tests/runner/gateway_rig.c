@@ -15,7 +15,8 @@
 #include "lib/json/codec.h"
 #include "tests/support/model_server.h"
 
-static void on_event(void *ctx, const char *stream, const char *type, const char *message, const json_t *data)
+static void on_event(void *ctx, const char *stream, const char *type, const char *message,
+                     const json_t *data)
 {
     struct rig *rig = ctx;
     char *text = data ? pj_json_text(data) : NULL;
@@ -34,7 +35,8 @@ static int on_usage(void *ctx, const struct gateway_call *call, struct pj_err *e
     return 0;
 }
 
-static int on_finish(void *ctx, const char *summary, const char *reason, char **feedback, struct pj_err *err)
+static int on_finish(void *ctx, const char *summary, const char *reason, char **feedback,
+                     struct pj_err *err)
 {
     struct rig *rig = ctx;
 
@@ -54,7 +56,8 @@ static void on_trajectory(void *ctx, const char *line)
     (void)pj_str_putf(&rig->trajectory, "%s\n", line);
 }
 
-static int on_diff(void *ctx, const char *diff, const char *summary, char **feedback, struct pj_err *err)
+static int on_diff(void *ctx, const char *diff, const char *summary, char **feedback,
+                   struct pj_err *err)
 {
     struct rig *rig = ctx;
 
@@ -75,6 +78,7 @@ void rig_init(struct rig *rig, const char *provider, const char *base_url)
     cr_assert_eq(pj_prices_load(NULL, &rig->prices, &rig->err), 0);
     rig->redact = pj_redact_new();
     pj_redact_add(rig->redact, MODEL_SERVER_KEY);
+    /* clang-format off */
     rig->config = (struct gateway_config){
         .socket_path = rig->socket,
         .primary = {.provider = provider, .model = "test-model", .base_url = base_url, .api_key = MODEL_SERVER_KEY},
@@ -85,6 +89,7 @@ void rig_init(struct rig *rig, const char *provider, const char *base_url)
         .task = {.id = "0123456789abcdef0123ab", .title = "Say hello", .description = "greet.txt must say hello."},
         .hooks = {.ctx = rig, .event = on_event, .usage = on_usage, .finish = on_finish, .diff = on_diff, .trajectory = on_trajectory},
     };
+    /* clang-format on */
 }
 
 void rig_release(struct rig *rig)
@@ -132,8 +137,16 @@ static void start_agent(struct rig *rig, char *how, char *what)
     PJ_CLEANUP(pj_freep) char *workspace = pj_asprintf("--workspace=%s", rig->tree);
     char home[] = "PATH=/usr/bin:/bin";
     char *argv[] = {path, workspace, how, what, NULL}, *envp[] = {home, NULL};
-    struct pj_spawn_fd fds[] = {{2, 1}, {2, 2}};
-    struct pj_spawn spec = {.path = path, .argv = argv, .envp = envp, .fds = fds, .fd_count = 2, .death_signal = SIGKILL};
+    struct pj_spawn_fd fds[] = {
+        {2, 1},
+        {2, 2}
+    };
+    struct pj_spawn spec = {.path = path,
+                            .argv = argv,
+                            .envp = envp,
+                            .fds = fds,
+                            .fd_count = 2,
+                            .death_signal = SIGKILL};
 
     cr_assert_eq(pj_spawn(&spec, &rig->agent, NULL, &rig->err), 0, "%s", rig->err.message);
 }
@@ -169,7 +182,8 @@ int rig_run(struct rig *rig)
         (void)kill(rig->agent, SIGKILL); /* as the end of the box would */
     status = end_agent(rig);
     if (rc == 0)
-        cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the agent ended with status %x", (unsigned)status);
+        cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the agent ended with status %x",
+                  (unsigned)status);
     return rc;
 }
 

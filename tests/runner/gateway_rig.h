@@ -13,14 +13,14 @@ struct rig {
     struct pj_prices *prices;
     struct pj_redact *redact;
     struct pj_str trajectory; /* JSON lines */
-    struct pj_str events; /* "stream type message data\n" */
-    size_t calls;         /* usage records */
+    struct pj_str events;     /* "stream type message data\n" */
+    size_t calls;             /* usage records */
     struct gateway_call last;
-    int finish_refusals;  /* the finish hook refuses that many times */
+    int finish_refusals; /* the finish hook refuses that many times */
     int finishes;
-    char *diff;           /* what the diff hook got; refused once when finish_refusals is set */
+    char *diff; /* what the diff hook got; refused once when finish_refusals is set */
     pid_t agent;
-    void *extra;          /* of the test */
+    void *extra; /* of the test */
     struct gateway_result result;
     struct pj_err err;
 };

@@ -8,7 +8,12 @@
 #include "tests/runner/gateway_rig.h"
 #include "tests/support/model_server.h"
 
-#define FINISH {.calls = {{"finish", "{\"summary\":\"done\",\"no_changes_reason\":\"because\"}"}}}
+#define FINISH                                                                                     \
+    {                                                                                              \
+        .calls = {                                                                                 \
+            {"finish", "{\"summary\":\"done\",\"no_changes_reason\":\"because\"}"}                 \
+        }                                                                                          \
+    }
 
 struct setup {
     struct model_server *m;
@@ -29,7 +34,8 @@ static void end(struct setup *s)
 }
 
 /* One run that fails; the number of requests that it made. */
-static void fails(const struct model_answer *answers, size_t count, const char *code, size_t requests)
+static void fails(const struct model_answer *answers, size_t count, const char *code,
+                  size_t requests)
 {
     struct setup s;
 
@@ -37,12 +43,14 @@ static void fails(const struct model_answer *answers, size_t count, const char *
     cr_expect_lt(rig_run(&s.rig), 0, "%s", code);
     cr_expect_str_eq(s.rig.err.code, code, "%s: %s", s.rig.err.code, s.rig.err.message);
     cr_expect(s.rig.err.remedy[0]);
-    cr_expect_eq(model_server_count(s.m), requests, "%s: %zu requests", code, model_server_count(s.m));
+    cr_expect_eq(model_server_count(s.m), requests, "%s: %zu requests", code,
+                 model_server_count(s.m));
     end(&s);
 }
 
 Test(gateway, ends_at_once_where_asking_again_is_no_use)
 {
+    /* clang-format off */
     static const struct {
         struct model_answer answer;
         const char *code;
@@ -54,6 +62,7 @@ Test(gateway, ends_at_once_where_asking_again_is_no_use)
         {{.status = 429, .body = "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"no money\"}}"}, "llm_quota"},
         {{.status = 400, .body = "{\"error\":{\"message\":\"no\"}}"}, "model_protocol"},
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++)
         fails(&rows[i].answer, 1, rows[i].code, 1);
@@ -61,14 +70,18 @@ Test(gateway, ends_at_once_where_asking_again_is_no_use)
 
 Test(gateway, tries_a_service_error_four_times_in_all)
 {
-    static const struct model_answer always[] = {{.status = 503, .repeat = true}};
+    static const struct model_answer always[] = {
+        {.status = 503, .repeat = true}
+    };
 
     fails(always, 1, "llm_service", 4);
 }
 
 Test(gateway, keeps_what_the_provider_said)
 {
-    static const struct model_answer refuse[] = {{.status = 401, .body = "{\"error\":{\"message\":\"Key " MODEL_SERVER_KEY " is bad\"}}"}};
+    static const struct model_answer refuse[] = {
+        {.status = 401, .body = "{\"error\":{\"message\":\"Key " MODEL_SERVER_KEY " is bad\"}}"}
+    };
     struct setup s;
 
     begin(&s, refuse, 1);
@@ -81,7 +94,10 @@ Test(gateway, keeps_what_the_provider_said)
 
 Test(gateway, waits_as_long_as_the_provider_asks)
 {
-    static const struct model_answer answers[] = {{.status = 429, .headers = {"retry-after-ms: 120"}}, FINISH};
+    static const struct model_answer answers[] = {
+        {.status = 429, .headers = {"retry-after-ms: 120"}},
+        FINISH
+    };
     struct setup s;
     int64_t start = pj_mono_ms();
 
@@ -95,7 +111,9 @@ Test(gateway, waits_as_long_as_the_provider_asks)
 
 Test(gateway, does_not_wait_for_an_hour)
 {
-    static const struct model_answer answers[] = {{.status = 429, .headers = {"retry-after: 3600"}}};
+    static const struct model_answer answers[] = {
+        {.status = 429, .headers = {"retry-after: 3600"}}
+    };
 
     fails(answers, 1, "llm_rate_limited", 1);
 }
@@ -107,8 +125,11 @@ static void fallback(const struct model_answer *first, bool expected)
     struct setup s;
 
     begin(&s, first, 1);
-    s.rig.config.fallback = (struct gateway_provider){.provider = "anthropic", .model = "second-model",
-        .base_url = model_server_anthropic_url(second), .api_key = MODEL_SERVER_KEY};
+    s.rig.config.fallback =
+        (struct gateway_provider){.provider = "anthropic",
+                                  .model = "second-model",
+                                  .base_url = model_server_anthropic_url(second),
+                                  .api_key = MODEL_SERVER_KEY};
     cr_expect_eq(rig_run(&s.rig) == 0, expected, "status %d: %s", first->status, s.rig.err.message);
     cr_expect_eq(model_server_count(second), expected ? 1 : 0);
     cr_expect_eq(rig_saw(&s.rig, "system warn openai test-model failed"), expected);
@@ -127,12 +148,14 @@ Test(gateway, falls_back_on_service_errors_only)
     fallback(&(struct model_answer){.trouble = MODEL_CUT, .repeat = true}, true);
     fallback(&(struct model_answer){.status = 429, .headers = {"retry-after: 100"}}, true);
     fallback(&(struct model_answer){.status = 401}, false);
-    fallback(&(struct model_answer){.status = 400, .body = "{\"error\":{\"message\":\"no\"}}"}, false);
+    fallback(&(struct model_answer){.status = 400, .body = "{\"error\":{\"message\":\"no\"}}"},
+             false);
     fallback(&(struct model_answer){.status = 402}, false);
 }
 
 Test(gateway, goes_on_with_the_same_history_after_a_fallback)
 {
+    /* clang-format off */
     static const struct model_answer first[] = {
         {.text = "Looking.", .calls = {{"list_dir", "{}"}, {"write_file", "{\"path\":\"a\",\"content\":\"1\"}"}}}, {.status = 500}};
     static const struct model_answer then[] = {{.calls = {{"finish", "{\"summary\":\"done\"}"}}, .when = "Looking."}};
@@ -278,6 +301,8 @@ Test(gateway, lets_the_agent_shorten_a_history_that_is_too_long_once)
         {.status = 400, .body = "{\"error\":{\"code\":\"context_length_exceeded\",\"message\":\"too long\"}}"},
         {.calls = {{"finish", "{\"summary\":\"x\",\"no_changes_reason\":\"y\"}"}}, .when = "bytes left out to save room"},
     };
+    /* clang-format on */
+    /* clang-format off */
     static const struct model_answer always[] = {
         {.status = 400, .body = "{\"error\":{\"code\":\"context_length_exceeded\",\"message\":\"too long\"}}", .repeat = true}};
     struct setup s;
@@ -297,6 +322,7 @@ Test(gateway, never_executes_half_a_call)
         {.calls = {{"write_file", "{\"path\":\"a\",\"content\":\"half\"}"}}, .stop = "length"},
         {.calls = {{"finish", "{\"summary\":\"x\",\"no_changes_reason\":\"y\"}"}}, .when = "cut because it was too long"},
     };
+    /* clang-format on */
     struct setup s;
 
     begin(&s, answers, 2);
@@ -307,6 +333,7 @@ Test(gateway, never_executes_half_a_call)
 
 Test(gateway, refuses_settings_that_cannot_work)
 {
+    /* clang-format off */
     static const struct {
         struct gateway_provider provider;
         const char *word;
@@ -319,6 +346,7 @@ Test(gateway, refuses_settings_that_cannot_work)
         {{.provider = "replay"}, "PJ_REPLAY_FILE"},
         {{.provider = "replay", .replay_file = "/nonexistent"}, "PJ_REPLAY_FILE"},
     };
+    /* clang-format on */
     struct rig rig;
     struct gateway *gw = NULL;
 

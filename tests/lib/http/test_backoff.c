@@ -30,6 +30,7 @@ static int64_t asked(const char *head)
 
 Test(backoff, reads_what_the_peer_asks_for)
 {
+    /* clang-format off */
     static const struct {
         const char *head;
         int64_t ms;
@@ -46,6 +47,7 @@ Test(backoff, reads_what_the_peer_asks_for)
         {"X-RateLimit-Remaining: 0\nX-RateLimit-Reset: 946684830\n", 30000},
         {"X-RateLimit-Remaining: 5\nX-RateLimit-Reset: 946684830\n", -1},
     };
+    /* clang-format on */
 
     pj_clock_set(946684800000); /* 2000-01-01 */
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++)

@@ -21,7 +21,8 @@ static void answer(void *ctx, const struct stand_in_request *r, struct stand_in_
     memset(large, 'x', sizeof large);
     if (strcmp(r->path, "/echo") == 0) {
         stand_in_add_header(x, "X-Agent", stand_in_header(r, "user-agent"));
-        stand_in_add_header(x, "X-Mine", stand_in_header(r, "x-mine") ? stand_in_header(r, "x-mine") : "none");
+        stand_in_add_header(x, "X-Mine",
+                            stand_in_header(r, "x-mine") ? stand_in_header(r, "x-mine") : "none");
         stand_in_add_header(x, "X-Method", r->method);
         stand_in_reply(x, 201, "text/plain", r->body, r->body_len);
     } else if (strcmp(r->path, "/moved") == 0) {
@@ -68,8 +69,16 @@ static void teardown(struct fixture *f)
 Test(client, posts_a_body_with_headers_and_reads_the_answer)
 {
     struct fixture f = setup("/echo");
-    struct pj_http_header headers[] = {{"X-Mine", "yes"}, {"X-Absent", NULL}};
-    struct pj_http_request req = {.url = f.url, .allow_plain = true, .headers = headers, .header_count = 2, .body = "hello", .body_len = 5};
+    struct pj_http_header headers[] = {
+        {"X-Mine",   "yes"},
+        {"X-Absent", NULL }
+    };
+    struct pj_http_request req = {.url = f.url,
+                                  .allow_plain = true,
+                                  .headers = headers,
+                                  .header_count = 2,
+                                  .body = "hello",
+                                  .body_len = 5};
     char text[100];
 
     cr_assert_eq(pj_http_do(f.http, &req, &f.res, &f.err), 0, "%s", f.err.message);
@@ -108,7 +117,8 @@ Test(client, refuses_plain_http_unless_allowed)
     teardown(&f);
 }
 
-static void fails(const char *path, struct pj_http_request req, enum pj_err_class cls, const char *code)
+static void fails(const char *path, struct pj_http_request req, enum pj_err_class cls,
+                  const char *code)
 {
     struct fixture f = setup(path);
     int64_t start = pj_mono_ms();
@@ -129,8 +139,10 @@ Test(client, tells_failures_apart)
     fails("/stall", (struct pj_http_request){.stall_ms = 100}, PJ_E_TIMEOUT, "http_stall");
     fails("/silence", (struct pj_http_request){.stall_ms = 100}, PJ_E_TIMEOUT, "http_stall");
     fails("/silence", (struct pj_http_request){.timeout_ms = 100}, PJ_E_TIMEOUT, "http_timeout");
-    fails("", (struct pj_http_request){.url = "http://127.0.0.1:1/"}, PJ_E_UNAVAILABLE, "http_connect");
-    fails("", (struct pj_http_request){.url = "http://nowhere.invalid/"}, PJ_E_UNAVAILABLE, "http_resolve");
+    fails("", (struct pj_http_request){.url = "http://127.0.0.1:1/"}, PJ_E_UNAVAILABLE,
+          "http_connect");
+    fails("", (struct pj_http_request){.url = "http://nowhere.invalid/"}, PJ_E_UNAVAILABLE,
+          "http_resolve");
     fails("", (struct pj_http_request){.url = "ftp://127.0.0.1/"}, PJ_E_INVALID, "http_url");
 }
 
@@ -144,7 +156,8 @@ Test(client, hands_the_body_over_in_pieces)
 {
     struct fixture f = setup("/large");
     struct pj_str got;
-    struct pj_http_request req = {.url = f.url, .allow_plain = true, .on_data = take, .on_data_ctx = &got};
+    struct pj_http_request req = {
+        .url = f.url, .allow_plain = true, .on_data = take, .on_data_ctx = &got};
 
     pj_str_init(&got, 100000);
     cr_assert_eq(pj_http_do(f.http, &req, &f.res, &f.err), 0);

@@ -16,7 +16,8 @@ static const char stream[] = "\xEF\xBB\xBF: hello\r\n"
                              "event: lost\n\n"
                              "retry: 10\nunknown: x\ndata: {\"k\":\"v: w\"}\r\r"
                              "data: never ended";
-static const char expected[] = "a=one\ntwo;message=;message=Gr\xC3\xBC\xC3\x9F\x65;message={\"k\":\"v: w\"};";
+static const char expected[] =
+    "a=one\ntwo;message=;message=Gr\xC3\xBC\xC3\x9F\x65;message={\"k\":\"v: w\"};";
 
 Test(sse_read, reads_the_same_events_at_every_split_point)
 {

@@ -1,6 +1,7 @@
 #include "tests/lib/model/behaviour.h"
 #include "lib/base/cleanup.h"
 
+/* clang-format off */
 #define D(json) "data: " json "\n\n"
 #define E(name, json) "event: " name "\ndata: " json "\n\n"
 #define CHUNK(delta, finish) D("{\"choices\":[{\"index\":0,\"delta\":" delta ",\"finish_reason\":" finish "}]}")
@@ -131,4 +132,5 @@ const struct behaviour behaviours[] = {
     {"Responses: plain", PJ_API_RESPONSES, .body = "{\"status\":\"completed\",\"error\":null,\"output\":[{\"type\":\"message\",\"content\":[{\"type\":\"output_text\",\"text\":\"Hi\"}]}],\"usage\":{\"input_tokens\":90,\"output_tokens\":10}}",
      .text = "Hi", .calls = "[]", .stop = PJ_STOP_END, .prompt = 90, .output = 10},
 };
+/* clang-format on */
 const size_t behaviour_count = PJ_COUNT_OF(behaviours);

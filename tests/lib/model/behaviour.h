@@ -12,9 +12,9 @@ enum trouble { FINE, CUT, STALL, SILENCE };
 struct behaviour {
     const char *name;
     enum pj_model_api api;
-    int status;          /* 0: 200 */
-    const char *header;  /* "Name: value" */
-    const char *body;    /* an event stream unless it starts with a brace */
+    int status;           /* 0: 200 */
+    const char *header;   /* "Name: value" */
+    const char *body;     /* an event stream unless it starts with a brace */
     enum trouble trouble; /* after the body */
     /* what comes of it */
     enum pj_model_fault fault; /* NONE: a turn */

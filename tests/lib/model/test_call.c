@@ -28,7 +28,8 @@ static void behave(void *ctx, const struct stand_in_request *r, struct stand_in_
     if (b->trouble == SILENCE) {
         stand_in_hold(x, never, NULL);
     } else if (b->trouble == FINE) {
-        stand_in_reply_text(x, b->status ? b->status : 200, *b->body == '{' ? "application/json" : "text/event-stream", b->body);
+        stand_in_reply_text(x, b->status ? b->status : 200,
+                            *b->body == '{' ? "application/json" : "text/event-stream", b->body);
     } else {
         stand_in_stream_begin(x, 200, "text/event-stream");
         stand_in_stream_piece(x, b->body);
@@ -57,9 +58,19 @@ static void asked_init(struct asked *a, const char *base, enum pj_model_api api)
     a->http = pj_http_new(NULL);
     a->quirks = pj_quirks_new();
     a->messages = json_pack("[{s:s, s:s}]", "role", "user", "text", "Hello?");
-    a->tools = json_pack("[{s:s, s:s, s:{s:s}}]", "name", "run", "description", "runs", "parameters", "type", "object");
-    a->target = (struct pj_model_target){.api = api, .provider = "openai", .model = "m", .base_url = base, .api_key = "secret-key", .key_name = "OPENAI_API_KEY"};
-    a->request = (struct pj_model_request){.system = "Be good.", .messages = a->messages, .tools = a->tools, .turn = "t1", .max_output = 1000};
+    a->tools = json_pack("[{s:s, s:s, s:{s:s}}]", "name", "run", "description", "runs",
+                         "parameters", "type", "object");
+    a->target = (struct pj_model_target){.api = api,
+                                         .provider = "openai",
+                                         .model = "m",
+                                         .base_url = base,
+                                         .api_key = "secret-key",
+                                         .key_name = "OPENAI_API_KEY"};
+    a->request = (struct pj_model_request){.system = "Be good.",
+                                           .messages = a->messages,
+                                           .tools = a->tools,
+                                           .turn = "t1",
+                                           .max_output = 1000};
     a->limits = (struct pj_model_limits){.timeout_ms = 10000, .stall_ms = 5000};
 }
 
@@ -67,7 +78,8 @@ static int ask(struct asked *a)
 {
     pj_model_turn_release(&a->turn);
     pj_model_failure_release(&a->failure);
-    return pj_model_call(a->http, &a->target, a->quirks, &a->request, &a->limits, NULL, &a->turn, &a->failure, &a->err);
+    return pj_model_call(a->http, &a->target, a->quirks, &a->request, &a->limits, NULL, &a->turn,
+                         &a->failure, &a->err);
 }
 
 static void asked_release(struct asked *a)
@@ -84,7 +96,8 @@ static void expect_usage(const struct behaviour *b, const struct pj_usage *u)
 {
     cr_expect_eq(u->estimated, b->prompt < 0 || b->output < 0, "%s: estimated", b->name);
     if (b->prompt >= 0)
-        cr_expect_eq(pj_usage_prompt(u), b->prompt, "%s: prompt %lld", b->name, (long long)pj_usage_prompt(u));
+        cr_expect_eq(pj_usage_prompt(u), b->prompt, "%s: prompt %lld", b->name,
+                     (long long)pj_usage_prompt(u));
     else
         cr_expect_gt(pj_usage_prompt(u), 0, "%s: prompt", b->name);
     if (b->output >= 0)
@@ -108,12 +121,14 @@ static void expect_turn(const struct behaviour *b, struct asked *a, int rc)
 static void expect_failure(const struct behaviour *b, struct asked *a, int rc)
 {
     cr_expect_lt(rc, 0, "%s: no failure", b->name);
-    cr_expect_eq(a->failure.fault, b->fault, "%s: fault %d: %s", b->name, (int)a->failure.fault, a->err.message);
+    cr_expect_eq(a->failure.fault, b->fault, "%s: fault %d: %s", b->name, (int)a->failure.fault,
+                 a->err.message);
     cr_expect_str_eq(a->err.code, b->code, "%s: %s", b->name, a->err.code);
     cr_expect(a->err.remedy[0], "%s has a remedy", b->name);
     cr_expect(!b->text || strstr(a->err.message, b->text), "%s: %s", b->name, a->err.message);
     cr_expect_null(strstr(a->err.message, "secret-key"));
-    cr_expect_eq(a->failure.retry_after_ms, b->header && strcasestr(b->header, "retry-after") ? 7000 : -1, "%s", b->name);
+    cr_expect_eq(a->failure.retry_after_ms,
+                 b->header && strcasestr(b->header, "retry-after") ? 7000 : -1, "%s", b->name);
 }
 
 Test(call, makes_the_right_thing_of_each_behaviour)
@@ -162,17 +177,25 @@ static void picky(void *ctx, const struct stand_in_request *r, struct stand_in_e
 {
     (void)ctx;
     if (strstr(r->body, "\"temperature\""))
-        stand_in_reply_text(x, 400, "application/json",
-                            "{\"error\":{\"message\":\"Unsupported value: 'temperature' does not support 0.0\",\"param\":\"temperature\",\"code\":\"unsupported_value\"}}");
+        stand_in_reply_text(
+            x, 400, "application/json",
+            "{\"error\":{\"message\":\"Unsupported value: 'temperature' does not support "
+            "0.0\",\"param\":\"temperature\",\"code\":\"unsupported_value\"}}");
     else if (strstr(r->body, "\"max_tokens\""))
-        stand_in_reply_text(x, 400, "application/json",
-                            "{\"error\":{\"message\":\"Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.\",\"param\":\"max_tokens\",\"code\":\"unsupported_parameter\"}}");
+        stand_in_reply_text(
+            x, 400, "application/json",
+            "{\"error\":{\"message\":\"Unsupported parameter: 'max_tokens'. Use "
+            "'max_completion_tokens' "
+            "instead.\",\"param\":\"max_tokens\",\"code\":\"unsupported_parameter\"}}");
     else if (strstr(r->body, "\"max_completion_tokens\":1000"))
         stand_in_reply_text(x, 400, "application/json",
-                            "{\"error\":{\"message\":\"max_completion_tokens is too large: 1000. This model supports at most 512 completion tokens\",\"param\":\"max_completion_tokens\",\"code\":null}}");
+                            "{\"error\":{\"message\":\"max_completion_tokens is too large: 1000. "
+                            "This model supports at most 512 completion "
+                            "tokens\",\"param\":\"max_completion_tokens\",\"code\":null}}");
     else
         stand_in_reply_text(x, 200, "application/json",
-                            "{\"choices\":[{\"message\":{\"content\":\"fine\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}");
+                            "{\"choices\":[{\"message\":{\"content\":\"fine\"},\"finish_reason\":"
+                            "\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}");
 }
 
 Test(call, learns_what_a_model_refuses_and_remembers_it)
@@ -186,14 +209,16 @@ Test(call, learns_what_a_model_refuses_and_remembers_it)
     cr_assert_eq(stand_in_count(server), 4);
     cr_assert_eq(ask(&a), 0);
     cr_assert_eq(stand_in_count(server), 5, "the second call is made right at once");
-    cr_assert_not_null(strstr(stand_in_request_at(server, 4)->body, "\"max_completion_tokens\":512"));
+    cr_assert_not_null(
+        strstr(stand_in_request_at(server, 4)->body, "\"max_completion_tokens\":512"));
     asked_release(&a);
     stand_in_stop(server);
 }
 
 Test(call, puts_the_path_before_a_query_and_drops_double_slashes)
 {
-    static const struct behaviour fine = {"fine", PJ_API_CHAT, .body = "{\"choices\":[{\"message\":{\"content\":\"x\"}}]}"};
+    static const struct behaviour fine = {
+        "fine", PJ_API_CHAT, .body = "{\"choices\":[{\"message\":{\"content\":\"x\"}}]}"};
     const struct behaviour *now = &fine;
     struct stand_in *server = stand_in_start(0, behave, &now);
     struct asked a;
@@ -204,7 +229,8 @@ Test(call, puts_the_path_before_a_query_and_drops_double_slashes)
     cr_assert_eq(ask(&a), 0, "%s", a.err.message);
     cr_assert_str_eq(stand_in_request_at(server, 0)->path, "/deployments/x/chat/completions");
     cr_assert_str_eq(stand_in_request_at(server, 0)->query, "api-version=1");
-    cr_assert_str_eq(stand_in_header(stand_in_request_at(server, 0), "authorization"), "Bearer secret-key");
+    cr_assert_str_eq(stand_in_header(stand_in_request_at(server, 0), "authorization"),
+                     "Bearer secret-key");
     cr_assert_str_eq(a.turn.request_id, "req-7");
     asked_release(&a);
     stand_in_stop(server);
@@ -220,13 +246,19 @@ static void excessive(void *ctx, const struct stand_in_request *r, struct stand_
     stand_in_stream_begin(x, 200, "text/event-stream");
     for (int i = 0; i < 100; i++) {
         if (strcmp(kind, "calls") == 0) {
-            (void)snprintf(piece, 70000, "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":%d,\"id\":\"c%d\",\"function\":{\"name\":\"run\"}}]}}]}\n\n", i, i);
+            (void)snprintf(piece, 70000,
+                           "data: "
+                           "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":%d,\"id\":\"c%d\","
+                           "\"function\":{\"name\":\"run\"}}]}}]}\n\n",
+                           i, i);
         } else {
-            (void)snprintf(piece, 70000, "data: {\"choices\":[{\"delta\":{\"content\":\"%065000d\"}}]}\n\n", i);
+            (void)snprintf(piece, 70000,
+                           "data: {\"choices\":[{\"delta\":{\"content\":\"%065000d\"}}]}\n\n", i);
         }
         stand_in_stream_piece(x, piece);
     }
-    stand_in_stream_piece(x, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+    stand_in_stream_piece(
+        x, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
     stand_in_stream_end(x);
     free(piece);
 }

@@ -7,7 +7,8 @@
 #include "lib/model/adapter.h"
 #include "tests/lib/model/behaviour.h"
 
-static const struct pj_adapter *const adapters[] = {&pj_adapter_chat, &pj_adapter_responses, &pj_adapter_messages};
+static const struct pj_adapter *const adapters[] = {&pj_adapter_chat, &pj_adapter_responses,
+                                                    &pj_adapter_messages};
 
 struct feed {
     const struct pj_adapter *adapter;
@@ -70,20 +71,30 @@ static json_t *history(void)
     json_t *m = json_array();
 
     json_array_append_new(m, json_pack("{s:s, s:s}", "role", "user", "text", "Do it."));
-    json_array_append_new(m, json_pack("{s:s, s:s, s:s, s:[{s:s, s:s, s:{s:s}}, {s:s, s:s, s:s}]}", "role", "assistant", "turn", "t1",
-                                       "text", "", "calls", "id", "c1", "name", "run", "arguments", "command", "ls", "id", "c2",
-                                       "name", "run", "raw", "{half"));
-    json_array_append_new(m, json_pack("{s:s, s:[{s:s, s:s}, {s:s, s:s}]}", "role", "tool", "results", "id", "c1", "text", "a.c",
-                                       "id", "c2", "text", "error"));
+    json_array_append_new(m, json_pack("{s:s, s:s, s:s, s:[{s:s, s:s, s:{s:s}}, {s:s, s:s, s:s}]}",
+                                       "role", "assistant", "turn", "t1", "text", "", "calls", "id",
+                                       "c1", "name", "run", "arguments", "command", "ls", "id",
+                                       "c2", "name", "run", "raw", "{half"));
+    json_array_append_new(m,
+                          json_pack("{s:s, s:[{s:s, s:s}, {s:s, s:s}]}", "role", "tool", "results",
+                                    "id", "c1", "text", "a.c", "id", "c2", "text", "error"));
     json_array_append_new(m, json_pack("{s:s, s:s}", "role", "user", "text", "Go on."));
     return m;
 }
 
 static json_t *built(enum pj_model_api api, const struct pj_history *kept, const char *model)
 {
-    json_t *messages = history(), *tools = json_pack("[{s:s, s:s, s:{s:s}}]", "name", "run", "description", "runs", "parameters", "type", "object");
-    struct pj_model_target target = {.api = api, .provider = "p", .model = model, .base_url = "https://h/v1"};
-    struct pj_model_request request = {.system = "Be good.", .messages = messages, .tools = tools, .turn = "t2", .max_output = 1000, .kept = kept};
+    json_t *messages = history(),
+           *tools = json_pack("[{s:s, s:s, s:{s:s}}]", "name", "run", "description", "runs",
+                              "parameters", "type", "object");
+    struct pj_model_target target = {
+        .api = api, .provider = "p", .model = model, .base_url = "https://h/v1"};
+    struct pj_model_request request = {.system = "Be good.",
+                                       .messages = messages,
+                                       .tools = tools,
+                                       .turn = "t2",
+                                       .max_output = 1000,
+                                       .kept = kept};
     struct pj_quirk quirk = {0};
     struct pj_err err;
     json_t *body;
@@ -107,54 +118,78 @@ static void expect_body(enum pj_model_api api, const char *expected)
 
 Test(formats, chat_completions_request)
 {
-    expect_body(PJ_API_CHAT,
-                "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"system\",\"content\":\"Be good.\"},{\"role\":\"user\",\"content\":\"Do it.\"},"
-                "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"run\",\"arguments\":\"{\\\"command\\\":\\\"ls\\\"}\"}},"
-                "{\"id\":\"c2\",\"type\":\"function\",\"function\":{\"name\":\"run\",\"arguments\":\"{\\\"invalid_arguments\\\":\\\"{half\\\"}\"}}]},"
-                "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"a.c\"},{\"role\":\"tool\",\"tool_call_id\":\"c2\",\"content\":\"error\"},"
-                "{\"role\":\"user\",\"content\":\"Go on.\"}],"
-                "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"run\",\"description\":\"runs\",\"parameters\":{\"type\":\"object\"}}}],"
-                "\"max_tokens\":1000,\"temperature\":0.0,\"stream_options\":{\"include_usage\":true}}");
+    expect_body(
+        PJ_API_CHAT,
+        "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"system\",\"content\":\"Be "
+        "good.\"},{\"role\":\"user\",\"content\":\"Do it.\"},"
+        "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\",\"type\":"
+        "\"function\",\"function\":{\"name\":\"run\",\"arguments\":\"{\\\"command\\\":\\\"ls\\\"}"
+        "\"}},"
+        "{\"id\":\"c2\",\"type\":\"function\",\"function\":{\"name\":\"run\",\"arguments\":\"{"
+        "\\\"invalid_arguments\\\":\\\"{half\\\"}\"}}]},"
+        "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"a.c\"},{\"role\":\"tool\",\"tool_"
+        "call_id\":\"c2\",\"content\":\"error\"},"
+        "{\"role\":\"user\",\"content\":\"Go on.\"}],"
+        "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"run\",\"description\":\"runs\","
+        "\"parameters\":{\"type\":\"object\"}}}],"
+        "\"max_tokens\":1000,\"temperature\":0.0,\"stream_options\":{\"include_usage\":true}}");
 }
 
 Test(formats, messages_request)
 {
-    expect_body(PJ_API_MESSAGES,
-                "{\"model\":\"m\",\"max_tokens\":1000,\"stream\":true,\"system\":[{\"type\":\"text\",\"text\":\"Be good.\",\"cache_control\":{\"type\":\"ephemeral\"}}],"
-                "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"Do it.\"}]},"
-                "{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"c1\",\"name\":\"run\",\"input\":{\"command\":\"ls\"}},"
-                "{\"type\":\"tool_use\",\"id\":\"c2\",\"name\":\"run\",\"input\":{\"invalid_arguments\":\"{half\"}}]},"
-                "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"c1\",\"content\":\"a.c\"},{\"type\":\"tool_result\",\"tool_use_id\":\"c2\",\"content\":\"error\"},"
-                "{\"type\":\"text\",\"text\":\"Go on.\",\"cache_control\":{\"type\":\"ephemeral\"}}]}],"
-                "\"tools\":[{\"name\":\"run\",\"description\":\"runs\",\"input_schema\":{\"type\":\"object\"}}]}");
+    expect_body(
+        PJ_API_MESSAGES,
+        "{\"model\":\"m\",\"max_tokens\":1000,\"stream\":true,\"system\":[{\"type\":\"text\","
+        "\"text\":\"Be good.\",\"cache_control\":{\"type\":\"ephemeral\"}}],"
+        "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"Do it.\"}]},"
+        "{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"c1\",\"name\":"
+        "\"run\",\"input\":{\"command\":\"ls\"}},"
+        "{\"type\":\"tool_use\",\"id\":\"c2\",\"name\":\"run\",\"input\":{\"invalid_arguments\":\"{"
+        "half\"}}]},"
+        "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"c1\","
+        "\"content\":\"a.c\"},{\"type\":\"tool_result\",\"tool_use_id\":\"c2\",\"content\":"
+        "\"error\"},"
+        "{\"type\":\"text\",\"text\":\"Go on.\",\"cache_control\":{\"type\":\"ephemeral\"}}]}],"
+        "\"tools\":[{\"name\":\"run\",\"description\":\"runs\",\"input_schema\":{\"type\":"
+        "\"object\"}}]}");
 }
 
 Test(formats, responses_request)
 {
     expect_body(PJ_API_RESPONSES,
-                "{\"model\":\"m\",\"instructions\":\"Be good.\",\"input\":[{\"role\":\"user\",\"content\":\"Do it.\"},"
-                "{\"type\":\"function_call\",\"call_id\":\"c1\",\"name\":\"run\",\"arguments\":\"{\\\"command\\\":\\\"ls\\\"}\"},"
-                "{\"type\":\"function_call\",\"call_id\":\"c2\",\"name\":\"run\",\"arguments\":\"{\\\"invalid_arguments\\\":\\\"{half\\\"}\"},"
-                "{\"type\":\"function_call_output\",\"call_id\":\"c1\",\"output\":\"a.c\"},{\"type\":\"function_call_output\",\"call_id\":\"c2\",\"output\":\"error\"},"
-                "{\"role\":\"user\",\"content\":\"Go on.\"}],\"max_output_tokens\":1000,\"store\":false,\"stream\":true,"
-                "\"tools\":[{\"type\":\"function\",\"name\":\"run\",\"description\":\"runs\",\"parameters\":{\"type\":\"object\"},\"strict\":false}],"
+                "{\"model\":\"m\",\"instructions\":\"Be "
+                "good.\",\"input\":[{\"role\":\"user\",\"content\":\"Do it.\"},"
+                "{\"type\":\"function_call\",\"call_id\":\"c1\",\"name\":\"run\",\"arguments\":\"{"
+                "\\\"command\\\":\\\"ls\\\"}\"},"
+                "{\"type\":\"function_call\",\"call_id\":\"c2\",\"name\":\"run\",\"arguments\":\"{"
+                "\\\"invalid_arguments\\\":\\\"{half\\\"}\"},"
+                "{\"type\":\"function_call_output\",\"call_id\":\"c1\",\"output\":\"a.c\"},{"
+                "\"type\":\"function_call_output\",\"call_id\":\"c2\",\"output\":\"error\"},"
+                "{\"role\":\"user\",\"content\":\"Go "
+                "on.\"}],\"max_output_tokens\":1000,\"store\":false,\"stream\":true,"
+                "\"tools\":[{\"type\":\"function\",\"name\":\"run\",\"description\":\"runs\","
+                "\"parameters\":{\"type\":\"object\"},\"strict\":false}],"
                 "\"include\":[\"reasoning.encrypted_content\"],\"temperature\":0.0}");
 }
 
 Test(formats, a_kept_turn_goes_back_as_it_came_to_its_own_model_only)
 {
-    struct pj_model_target target = {.api = PJ_API_MESSAGES, .provider = "p", .model = "m", .base_url = "https://h/v1"};
+    struct pj_model_target target = {
+        .api = PJ_API_MESSAGES, .provider = "p", .model = "m", .base_url = "https://h/v1"};
     struct pj_history *kept = pj_history_new();
-    json_t *raw = json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s, s:{}}]", "type", "thinking", "thinking", "hm", "signature", "c2ln", "type",
-                            "tool_use", "id", "c1", "name", "run", "input");
+    json_t *raw =
+        json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s, s:{}}]", "type", "thinking", "thinking", "hm",
+                  "signature", "c2ln", "type", "tool_use", "id", "c1", "name", "run", "input");
     json_t *body;
 
     pj_history_keep(kept, "t1", &target, raw);
     body = built(PJ_API_MESSAGES, kept, "m");
-    cr_assert(json_equal(json_object_get(json_array_get(json_object_get(body, "messages"), 1), "content"), raw));
+    cr_assert(json_equal(
+        json_object_get(json_array_get(json_object_get(body, "messages"), 1), "content"), raw));
     json_decref(body);
     body = built(PJ_API_MESSAGES, kept, "another");
-    cr_assert_not(json_equal(json_object_get(json_array_get(json_object_get(body, "messages"), 1), "content"), raw));
+    cr_assert_not(json_equal(
+        json_object_get(json_array_get(json_object_get(body, "messages"), 1), "content"), raw));
     json_decref(body);
     json_decref(raw);
     pj_history_free(kept);
@@ -163,17 +198,25 @@ Test(formats, a_kept_turn_goes_back_as_it_came_to_its_own_model_only)
 Test(formats, thinking_is_kept_with_its_signature)
 {
     static const char *const events[] = {
-        "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}}",
-        "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"let me \"}}",
-        "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"see\"}}",
-        "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"signature_delta\",\"signature\":\"c2lnbmVk\"}}",
+        "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"thinking\","
+        "\"thinking\":\"\",\"signature\":\"\"}}",
+        "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"thinking_delta\","
+        "\"thinking\":\"let me \"}}",
+        "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"thinking_delta\","
+        "\"thinking\":\"see\"}}",
+        "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"signature_delta\","
+        "\"signature\":\"c2lnbmVk\"}}",
         "{\"type\":\"content_block_stop\",\"index\":0}",
-        "{\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"redacted_thinking\",\"data\":\"opaque\"}}",
+        "{\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"redacted_"
+        "thinking\",\"data\":\"opaque\"}}",
         "{\"type\":\"content_block_stop\",\"index\":1}",
-        "{\"type\":\"content_block_start\",\"index\":2,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}",
+        "{\"type\":\"content_block_start\",\"index\":2,\"content_block\":{\"type\":\"text\","
+        "\"text\":\"\"}}",
         "{\"type\":\"content_block_stop\",\"index\":2}",
-        "{\"type\":\"content_block_start\",\"index\":3,\"content_block\":{\"type\":\"tool_use\",\"id\":\"x\",\"name\":\"run\",\"input\":{}}}",
-        "{\"type\":\"content_block_delta\",\"index\":3,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\\\":1}\"}}",
+        "{\"type\":\"content_block_start\",\"index\":3,\"content_block\":{\"type\":\"tool_use\","
+        "\"id\":\"x\",\"name\":\"run\",\"input\":{}}}",
+        "{\"type\":\"content_block_delta\",\"index\":3,\"delta\":{\"type\":\"input_json_delta\","
+        "\"partial_json\":\"{\\\"a\\\":1}\"}}",
         "{\"type\":\"content_block_stop\",\"index\":3}",
     };
     struct feed f = {.adapter = &pj_adapter_messages};
@@ -186,8 +229,11 @@ Test(formats, thinking_is_kept_with_its_signature)
         cr_assert_eq(on_event(&f, "message", pj_view_of(events[i]), &err), 0);
     pj_builder_finish(&f.b, "t1", false, &turn);
     raw = pj_json_text(turn.raw);
-    cr_assert_str_eq(raw, "[{\"type\":\"thinking\",\"thinking\":\"let me see\",\"signature\":\"c2lnbmVk\"},{\"type\":\"redacted_thinking\",\"data\":\"opaque\"},"
-                          "{\"type\":\"tool_use\",\"id\":\"x\",\"name\":\"run\",\"input\":{\"a\":1}}]");
+    cr_assert_str_eq(
+        raw,
+        "[{\"type\":\"thinking\",\"thinking\":\"let me "
+        "see\",\"signature\":\"c2lnbmVk\"},{\"type\":\"redacted_thinking\",\"data\":\"opaque\"},"
+        "{\"type\":\"tool_use\",\"id\":\"x\",\"name\":\"run\",\"input\":{\"a\":1}}]");
     free(raw);
     pj_model_turn_release(&turn);
     pj_builder_release(&f.b);
@@ -195,6 +241,7 @@ Test(formats, thinking_is_kept_with_its_signature)
 
 Test(formats, auto_means_responses_on_openais_own_host_only)
 {
+    /* clang-format off */
     static const struct {
         const char *word, *base;
         enum pj_model_api api;
@@ -204,6 +251,7 @@ Test(formats, auto_means_responses_on_openais_own_host_only)
         {"auto", "https://api.openai.com.evil/v1", PJ_API_CHAT}, {"chat", "https://api.openai.com/v1", PJ_API_CHAT},
         {"responses", "http://h/v1", PJ_API_RESPONSES},
     };
+    /* clang-format on */
     enum pj_model_api api;
     struct pj_err err;
 
@@ -217,11 +265,20 @@ Test(formats, auto_means_responses_on_openais_own_host_only)
 Test(formats, refuses_histories_that_no_provider_takes)
 {
     static const char *const bad[] = {
-        "[]", "{}", "[{\"role\":\"assistant\",\"turn\":\"t\",\"text\":\"\"}]", "[{\"role\":\"user\"}]", "[{\"role\":\"root\",\"text\":\"\"}]",
-        "[{\"role\":\"user\",\"text\":\"\"},{\"role\":\"assistant\",\"turn\":\"t\",\"text\":\"\",\"calls\":[{\"id\":\"a\",\"name\":\"n\",\"arguments\":{}}]}]",
+        "[]",
+        "{}",
+        "[{\"role\":\"assistant\",\"turn\":\"t\",\"text\":\"\"}]",
+        "[{\"role\":\"user\"}]",
+        "[{\"role\":\"root\",\"text\":\"\"}]",
+        "[{\"role\":\"user\",\"text\":\"\"},{\"role\":\"assistant\",\"turn\":\"t\",\"text\":\"\","
+        "\"calls\":[{\"id\":\"a\",\"name\":\"n\",\"arguments\":{}}]}]",
         "[{\"role\":\"user\",\"text\":\"\"},{\"role\":\"tool\",\"results\":[]}]",
-        "[{\"role\":\"user\",\"text\":\"\"},{\"role\":\"assistant\",\"turn\":\"t\",\"text\":\"\",\"calls\":[{\"id\":\"a\",\"name\":\"n\",\"arguments\":{}}]},{\"role\":\"tool\",\"results\":[{\"id\":\"b\",\"text\":\"\"}]}]",
-        "[{\"role\":\"user\",\"text\":\"\"},{\"role\":\"assistant\",\"turn\":\"t\",\"text\":\"\",\"calls\":[{\"id\":\"a\",\"name\":\"n\"}]},{\"role\":\"tool\",\"results\":[{\"id\":\"a\",\"text\":\"\"}]}]",
+        "[{\"role\":\"user\",\"text\":\"\"},{\"role\":\"assistant\",\"turn\":\"t\",\"text\":\"\","
+        "\"calls\":[{\"id\":\"a\",\"name\":\"n\",\"arguments\":{}}]},{\"role\":\"tool\","
+        "\"results\":[{\"id\":\"b\",\"text\":\"\"}]}]",
+        "[{\"role\":\"user\",\"text\":\"\"},{\"role\":\"assistant\",\"turn\":\"t\",\"text\":\"\","
+        "\"calls\":[{\"id\":\"a\",\"name\":\"n\"}]},{\"role\":\"tool\",\"results\":[{\"id\":\"a\","
+        "\"text\":\"\"}]}]",
     };
     struct pj_err err;
 

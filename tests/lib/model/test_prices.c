@@ -6,7 +6,7 @@
 #include "lib/json/codec.h"
 #include "lib/model/prices.h"
 
-#define DAY(s) ((int64_t)(s) * 1000)
+#define DAY(s) ((int64_t)(s)*1000)
 
 Test(prices, the_built_in_table_loads_and_names_default_models)
 {
@@ -36,9 +36,12 @@ static int load(const char *text, struct pj_prices **p, struct pj_err *err)
 Test(prices, the_latest_row_in_force_counts_and_no_row_is_not_free)
 {
     static const char table[] =
-        "[{\"provider\":\"openai\",\"model\":\"m*\",\"from\":\"2026-01-01\",\"inputPerMTok\":2,\"outputPerMTok\":10,\"cachedInputPerMTok\":0.2},"
-        "{\"provider\":\"openai\",\"model\":\"m-1\",\"from\":\"2026-06-01\",\"inputPerMTok\":1.000001,\"outputPerMTok\":5}]";
-    struct pj_usage u = {.uncached = 1000, .cached = 500, .cache_write = 10, .output = 100, .reported_microusd = -1};
+        "[{\"provider\":\"openai\",\"model\":\"m*\",\"from\":\"2026-01-01\",\"inputPerMTok\":2,"
+        "\"outputPerMTok\":10,\"cachedInputPerMTok\":0.2},"
+        "{\"provider\":\"openai\",\"model\":\"m-1\",\"from\":\"2026-06-01\",\"inputPerMTok\":1."
+        "000001,\"outputPerMTok\":5}]";
+    struct pj_usage u = {
+        .uncached = 1000, .cached = 500, .cache_write = 10, .output = 100, .reported_microusd = -1};
     struct pj_prices *p = NULL;
     struct pj_err err;
     char *row;
@@ -50,18 +53,24 @@ Test(prices, the_latest_row_in_force_counts_and_no_row_is_not_free)
     cr_assert_eq(pj_prices_find(p, "openai", "m-1", DAY(1790000000))->input, 1000001);
     cr_assert_eq(pj_prices_find(p, "openai", "m-2", DAY(1790000000))->input, 2000000);
     cr_assert_null(pj_prices_find(p, "anthropic", "m-2", DAY(1790000000)));
-    cr_assert_eq(pj_price_cost(pj_prices_find(p, "openai", "m-2", DAY(1790000000)), &u), 2000 + 100 + 20 + 1000);
+    cr_assert_eq(pj_price_cost(pj_prices_find(p, "openai", "m-2", DAY(1790000000)), &u),
+                 2000 + 100 + 20 + 1000);
     cr_assert_eq(pj_price_cost(NULL, &u), -1);
     u.reported_microusd = 7;
     cr_assert_eq(pj_price_cost(NULL, &u), 7);
     u = (struct pj_usage){.uncached = 1, .reported_microusd = -1};
-    cr_assert_eq(pj_price_cost(pj_prices_find(p, "openai", "m-1", DAY(1790000000)), &u), 2, "rounded up");
+    cr_assert_eq(pj_price_cost(pj_prices_find(p, "openai", "m-1", DAY(1790000000)), &u), 2,
+                 "rounded up");
     u.uncached = u.output = 1000000000000;
-    cr_assert_gt(pj_price_cost(pj_prices_find(p, "openai", "m-1", DAY(1790000000)), &u), 0, "no overflow");
+    cr_assert_gt(pj_price_cost(pj_prices_find(p, "openai", "m-1", DAY(1790000000)), &u), 0,
+                 "no overflow");
     doc = pj_price_json(pj_prices_find(p, "openai", "m-2", DAY(1790000000)));
     row = pj_json_text(doc);
-    cr_assert_str_eq(row, "{\"provider\":\"openai\",\"model\":\"m*\",\"from\":\"2026-01-01\",\"inputPerMTok\":2.0,\"outputPerMTok\":10.0,"
-                          "\"cachedInputPerMTok\":0.2,\"cacheWritePerMTok\":2.0}", "%s", row);
+    cr_assert_str_eq(row,
+                     "{\"provider\":\"openai\",\"model\":\"m*\",\"from\":\"2026-01-01\","
+                     "\"inputPerMTok\":2.0,\"outputPerMTok\":10.0,"
+                     "\"cachedInputPerMTok\":0.2,\"cacheWritePerMTok\":2.0}",
+                     "%s", row);
     free(row);
     json_decref(doc);
     pj_prices_free(p);
@@ -70,10 +79,15 @@ Test(prices, the_latest_row_in_force_counts_and_no_row_is_not_free)
 Test(prices, faults_name_the_row)
 {
     static const char *const bad[] = {
-        "{}", "[1]", "[{\"provider\":\"x\",\"model\":\"m\"}]", "nonsense",
-        "[{\"provider\":\"x\",\"model\":\"m\",\"from\":\"yesterday..\",\"inputPerMTok\":1,\"outputPerMTok\":1}]",
+        "{}",
+        "[1]",
+        "[{\"provider\":\"x\",\"model\":\"m\"}]",
+        "nonsense",
+        "[{\"provider\":\"x\",\"model\":\"m\",\"from\":\"yesterday..\",\"inputPerMTok\":1,"
+        "\"outputPerMTok\":1}]",
         "[{\"provider\":\"x\",\"model\":\"m\",\"inputPerMTok\":-1,\"outputPerMTok\":1}]",
-        "[{\"provider\":\"x\",\"model\":\"m\",\"inputPerMTok\":1,\"outputPerMTok\":1,\"discount\":2}]",
+        "[{\"provider\":\"x\",\"model\":\"m\",\"inputPerMTok\":1,\"outputPerMTok\":1,\"discount\":"
+        "2}]",
     };
     struct pj_prices *p = NULL;
     struct pj_err err;

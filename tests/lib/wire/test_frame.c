@@ -56,7 +56,8 @@ Test(link, carries_frames_larger_than_any_buffer_both_ways)
     cr_assert_eq(pj_link_recv(&a, &payload, 5000, NULL, &err), 0);
     cr_assert_eq(payload.n, SIZE);
     cr_assert_eq(pj_link_send(&a, pj_view_of("ok"), 5000, NULL, &err), 0);
-    cr_assert_eq(pj_link_recv(&a, &payload, 5000, NULL, &err), PJ_NONE, "the peer leaves between frames");
+    cr_assert_eq(pj_link_recv(&a, &payload, 5000, NULL, &err), PJ_NONE,
+                 "the peer leaves between frames");
     pj_link_release(&a);
     free(big);
 }
