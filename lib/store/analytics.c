@@ -96,8 +96,12 @@ static void add_model(struct bucket *b, struct pj_view field, int64_t value)
         const char *part;
         size_t offset;
     } parts[] = {
-        {"c", offsetof(struct model_sum, calls)},  {"d", offsetof(struct model_sum, cost)},   {"h", offsetof(struct model_sum, cached)},
-        {"o", offsetof(struct model_sum, completion)}, {"p", offsetof(struct model_sum, prompt)}, {"u", offsetof(struct model_sum, unpriced)},
+        {"c", offsetof(struct model_sum, calls)     },
+        {"d", offsetof(struct model_sum, cost)      },
+        {"h", offsetof(struct model_sum, cached)    },
+        {"o", offsetof(struct model_sum, completion)},
+        {"p", offsetof(struct model_sum, prompt)    },
+        {"u", offsetof(struct model_sum, unpriced)  },
     };
     struct pj_view part;
 
@@ -140,18 +144,21 @@ static void add_field(struct bucket *b, struct pj_view name, int64_t value)
     }
 }
 
-int pj_analytics_reply(const struct redisReply *reply, struct pj_analytics *sums, struct pj_err *err)
+int pj_analytics_reply(const struct redisReply *reply, struct pj_analytics *sums,
+                       struct pj_err *err)
 {
     if (pj_reply_word(reply, err) < 0)
         return -1;
     for (size_t i = 1; i + 1 < pj_reply_count(reply); i += 2) {
-        int64_t hour = pj_reply_int(pj_reply_at(reply, i), 0), index = (hour - sums->from_ms) / sums->bucket_ms;
+        int64_t hour = pj_reply_int(pj_reply_at(reply, i), 0),
+                index = (hour - sums->from_ms) / sums->bucket_ms;
         const struct redisReply *hash = pj_reply_at(reply, i + 1);
 
         if (hour < sums->from_ms || index >= (int64_t)sums->count)
             continue;
         for (size_t k = 0; k + 1 < pj_reply_count(hash); k += 2)
-            add_field(&sums->buckets[index], pj_reply_view(pj_reply_at(hash, k)), pj_reply_int(pj_reply_at(hash, k + 1), 0));
+            add_field(&sums->buckets[index], pj_reply_view(pj_reply_at(hash, k)),
+                      pj_reply_int(pj_reply_at(hash, k + 1), 0));
     }
     return 0;
 }
@@ -195,7 +202,8 @@ static json_t *model_json(const struct model_sum *m)
     const char *slash = strchr(m->name, '/');
     json_t *doc = json_object();
 
-    (void)json_object_set_new(doc, "provider", slash ? json_stringn(m->name, (size_t)(slash - m->name)) : json_null());
+    (void)json_object_set_new(
+        doc, "provider", slash ? json_stringn(m->name, (size_t)(slash - m->name)) : json_null());
     (void)json_object_set_new(doc, "model", json_string(slash ? slash + 1 : m->name));
     (void)json_object_set_new(doc, "calls", json_integer(m->calls));
     (void)json_object_set_new(doc, "unpricedCalls", json_integer(m->unpriced));
@@ -255,7 +263,9 @@ static json_t *bucket_json(const struct bucket *b)
         judged += s == PJ_TASK_CANCELLED ? 0 : b->ends[s];
     }
     (void)json_object_set_new(doc, "tasks", tasks);
-    (void)json_object_set_new(doc, "successRate", judged ? json_real((double)b->ends[PJ_TASK_COMPLETED] / (double)judged) : json_null());
+    (void)json_object_set_new(
+        doc, "successRate",
+        judged ? json_real((double)b->ends[PJ_TASK_COMPLETED] / (double)judged) : json_null());
     put_models(doc, b);
     put_times(doc, b);
     return doc;

@@ -52,7 +52,8 @@ static void unlink_call(struct pj_aredis *r, struct call *c)
 }
 
 /* Takes the call out and answers it. Its memory stays while hiredis holds it. */
-static void answer(struct pj_aredis *r, struct call *c, const struct redisReply *reply, struct pj_err *err)
+static void answer(struct pj_aredis *r, struct call *c, const struct redisReply *reply,
+                   struct pj_err *err)
 {
     pj_aredis_cb *cb = c->cb;
     void *arg = c->arg;
@@ -131,7 +132,8 @@ static bool send_call(struct pj_aredis *r, struct call *c, bool source)
     if (r->link.state != PJ_LINK_UP)
         return false;
     pj_cmd_argv(&c->cmd, source, &argv, &lens);
-    c->sent = redisAsyncCommandArgv(r->link.ctx, on_reply, c, (int)c->cmd.argc, argv, lens) == REDIS_OK;
+    c->sent =
+        redisAsyncCommandArgv(r->link.ctx, on_reply, c, (int)c->cmd.argc, argv, lens) == REDIS_OK;
     free(argv);
     free(lens);
     return c->sent;
@@ -202,7 +204,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     leave(r);
 }
 
-int pj_aredis_new(struct event_base *base, const struct pj_redis_options *options, struct pj_aredis **out, struct pj_err *err)
+int pj_aredis_new(struct event_base *base, const struct pj_redis_options *options,
+                  struct pj_aredis **out, struct pj_err *err)
 {
     struct pj_aredis *r = pj_alloc(1, sizeof(*r));
 

@@ -14,8 +14,8 @@ struct pj_sub;
 /* Fires exactly once for each submit: `reply` is set (and valid for the call), or NULL with `err`. Error replies arrive as `err`. */
 typedef void pj_aredis_cb(void *arg, const struct redisReply *reply, struct pj_err *err);
 
-int pj_aredis_new(struct event_base *base, const struct pj_redis_options *options, struct pj_aredis **out,
-                  struct pj_err *err) PJ_MUST_CHECK;
+int pj_aredis_new(struct event_base *base, const struct pj_redis_options *options,
+                  struct pj_aredis **out, struct pj_err *err) PJ_MUST_CHECK;
 /* Pending callbacks fire with CANCELLED before it returns. */
 void pj_aredis_free(struct pj_aredis *redis);
 
@@ -36,8 +36,9 @@ struct pj_sub_events {
 };
 
 /* The subscriber publishes a heartbeat to itself every 5 s; none back for 15 s counts as lost. */
-int pj_sub_new(struct event_base *base, const struct pj_redis_options *options, const struct pj_sub_events *events, void *arg,
-               struct pj_sub **out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_sub_new(struct event_base *base, const struct pj_redis_options *options,
+               const struct pj_sub_events *events, void *arg, struct pj_sub **out,
+               struct pj_err *err) PJ_MUST_CHECK;
 void pj_sub_free(struct pj_sub *sub);
 /* Subscribe; `confirmed` (may be NULL) fires once when Redis confirmed it: what is published from then on arrives. Channels are
  * counted: as many removes as adds. A pending confirmation of a removed channel does not fire. */

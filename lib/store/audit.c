@@ -30,7 +30,8 @@ void pj_audit_add_cmd(struct pj_cmd *cmd, const struct pj_audit *entry)
 /* One more than the page tells whether there are more. */
 void pj_audit_list_cmd(struct pj_cmd *cmd, const char *before, int64_t limit)
 {
-    PJ_CLEANUP(pj_freep) char *top = before && *before ? pj_asprintf("(%s", before) : pj_strdup("+");
+    PJ_CLEANUP(pj_freep)
+    char *top = before && *before ? pj_asprintf("(%s", before) : pj_strdup("+");
     char key[PJ_KEY_SIZE];
 
     pj_cmd_start(cmd, "XREVRANGE");
@@ -59,7 +60,8 @@ static json_t *entry_json(const struct redisReply *entry)
     for (size_t i = 0; i + 1 < pj_reply_count(fields); i += 2) {
         struct pj_view value = pj_reply_view(pj_reply_at(fields, i + 1));
 
-        (void)json_object_set_new(doc, pj_reply_view(pj_reply_at(fields, i)).p, json_stringn(value.p, value.n));
+        (void)json_object_set_new(doc, pj_reply_view(pj_reply_at(fields, i)).p,
+                                  json_stringn(value.p, value.n));
     }
     return doc;
 }
@@ -75,6 +77,7 @@ int pj_audit_list_reply(const struct redisReply *reply, json_t **out, struct pj_
     *out = json_object();
     (void)json_object_set_new(*out, "items", items);
     (void)json_object_set_new(*out, "nextCursor",
-                              n ? json_incref(json_object_get(json_array_get(items, n - 1), "id")) : json_null());
+                              n ? json_incref(json_object_get(json_array_get(items, n - 1), "id"))
+                                : json_null());
     return 0;
 }

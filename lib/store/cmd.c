@@ -106,22 +106,28 @@ static const struct {
     const char *code;
     const char *remedy;
 } errors[] = {
-    {"OOM", PJ_E_UNAVAILABLE, "store_full", "Redis is full: raise maxmemory, or lower PJ_LOG_RETENTION."},
-    {"LOADING", PJ_E_UNAVAILABLE, "store_loading", ""},
-    {"READONLY", PJ_E_UNAVAILABLE, "store_readonly", "PJ_REDIS_URL names a replica; it must be the primary."},
-    {"MASTERDOWN", PJ_E_UNAVAILABLE, "store_readonly", ""},
-    {"CLUSTERDOWN", PJ_E_UNAVAILABLE, "store_readonly", ""},
-    {"MISCONF", PJ_E_UNAVAILABLE, "store_disk", "Redis cannot write its files: look at its disk and log."},
-    {"NOREPLICAS", PJ_E_UNAVAILABLE, "store_readonly", ""},
-    {"UNBLOCKED", PJ_E_UNAVAILABLE, "store_readonly", ""},
-    {"BUSY ", PJ_E_UNAVAILABLE, "store_busy", ""},
-    {"TRYAGAIN", PJ_E_UNAVAILABLE, "store_busy", ""},
-    {"NOGROUP", PJ_E_UNAVAILABLE, "no_group", ""},
-    {"NOAUTH", PJ_E_AUTH, "store_auth", "Set user and password in PJ_REDIS_URL, or PJ_REDIS_PASSWORD."},
-    {"WRONGPASS", PJ_E_AUTH, "store_auth", "Check user and password in PJ_REDIS_URL, or PJ_REDIS_PASSWORD."},
-    {"NOPERM", PJ_E_AUTH, "store_auth", "The Redis user needs all commands on keys and channels pj:*."},
-    {"ERR invalid password", PJ_E_AUTH, "store_auth", "Check PJ_REDIS_PASSWORD."},
-    {"ERR max number of clients", PJ_E_UNAVAILABLE, "store_busy", "Raise maxclients of Redis."},
+    {"OOM",                       PJ_E_UNAVAILABLE, "store_full",
+     "Redis is full: raise maxmemory, or lower PJ_LOG_RETENTION."                                 },
+    {"LOADING",                   PJ_E_UNAVAILABLE, "store_loading",  ""                          },
+    {"READONLY",                  PJ_E_UNAVAILABLE, "store_readonly",
+     "PJ_REDIS_URL names a replica; it must be the primary."                                      },
+    {"MASTERDOWN",                PJ_E_UNAVAILABLE, "store_readonly", ""                          },
+    {"CLUSTERDOWN",               PJ_E_UNAVAILABLE, "store_readonly", ""                          },
+    {"MISCONF",                   PJ_E_UNAVAILABLE, "store_disk",
+     "Redis cannot write its files: look at its disk and log."                                    },
+    {"NOREPLICAS",                PJ_E_UNAVAILABLE, "store_readonly", ""                          },
+    {"UNBLOCKED",                 PJ_E_UNAVAILABLE, "store_readonly", ""                          },
+    {"BUSY ",                     PJ_E_UNAVAILABLE, "store_busy",     ""                          },
+    {"TRYAGAIN",                  PJ_E_UNAVAILABLE, "store_busy",     ""                          },
+    {"NOGROUP",                   PJ_E_UNAVAILABLE, "no_group",       ""                          },
+    {"NOAUTH",                    PJ_E_AUTH,        "store_auth",
+     "Set user and password in PJ_REDIS_URL, or PJ_REDIS_PASSWORD."                               },
+    {"WRONGPASS",                 PJ_E_AUTH,        "store_auth",
+     "Check user and password in PJ_REDIS_URL, or PJ_REDIS_PASSWORD."                             },
+    {"NOPERM",                    PJ_E_AUTH,        "store_auth",
+     "The Redis user needs all commands on keys and channels pj:*."                               },
+    {"ERR invalid password",      PJ_E_AUTH,        "store_auth",     "Check PJ_REDIS_PASSWORD."  },
+    {"ERR max number of clients", PJ_E_UNAVAILABLE, "store_busy",     "Raise maxclients of Redis."},
 };
 
 int pj_reply_error(const struct redisReply *reply, struct pj_err *err)
@@ -156,9 +162,10 @@ int pj_reply_word(const struct redisReply *reply, struct pj_err *err)
         return PJ_NONE;
     refusal = word.n ? pj_refusal_find(word.p) : NULL;
     if (!refusal)
-        return pj_fail(err, PJ_E_PROTOCOL, "unexpected answer of Redis (%.*s)", word.n > 40 ? 40 : (int)word.n, word.n ? word.p : "");
-    (void)pj_fail(err, refusal->cls, "%s%s%.*s", refusal->message, detail.n ? ": " : "", detail.n > 300 ? 300 : (int)detail.n,
-                  detail.n ? detail.p : "");
+        return pj_fail(err, PJ_E_PROTOCOL, "unexpected answer of Redis (%.*s)",
+                       word.n > 40 ? 40 : (int)word.n, word.n ? word.p : "");
+    (void)pj_fail(err, refusal->cls, "%s%s%.*s", refusal->message, detail.n ? ": " : "",
+                  detail.n > 300 ? 300 : (int)detail.n, detail.n ? detail.p : "");
     if (refusal->remedy)
         (void)pj_err_remedy(err, "%s", refusal->remedy);
     return pj_err_code(err, refusal->word);

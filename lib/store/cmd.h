@@ -29,7 +29,7 @@ struct pj_cmd {
     size_t argc, arg_cap;
     const struct pj_script *script; /* NULL: a plain command; else argument 1 is its digest */
     int block_ms;                   /* the server may take that long on purpose */
-    bool repeatable;                /* sending it twice does no harm: retried after a lost connection */
+    bool repeatable; /* sending it twice does no harm: retried after a lost connection */
 };
 
 void pj_cmd_release(struct pj_cmd *cmd);
@@ -60,7 +60,8 @@ int pj_reply_word(const struct redisReply *reply, struct pj_err *err);
 size_t pj_reply_count(const struct redisReply *reply);
 const struct redisReply *pj_reply_at(const struct redisReply *reply, size_t i);
 struct pj_view pj_reply_view(const struct redisReply *reply);
-int64_t pj_reply_int(const struct redisReply *reply, int64_t def); /* integers, and strings that are one */
-char *pj_reply_dup(const struct redisReply *reply);                /* owned; NULL for nil and empty */
+int64_t pj_reply_int(const struct redisReply *reply,
+                     int64_t def);                  /* integers, and strings that are one */
+char *pj_reply_dup(const struct redisReply *reply); /* owned; NULL for nil and empty */
 
 #endif

@@ -70,7 +70,8 @@ static int fail_connect(const struct pj_redis *redis, const char *why, struct pj
 
 static int fail_lost(const struct pj_redis *redis, struct pj_err *err)
 {
-    const char *why = redis->ctx->err == REDIS_ERR_IO && errno == EAGAIN ? "no answer in time" : redis->ctx->errstr;
+    const char *why = redis->ctx->err == REDIS_ERR_IO && errno == EAGAIN ? "no answer in time"
+                                                                         : redis->ctx->errstr;
 
     return pj_fail(err, PJ_E_UNAVAILABLE, "lost the connection to Redis: %s", why);
 }
@@ -89,13 +90,15 @@ static int append(redisContext *ctx, const struct pj_cmd *cmd, bool source)
     return rc == REDIS_OK ? 0 : -1;
 }
 
-static int exchange(struct pj_redis *redis, const struct pj_cmd *cmd, bool source, struct redisReply **reply, struct pj_err *err)
+static int exchange(struct pj_redis *redis, const struct pj_cmd *cmd, bool source,
+                    struct redisReply **reply, struct pj_err *err)
 {
     void *got = NULL;
 
     (void)redisSetTimeout(redis->ctx, tv_of(redis->command_ms + cmd->block_ms));
     errno = 0;
-    if (append(redis->ctx, cmd, source) < 0 || redisGetReply(redis->ctx, &got) != REDIS_OK || !got) {
+    if (append(redis->ctx, cmd, source) < 0 || redisGetReply(redis->ctx, &got) != REDIS_OK ||
+        !got) {
         (void)fail_lost(redis, err);
         drop(redis);
         return -1;
@@ -104,10 +107,12 @@ static int exchange(struct pj_redis *redis, const struct pj_cmd *cmd, bool sourc
     return 0;
 }
 
-static redisContext *dial(const struct pj_redis *redis, const char *path, const struct pj_redis_addr *addr)
+static redisContext *dial(const struct pj_redis *redis, const char *path,
+                          const struct pj_redis_addr *addr)
 {
-    redisContext *ctx = path ? redisConnectUnixWithTimeout(path, tv_of(redis->connect_ms))
-                             : redisConnectWithTimeout(addr->host, addr->port, tv_of(redis->connect_ms));
+    redisContext *ctx =
+        path ? redisConnectUnixWithTimeout(path, tv_of(redis->connect_ms))
+             : redisConnectWithTimeout(addr->host, addr->port, tv_of(redis->connect_ms));
 
     if (ctx && !ctx->err)
         pj_redis_adopt_fd(ctx->fd);
@@ -130,7 +135,8 @@ static redisContext *dial_by_sentinel(struct pj_redis *redis)
         (void)redisSetTimeout(ctx, tv_of(redis->connect_ms));
         reply = redisCommand(ctx, "SENTINEL get-master-addr-by-name %s", redis->target.master);
         if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
-            struct pj_redis_addr primary = {.host = reply->element[0]->str, .port = (int)pj_reply_int(reply->element[1], 0)};
+            struct pj_redis_addr primary = {.host = reply->element[0]->str,
+                                            .port = (int)pj_reply_int(reply->element[1], 0)};
 
             redisFree(ctx);
             ctx = dial(redis, NULL, &primary);
@@ -154,7 +160,8 @@ static int greet(struct pj_redis *redis, struct pj_err *err)
     for (size_t i = 0; i < n; i++) {
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
 
-        if (rc == 0 && (exchange(redis, &cmds[i], false, &reply, err) < 0 || pj_reply_error(reply, err) < 0))
+        if (rc == 0 &&
+            (exchange(redis, &cmds[i], false, &reply, err) < 0 || pj_reply_error(reply, err) < 0))
             rc = -1;
         pj_cmd_release(&cmds[i]);
     }
@@ -167,7 +174,8 @@ int pj_redis_connect(struct pj_redis *redis, struct pj_err *err)
 {
     if (redis->ctx)
         return 0;
-    redis->ctx = redis->target.master ? dial_by_sentinel(redis) : dial(redis, redis->target.path, &redis->target.addr[0]);
+    redis->ctx = redis->target.master ? dial_by_sentinel(redis)
+                                      : dial(redis, redis->target.path, &redis->target.addr[0]);
     if (!redis->ctx)
         return fail_connect(redis, "out of memory", err);
     if (redis->ctx->err) {
@@ -193,11 +201,13 @@ static void drop_if_closed(struct pj_redis *redis)
 /* Was the command refused before it did anything, by a server that will take it soon (or whose successor will)? */
 static bool is_passing(const struct pj_err *err)
 {
-    return strcmp(err->code, "store_loading") == 0 || strcmp(err->code, "store_readonly") == 0 || strcmp(err->code, "store_busy") == 0;
+    return strcmp(err->code, "store_loading") == 0 || strcmp(err->code, "store_readonly") == 0 ||
+           strcmp(err->code, "store_busy") == 0;
 }
 
 /* One try. *again: the caller may try once more. */
-static int attempt(struct pj_redis *redis, const struct pj_cmd *cmd, struct redisReply **reply, bool *again, struct pj_err *err)
+static int attempt(struct pj_redis *redis, const struct pj_cmd *cmd, struct redisReply **reply,
+                   bool *again, struct pj_err *err)
 {
     drop_if_closed(redis);
     *again = true;
@@ -222,7 +232,8 @@ static int attempt(struct pj_redis *redis, const struct pj_cmd *cmd, struct redi
     return -1;
 }
 
-int pj_redis_do(struct pj_redis *redis, const struct pj_cmd *cmd, struct redisReply **reply, struct pj_err *err)
+int pj_redis_do(struct pj_redis *redis, const struct pj_cmd *cmd, struct redisReply **reply,
+                struct pj_err *err)
 {
     int64_t give_up = pj_mono_ms() + redis->retry_ms;
     bool again;
@@ -239,8 +250,8 @@ int pj_redis_do(struct pj_redis *redis, const struct pj_cmd *cmd, struct redisRe
     }
 }
 
-int pj_redis_pipeline(struct pj_redis *redis, const struct pj_cmd *cmds, size_t count, struct redisReply **replies,
-                      struct pj_err *err)
+int pj_redis_pipeline(struct pj_redis *redis, const struct pj_cmd *cmds, size_t count,
+                      struct redisReply **replies, struct pj_err *err)
 {
     memset(replies, 0, count * sizeof(struct redisReply *));
     drop_if_closed(redis);

@@ -17,16 +17,16 @@ struct pj_redis_options {
     const char *name;     /* CLIENT SETNAME, say "pj-api"; may be NULL */
     int connect_ms;       /* 0: 2000 */
     int command_ms;       /* 0: 5000; a command's block_ms comes on top */
-    int retry_ms;         /* how long pj_redis_do() keeps trying to connect, or to repeat what may be repeated; 0: 10000 */
+    int retry_ms; /* how long pj_redis_do() keeps trying to connect, or to repeat what may be repeated; 0: 10000 */
 };
 
 #define PJ_REDIS_PORT 6379
 #define PJ_REDIS_ADDRS_MAX 8
 struct pj_redis_addr {
-    char *host;      /* NULL with a unix path */
+    char *host; /* NULL with a unix path */
     int port;
 };
-struct pj_redis_target { /* a parsed URL */
+struct pj_redis_target {                           /* a parsed URL */
     struct pj_redis_addr addr[PJ_REDIS_ADDRS_MAX]; /* one, or the sentinels */
     size_t addr_count;
     char *path;   /* unix socket */
@@ -36,23 +36,26 @@ struct pj_redis_target { /* a parsed URL */
 };
 
 /* INVALID, naming PJ_REDIS_URL and the forms, when it is none. Needs no server: --check-config calls it. */
-int pj_redis_target_parse(const struct pj_redis_options *options, struct pj_redis_target *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_redis_target_parse(const struct pj_redis_options *options, struct pj_redis_target *out,
+                          struct pj_err *err) PJ_MUST_CHECK;
 void pj_redis_target_release(struct pj_redis_target *target);
 /* "host:port" or the path, without secrets, for messages. Owned by the caller. */
 char *pj_redis_target_text(const struct pj_redis_target *target);
 
 /* Connects at the first command. Fails only for a bad URL. */
-int pj_redis_new(const struct pj_redis_options *options, struct pj_redis **out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_redis_new(const struct pj_redis_options *options, struct pj_redis **out,
+                 struct pj_err *err) PJ_MUST_CHECK;
 void pj_redis_free(struct pj_redis *redis);
 void pj_redis_freep(struct pj_redis **redis);
 
 /* Send and wait. 0 with *reply (pj_reply_freep) when Redis answered anything but an error. UNAVAILABLE: no server, or the
  * connection was lost after sending something that may not be sent twice. NOSCRIPT is repaired inside. */
-int pj_redis_do(struct pj_redis *redis, const struct pj_cmd *cmd, struct redisReply **reply, struct pj_err *err) PJ_MUST_CHECK;
+int pj_redis_do(struct pj_redis *redis, const struct pj_cmd *cmd, struct redisReply **reply,
+                struct pj_err *err) PJ_MUST_CHECK;
 /* Many at once: sent together, answered in order into replies[count]; each may be an error reply (pj_reply_error()). Fails as a
  * whole when the connection is lost. At most 1000. */
-int pj_redis_pipeline(struct pj_redis *redis, const struct pj_cmd *cmds, size_t count, struct redisReply **replies,
-                      struct pj_err *err) PJ_MUST_CHECK;
+int pj_redis_pipeline(struct pj_redis *redis, const struct pj_cmd *cmds, size_t count,
+                      struct redisReply **replies, struct pj_err *err) PJ_MUST_CHECK;
 /* Connect now, if it is not: UNAVAILABLE names the address and what to do. One try, no backoff. */
 int pj_redis_connect(struct pj_redis *redis, struct pj_err *err) PJ_MUST_CHECK;
 

@@ -7,7 +7,8 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
-size_t pj_redis_greeting(const struct pj_redis_target *target, const char *name, struct pj_cmd cmds[PJ_GREETING_MAX])
+size_t pj_redis_greeting(const struct pj_redis_target *target, const char *name,
+                         struct pj_cmd cmds[PJ_GREETING_MAX])
 {
     size_t n = 0;
 

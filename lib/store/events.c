@@ -7,10 +7,21 @@
 #include "lib/store/pack.h"
 
 /* Header fields of log_page's answer, before the chunks. */
-enum { PAGE_STATUS = 1, PAGE_STAGE, PAGE_ATTEMPT, PAGE_N, PAGE_MORE, PAGE_AFTER_ATTEMPT, PAGE_AFTER_N, PAGE_LIMIT, PAGE_ONLY, PAGE_CHUNKS };
+enum {
+    PAGE_STATUS = 1,
+    PAGE_STAGE,
+    PAGE_ATTEMPT,
+    PAGE_N,
+    PAGE_MORE,
+    PAGE_AFTER_ATTEMPT,
+    PAGE_AFTER_N,
+    PAGE_LIMIT,
+    PAGE_ONLY,
+    PAGE_CHUNKS
+};
 
-void pj_events_append_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt, int64_t first, int64_t count,
-                          struct pj_view lines)
+void pj_events_append_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt,
+                          int64_t first, int64_t count, struct pj_view lines)
 {
     char key[PJ_KEY_SIZE];
 
@@ -32,7 +43,8 @@ int pj_events_append_reply(const struct redisReply *reply, int64_t *next, struct
     return pj_reply_word(reply, err);
 }
 
-void pj_events_note_cmd(struct pj_cmd *cmd, const char *task_id, enum pj_event_type type, const char *message)
+void pj_events_note_cmd(struct pj_cmd *cmd, const char *task_id, enum pj_event_type type,
+                        const char *message)
 {
     struct pj_str clean;
     char key[PJ_KEY_SIZE];
@@ -56,7 +68,8 @@ int pj_events_note_reply(const struct redisReply *reply, struct pj_err *err)
     return pj_reply_word(reply, err);
 }
 
-void pj_events_page_cmd(struct pj_cmd *cmd, const char *task_id, int64_t after_attempt, int64_t after_n, int64_t limit, int64_t attempt)
+void pj_events_page_cmd(struct pj_cmd *cmd, const char *task_id, int64_t after_attempt,
+                        int64_t after_n, int64_t limit, int64_t attempt)
 {
     char key[PJ_KEY_SIZE];
 
@@ -78,7 +91,8 @@ static void add_line(struct pj_events_page *page, struct pj_view line, int64_t a
 }
 
 /* Lines of a chunk that come after the page's last one. False when the page is full. */
-static bool add_chunk(struct pj_events_page *page, size_t limit, int64_t attempt, int64_t first, struct pj_view lines)
+static bool add_chunk(struct pj_events_page *page, size_t limit, int64_t attempt, int64_t first,
+                      struct pj_view lines)
 {
     struct pj_view line;
 
@@ -93,7 +107,8 @@ static bool add_chunk(struct pj_events_page *page, size_t limit, int64_t attempt
 }
 
 /* All chunks of the answer, read once for their sizes. */
-static int read_chunks(const struct redisReply *reply, struct pj_chunk *chunks, size_t *bytes, struct pj_err *err)
+static int read_chunks(const struct redisReply *reply, struct pj_chunk *chunks, size_t *bytes,
+                       struct pj_err *err)
 {
     *bytes = 0;
     for (size_t i = PAGE_CHUNKS; i < pj_reply_count(reply); i++) {
@@ -106,7 +121,8 @@ static int read_chunks(const struct redisReply *reply, struct pj_chunk *chunks, 
     return 0;
 }
 
-static int fill_page(const struct redisReply *reply, struct pj_events_page *page, struct pj_chunk *chunks, struct pj_err *err)
+static int fill_page(const struct redisReply *reply, struct pj_events_page *page,
+                     struct pj_chunk *chunks, struct pj_err *err)
 {
     size_t limit = (size_t)pj_reply_int(pj_reply_at(reply, PAGE_LIMIT), 1), bytes, used = 0;
 
@@ -116,7 +132,8 @@ static int fill_page(const struct redisReply *reply, struct pj_events_page *page
     for (size_t i = 0; i < pj_reply_count(reply) - PAGE_CHUNKS; i++) {
         if (pj_chunk_text(&chunks[i], page->text + used, err) < 0)
             return -1;
-        if (!add_chunk(page, limit, chunks[i].attempt, chunks[i].first, pj_view_n(page->text + used, chunks[i].size))) {
+        if (!add_chunk(page, limit, chunks[i].attempt, chunks[i].first,
+                       pj_view_n(page->text + used, chunks[i].size))) {
             page->more = true;
             return 0;
         }
@@ -125,7 +142,8 @@ static int fill_page(const struct redisReply *reply, struct pj_events_page *page
     return 0;
 }
 
-int pj_events_page_reply(const struct redisReply *reply, struct pj_events_page *out, struct pj_err *err)
+int pj_events_page_reply(const struct redisReply *reply, struct pj_events_page *out,
+                         struct pj_err *err)
 {
     struct pj_events_page page = {0};
     struct pj_chunk *chunks;
@@ -133,8 +151,10 @@ int pj_events_page_reply(const struct redisReply *reply, struct pj_events_page *
 
     if (pj_reply_word(reply, err) < 0)
         return -1;
-    page.status = pj_word_index(pj_task_status_words, pj_reply_view(pj_reply_at(reply, PAGE_STATUS)).p);
-    page.stage = pj_word_index(pj_task_stage_words, pj_reply_view(pj_reply_at(reply, PAGE_STAGE)).p);
+    page.status =
+        pj_word_index(pj_task_status_words, pj_reply_view(pj_reply_at(reply, PAGE_STATUS)).p);
+    page.stage =
+        pj_word_index(pj_task_stage_words, pj_reply_view(pj_reply_at(reply, PAGE_STAGE)).p);
     page.attempt = pj_reply_int(pj_reply_at(reply, PAGE_ATTEMPT), 0);
     page.logged_n = pj_reply_int(pj_reply_at(reply, PAGE_N), 0);
     page.more = pj_reply_int(pj_reply_at(reply, PAGE_MORE), 0) != 0;
@@ -173,7 +193,8 @@ int pj_message_parse(struct pj_view payload, struct pj_message *out, struct pj_e
     (void)pj_view_cut(&rest, '\n', &head);
     m.body = rest;
     (void)pj_view_cut(&head, ' ', &kind);
-    if (pj_view_is(kind, "L") && next_i64(&head, &m.attempt) && next_i64(&head, &m.first) && next_i64(&head, &m.count)) {
+    if (pj_view_is(kind, "L") && next_i64(&head, &m.attempt) && next_i64(&head, &m.first) &&
+        next_i64(&head, &m.count)) {
         *out = m;
         return 0;
     }

@@ -5,7 +5,8 @@
 #include "lib/base/mem.h"
 #include "lib/crypto/hmac.h"
 
-const char *pj_idem_key(char out[PJ_KEY_SIZE], unsigned partition, const char *scope, const char *key)
+const char *pj_idem_key(char out[PJ_KEY_SIZE], unsigned partition, const char *scope,
+                        const char *key)
 {
     char digest[65];
 
@@ -21,10 +22,12 @@ void pj_idem_begin_cmd(struct pj_cmd *cmd, const char *idem_key, const char *fin
     pj_cmd_text(cmd, fingerprint);
 }
 
-int pj_idem_begin_reply(const struct redisReply *reply, enum pj_idem *out, char **answer, size_t *answer_len, struct pj_err *err)
+int pj_idem_begin_reply(const struct redisReply *reply, enum pj_idem *out, char **answer,
+                        size_t *answer_len, struct pj_err *err)
 {
     static const char *const words[] = {"fresh", "done", "running", "other"};
-    struct pj_view word = pj_reply_view(pj_reply_at(reply, 1)), text = pj_reply_view(pj_reply_at(reply, 2));
+    struct pj_view word = pj_reply_view(pj_reply_at(reply, 1)),
+                   text = pj_reply_view(pj_reply_at(reply, 2));
 
     *answer = NULL;
     *answer_len = 0;

@@ -12,11 +12,13 @@
 enum pj_idem { PJ_IDEM_FRESH, PJ_IDEM_DONE, PJ_IDEM_RUNNING, PJ_IDEM_OTHER_BODY };
 
 /* The key text: `scope` is "u:<userId>" or "h:<repositoryId>"; `key` is any text (hashed). */
-const char *pj_idem_key(char out[PJ_KEY_SIZE], unsigned partition, const char *scope, const char *key);
+const char *pj_idem_key(char out[PJ_KEY_SIZE], unsigned partition, const char *scope,
+                        const char *key);
 /* `fingerprint`: of method, path and body. */
 void pj_idem_begin_cmd(struct pj_cmd *cmd, const char *idem_key, const char *fingerprint);
 /* DONE: *answer is an owned copy of what complete was given. */
-int pj_idem_begin_reply(const struct redisReply *reply, enum pj_idem *out, char **answer, size_t *answer_len, struct pj_err *err) PJ_MUST_CHECK;
+int pj_idem_begin_reply(const struct redisReply *reply, enum pj_idem *out, char **answer,
+                        size_t *answer_len, struct pj_err *err) PJ_MUST_CHECK;
 void pj_idem_complete_cmd(struct pj_cmd *cmd, const char *idem_key, struct pj_view answer);
 void pj_idem_abandon_cmd(struct pj_cmd *cmd, const char *idem_key);
 

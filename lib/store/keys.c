@@ -24,7 +24,8 @@ const char *pj_key_task(char out[PJ_KEY_SIZE], const char *task_id)
 
 const char *pj_key_task_sub(char out[PJ_KEY_SIZE], const char *task_id, const char *name)
 {
-    (void)snprintf(out, PJ_KEY_SIZE, "pj:{p%u}:t:%s:%s", pj_partition_of_task(task_id), task_id, name);
+    (void)snprintf(out, PJ_KEY_SIZE, "pj:{p%u}:t:%s:%s", pj_partition_of_task(task_id), task_id,
+                   name);
     return out;
 }
 

@@ -13,12 +13,15 @@
 /* "pj:{p<k>}:<name>" and "pj:{g}:<name>". Names and ids are ours, or checked by pj_id_is_valid(); a longer one is cut. */
 const char *pj_key_part(char out[PJ_KEY_SIZE], unsigned partition, const char *name);
 const char *pj_key_global(char out[PJ_KEY_SIZE], const char *name);
-const char *pj_key_task(char out[PJ_KEY_SIZE], const char *task_id);         /* the hash */
-const char *pj_key_task_channel(char out[PJ_KEY_SIZE], const char *task_id); /* log chunks and states of one task */
+const char *pj_key_task(char out[PJ_KEY_SIZE], const char *task_id); /* the hash */
+const char *pj_key_task_channel(char out[PJ_KEY_SIZE],
+                                const char *task_id); /* log chunks and states of one task */
 const char *pj_key_task_sub(char out[PJ_KEY_SIZE], const char *task_id, const char *name);
-const char *pj_key_status_channel(char out[PJ_KEY_SIZE], unsigned partition); /* states of all tasks (store/status.h) */
-const char *pj_key_runner_channel(char out[PJ_KEY_SIZE], const char *runner); /* "cancel <taskId>", "drain": doorbells */
-const char *pj_key_ready(char out[PJ_KEY_SIZE], unsigned partition);          /* the stream of tickets */
+const char *pj_key_status_channel(char out[PJ_KEY_SIZE],
+                                  unsigned partition); /* states of all tasks (store/status.h) */
+const char *pj_key_runner_channel(char out[PJ_KEY_SIZE],
+                                  const char *runner); /* "cancel <taskId>", "drain": doorbells */
+const char *pj_key_ready(char out[PJ_KEY_SIZE], unsigned partition); /* the stream of tickets */
 
 /* Partition of a user's tasks, and of a task (0 for ids of other makers). */
 unsigned pj_partition_of_user(const char *user_id, unsigned partitions);

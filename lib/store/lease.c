@@ -65,7 +65,8 @@ void pj_lease_take_cmd(struct pj_cmd *cmd, const struct pj_lease_take *take)
     }
 }
 
-static int read_lease(const struct redisReply *item, int64_t now_ms, struct pj_lease *out, struct pj_err *err)
+static int read_lease(const struct redisReply *item, int64_t now_ms, struct pj_lease *out,
+                      struct pj_err *err)
 {
     struct pj_task *task = pj_alloc(1, sizeof(*task));
 
@@ -86,7 +87,8 @@ static int read_lease(const struct redisReply *item, int64_t now_ms, struct pj_l
     return 0;
 }
 
-int pj_lease_take_reply(const struct redisReply *reply, struct pj_lease *leases, size_t cap, size_t *count, struct pj_err *err)
+int pj_lease_take_reply(const struct redisReply *reply, struct pj_lease *leases, size_t cap,
+                        size_t *count, struct pj_err *err)
 {
     int64_t now_ms = pj_reply_int(pj_reply_at(reply, 1), 0);
 
@@ -104,7 +106,8 @@ int pj_lease_take_reply(const struct redisReply *reply, struct pj_lease *leases,
     return 0;
 }
 
-void pj_lease_renew_cmd(struct pj_cmd *cmd, unsigned partition, int64_t ttl_ms, const struct pj_renew *items, size_t count)
+void pj_lease_renew_cmd(struct pj_cmd *cmd, unsigned partition, int64_t ttl_ms,
+                        const struct pj_renew *items, size_t count)
 {
     char key[PJ_KEY_SIZE];
 
@@ -117,24 +120,28 @@ void pj_lease_renew_cmd(struct pj_cmd *cmd, unsigned partition, int64_t ttl_ms, 
     }
 }
 
-int pj_lease_renew_reply(const struct redisReply *reply, enum pj_renewed *answers, size_t count, struct pj_err *err)
+int pj_lease_renew_reply(const struct redisReply *reply, enum pj_renewed *answers, size_t count,
+                         struct pj_err *err)
 {
     if (pj_reply_word(reply, err) < 0)
         return -1;
     if (pj_reply_count(reply) != count + 1)
-        return pj_fail(err, PJ_E_PROTOCOL, "%zu answers for %zu leases", pj_reply_count(reply) - 1, count);
+        return pj_fail(err, PJ_E_PROTOCOL, "%zu answers for %zu leases", pj_reply_count(reply) - 1,
+                       count);
     for (size_t i = 0; i < count; i++)
         answers[i] = (enum pj_renewed)pj_reply_int(pj_reply_at(reply, i + 1), PJ_RENEW_STALE);
     return 0;
 }
 
-void pj_lease_stage_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, enum pj_task_stage stage)
+void pj_lease_stage_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
+                        enum pj_task_stage stage)
 {
     task_script(cmd, "lease_stage", task_id, epoch);
     pj_cmd_text(cmd, pj_task_stage_word(stage));
 }
 
-void pj_lease_note_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, const struct pj_lease_note *note)
+void pj_lease_note_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
+                       const struct pj_lease_note *note)
 {
     task_script(cmd, "lease_write", task_id, epoch);
     pair(cmd, "baseSha", note->base_sha);
@@ -150,19 +157,22 @@ void pj_lease_note_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, c
     }
 }
 
-static void text_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, const char *part, struct pj_view text)
+static void text_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, const char *part,
+                     struct pj_view text)
 {
     task_script(cmd, "lease_text", task_id, epoch);
     pj_cmd_text(cmd, part);
     pj_cmd_add(cmd, text.p, text.n);
 }
 
-void pj_lease_patch_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, struct pj_view patch)
+void pj_lease_patch_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
+                        struct pj_view patch)
 {
     text_cmd(cmd, task_id, epoch, "patch", patch);
 }
 
-void pj_lease_trajectory_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, struct pj_view lines)
+void pj_lease_trajectory_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
+                             struct pj_view lines)
 {
     text_cmd(cmd, task_id, epoch, "traj", lines);
     cmd->repeatable = false; /* it appends */
@@ -185,7 +195,8 @@ static void add_checks(struct pj_cmd *cmd, const json_t *checks)
     pair(cmd, "checks", text);
 }
 
-void pj_lease_finish_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt, const struct pj_outcome *outcome)
+void pj_lease_finish_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt,
+                         const struct pj_outcome *outcome)
 {
     char channel[PJ_KEY_SIZE];
 
@@ -209,7 +220,8 @@ void pj_lease_finish_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
     add_checks(cmd, outcome->checks);
 }
 
-int pj_lease_finish_reply(const struct redisReply *reply, struct pj_finished *out, struct pj_err *err)
+int pj_lease_finish_reply(const struct redisReply *reply, struct pj_finished *out,
+                          struct pj_err *err)
 {
     if (pj_reply_word(reply, err) < 0)
         return -1;
@@ -220,7 +232,8 @@ int pj_lease_finish_reply(const struct redisReply *reply, struct pj_finished *ou
     return 0;
 }
 
-void pj_lease_release_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, bool lost, const char *reason)
+void pj_lease_release_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, bool lost,
+                          const char *reason)
 {
     PJ_CLEANUP(pj_freep) char *line = pj_strdup(reason ? reason : "");
 
@@ -256,10 +269,11 @@ void pj_lease_reap_cmd(struct pj_cmd *cmd, unsigned partition, int64_t ttl_ms)
     add_end(cmd, "task_timeout", "The task passed its time limit and was ended.");
 }
 
-int pj_lease_reap_reply(const struct redisReply *reply, struct pj_reaped *items, size_t cap, size_t *count, bool *more,
-                        struct pj_err *err)
+int pj_lease_reap_reply(const struct redisReply *reply, struct pj_reaped *items, size_t cap,
+                        size_t *count, bool *more, struct pj_err *err)
 {
-    static const char *const kinds[] = {"requeued", "lost", "timeout", "cancelled", "repaired", NULL};
+    static const char *const kinds[] = {"requeued",  "lost",     "timeout",
+                                        "cancelled", "repaired", NULL};
 
     *count = 0;
     if (pj_reply_word(reply, err) < 0)
@@ -268,7 +282,8 @@ int pj_lease_reap_reply(const struct redisReply *reply, struct pj_reaped *items,
     for (size_t i = 2; i < pj_reply_count(reply) && *count < cap; i++) {
         const struct redisReply *item = pj_reply_at(reply, i);
         int kind = pj_word_index(kinds, pj_reply_view(pj_reply_at(item, 1)).p);
-        struct pj_view id = pj_reply_view(pj_reply_at(item, 0)), runner = pj_reply_view(pj_reply_at(item, 2));
+        struct pj_view id = pj_reply_view(pj_reply_at(item, 0)),
+                       runner = pj_reply_view(pj_reply_at(item, 2));
         struct pj_reaped *r = &items[(*count)++];
 
         (void)snprintf(r->task_id, sizeof(r->task_id), "%.*s", (int)id.n, id.p);

@@ -14,12 +14,13 @@
 
 struct pj_lease {
     int64_t epoch;
-    int64_t deliveries;  /* 1 for the first of this attempt */
-    int64_t next_n;      /* the log goes on with this number */
-    int64_t until_ms;    /* the lease ends */
-    int64_t deadline_ms; /* the attempt ends (PJ_TASK_TIMEOUT or the task's own, from its first lease) */
-    int64_t now_ms;      /* Redis clock at the take: until_ms - now_ms is what is left */
-    bool cancel;         /* cancel was asked for before */
+    int64_t deliveries; /* 1 for the first of this attempt */
+    int64_t next_n;     /* the log goes on with this number */
+    int64_t until_ms;   /* the lease ends */
+    int64_t
+        deadline_ms; /* the attempt ends (PJ_TASK_TIMEOUT or the task's own, from its first lease) */
+    int64_t now_ms;  /* Redis clock at the take: until_ms - now_ms is what is left */
+    bool cancel;     /* cancel was asked for before */
     struct pj_task *task; /* owned */
 };
 void pj_leases_release(struct pj_lease *leases, size_t count);
@@ -38,8 +39,8 @@ struct pj_lease_take {
     size_t ticket_count;
 };
 void pj_lease_take_cmd(struct pj_cmd *cmd, const struct pj_lease_take *take);
-int pj_lease_take_reply(const struct redisReply *reply, struct pj_lease *leases, size_t cap, size_t *count,
-                        struct pj_err *err) PJ_MUST_CHECK;
+int pj_lease_take_reply(const struct redisReply *reply, struct pj_lease *leases, size_t cap,
+                        size_t *count, struct pj_err *err) PJ_MUST_CHECK;
 
 enum pj_renewed { PJ_RENEWED, PJ_RENEW_STALE, PJ_RENEW_CANCEL };
 struct pj_renew {
@@ -47,11 +48,14 @@ struct pj_renew {
     int64_t epoch;
 };
 /* All of one partition in one call, at most 256. answers[i] belongs to items[i]. CANCEL is renewed too: it is still ours to end. */
-void pj_lease_renew_cmd(struct pj_cmd *cmd, unsigned partition, int64_t ttl_ms, const struct pj_renew *items, size_t count);
-int pj_lease_renew_reply(const struct redisReply *reply, enum pj_renewed *answers, size_t count, struct pj_err *err) PJ_MUST_CHECK;
+void pj_lease_renew_cmd(struct pj_cmd *cmd, unsigned partition, int64_t ttl_ms,
+                        const struct pj_renew *items, size_t count);
+int pj_lease_renew_reply(const struct redisReply *reply, enum pj_renewed *answers, size_t count,
+                         struct pj_err *err) PJ_MUST_CHECK;
 
 /* The stage shown to the user. */
-void pj_lease_stage_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, enum pj_task_stage stage);
+void pj_lease_stage_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
+                        enum pj_task_stage stage);
 /* Facts to be on record before a side effect: NULL leaves as it is. */
 struct pj_lease_note {
     const char *base_sha;
@@ -62,11 +66,14 @@ struct pj_lease_note {
     int64_t pr_number; /* 0: none */
     const char *provider, *model;
 };
-void pj_lease_note_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, const struct pj_lease_note *note);
+void pj_lease_note_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
+                       const struct pj_lease_note *note);
 /* Keep the patch text, also a partial one. */
-void pj_lease_patch_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, struct pj_view patch);
+void pj_lease_patch_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
+                        struct pj_view patch);
 /* The trajectory: JSON lines, appended. */
-void pj_lease_trajectory_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, struct pj_view lines);
+void pj_lease_trajectory_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
+                             struct pj_view lines);
 /* Give the lease up for a workflow elsewhere: no lease, no slot, the deadline stays. */
 void pj_lease_external_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch);
 /* Reply of the five above: 0, or CONFLICT `stale_lease`, or NOT_FOUND. */
@@ -76,32 +83,42 @@ int pj_lease_write_reply(const struct redisReply *reply, struct pj_err *err) PJ_
  * whoever holds it (webhooks): `attempt` must be the current one when it is > 0 (CONFLICT `stale_attempt`), the task running (CONFLICT
  * `not_running`); a runner that holds it is told to drop it. Repeating the same finish (epoch and status) answers done again.
  * Also: indexes, totals, analytics bucket, one outbox record, the messages on the channels. The patch of the outcome is stored. */
-void pj_lease_finish_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt, const struct pj_outcome *outcome);
+void pj_lease_finish_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt,
+                         const struct pj_outcome *outcome);
 struct pj_finished {
-    int status;        /* now, enum pj_task_status */
-    bool repeated;     /* it had been stored before */
+    int status;    /* now, enum pj_task_status */
+    bool repeated; /* it had been stored before */
     int64_t duration_ms;
-    int64_t tokens;    /* of the task so far */
+    int64_t tokens; /* of the task so far */
 };
-int pj_lease_finish_reply(const struct redisReply *reply, struct pj_finished *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_lease_finish_reply(const struct redisReply *reply, struct pj_finished *out,
+                          struct pj_err *err) PJ_MUST_CHECK;
 
 /* Give it back unfinished. `lost`: the job died (one more delivery, after PJ_DELIVERIES_MAX failed/runner_lost); otherwise the
  * runner drains and the delivery does not count. *requeued tells which. */
-void pj_lease_release_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, bool lost, const char *reason);
-int pj_lease_release_reply(const struct redisReply *reply, bool *requeued, struct pj_err *err) PJ_MUST_CHECK;
+void pj_lease_release_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, bool lost,
+                          const char *reason);
+int pj_lease_release_reply(const struct redisReply *reply, bool *requeued,
+                           struct pj_err *err) PJ_MUST_CHECK;
 
 /* One bounded tick of the reaper, safe to run by many: expired leases, lost tickets, `running` in no queue, leases of no task,
  * past deadlines. `ttl_ms` is PJ_LEASE_TTL: after a restart or a new primary (run id) it waits that long before it takes a lease.
  * Call again at once while `more`. */
 #define PJ_REAP_MAX 64
-enum pj_reaped_kind { PJ_REAPED_REQUEUED, PJ_REAPED_LOST, PJ_REAPED_TIMEOUT, PJ_REAPED_CANCELLED, PJ_REAPED_REPAIRED };
+enum pj_reaped_kind {
+    PJ_REAPED_REQUEUED,
+    PJ_REAPED_LOST,
+    PJ_REAPED_TIMEOUT,
+    PJ_REAPED_CANCELLED,
+    PJ_REAPED_REPAIRED
+};
 struct pj_reaped {
     char task_id[PJ_ID_SIZE + 10];
     enum pj_reaped_kind kind;
     char runner[80]; /* who held it, "" when nobody */
 };
 void pj_lease_reap_cmd(struct pj_cmd *cmd, unsigned partition, int64_t ttl_ms);
-int pj_lease_reap_reply(const struct redisReply *reply, struct pj_reaped *items, size_t cap, size_t *count, bool *more,
-                        struct pj_err *err) PJ_MUST_CHECK;
+int pj_lease_reap_reply(const struct redisReply *reply, struct pj_reaped *items, size_t cap,
+                        size_t *count, bool *more, struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -202,8 +202,9 @@ static void start(struct pj_alink *link)
     set_timer(link, link->connect_ms);
 }
 
-int pj_alink_init(struct pj_alink *link, struct event_base *base, const struct pj_redis_options *options, void *owner,
-                 void (*on_up)(void *owner), void (*on_down)(void *owner), struct pj_err *err)
+int pj_alink_init(struct pj_alink *link, struct event_base *base,
+                  const struct pj_redis_options *options, void *owner, void (*on_up)(void *owner),
+                  void (*on_down)(void *owner), struct pj_err *err)
 {
     *link = (struct pj_alink){.base = base, .owner = owner, .on_up = on_up, .on_down = on_down};
     if (pj_redis_target_parse(options, &link->target, err) < 0)

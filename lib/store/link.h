@@ -8,7 +8,13 @@
 #include <hiredis/async.h>
 #include "lib/store/conn.h"
 
-enum pj_alink_state { PJ_LINK_DOWN, PJ_LINK_ASKING, PJ_LINK_CONNECTING, PJ_LINK_GREETING, PJ_LINK_UP };
+enum pj_alink_state {
+    PJ_LINK_DOWN,
+    PJ_LINK_ASKING,
+    PJ_LINK_CONNECTING,
+    PJ_LINK_GREETING,
+    PJ_LINK_UP
+};
 
 struct pj_alink {
     struct event_base *base;
@@ -20,7 +26,7 @@ struct pj_alink {
     struct event *timer; /* the pause before a try, or the deadline of one */
     unsigned tries;
     size_t greetings_left;
-    size_t sentinel;            /* the one to ask */
+    size_t sentinel;              /* the one to ask */
     struct pj_redis_addr primary; /* what it said */
     char last_error[200];
     void *owner;
@@ -29,8 +35,9 @@ struct pj_alink {
 };
 
 /* Fails only for a bad URL. The first try starts from the loop. */
-int pj_alink_init(struct pj_alink *link, struct event_base *base, const struct pj_redis_options *options, void *owner,
-                 void (*on_up)(void *owner), void (*on_down)(void *owner), struct pj_err *err) PJ_MUST_CHECK;
+int pj_alink_init(struct pj_alink *link, struct event_base *base,
+                  const struct pj_redis_options *options, void *owner, void (*on_up)(void *owner),
+                  void (*on_down)(void *owner), struct pj_err *err) PJ_MUST_CHECK;
 void pj_alink_release(struct pj_alink *link);
 /* Close and try again after a pause. Pending callbacks of hiredis fire with NULL. */
 void pj_alink_drop(struct pj_alink *link, const char *why);

@@ -6,7 +6,8 @@
 #include "lib/store/keys.h"
 #include "lib/store/queue.h"
 
-static int read_meta(struct pj_redis *redis, unsigned partitions, struct pj_meta *out, struct pj_err *err)
+static int read_meta(struct pj_redis *redis, unsigned partitions, struct pj_meta *out,
+                     struct pj_err *err)
 {
     PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
@@ -25,12 +26,15 @@ static int read_meta(struct pj_redis *redis, unsigned partitions, struct pj_meta
         out->partitions = (unsigned)stored;
         return 0;
     }
-    (void)pj_fail(err, PJ_E_CONFLICT, "the data in Redis has schema %lld, this program knows %d", (long long)out->schema, PJ_SCHEMA);
-    (void)pj_err_remedy(err, "Run the program's newer version, or name another Redis or database in PJ_REDIS_URL.");
+    (void)pj_fail(err, PJ_E_CONFLICT, "the data in Redis has schema %lld, this program knows %d",
+                  (long long)out->schema, PJ_SCHEMA);
+    (void)pj_err_remedy(
+        err, "Run the program's newer version, or name another Redis or database in PJ_REDIS_URL.");
     return pj_err_code(err, "schema_newer");
 }
 
-int pj_store_open(struct pj_redis *redis, unsigned partitions, struct pj_meta *out, struct pj_err *err)
+int pj_store_open(struct pj_redis *redis, unsigned partitions, struct pj_meta *out,
+                  struct pj_err *err)
 {
     struct pj_meta meta;
 
@@ -62,7 +66,8 @@ static struct pj_view info_value(struct pj_view info, const char *name)
     return pj_view_n("", 0);
 }
 
-static void find(struct pj_store_finding *out, size_t *count, int level, const char *event, const char *detail, const char *remedy)
+static void find(struct pj_store_finding *out, size_t *count, int level, const char *event,
+                 const char *detail, const char *remedy)
 {
     struct pj_store_finding *f = &out[(*count)++];
 
@@ -75,27 +80,34 @@ static void find(struct pj_store_finding *out, size_t *count, int level, const c
 static void judge(struct pj_view info, struct pj_store_finding *out, size_t *count)
 {
     struct pj_view version = info_value(info, "redis_version"), major = version, rest = version;
-    struct pj_view policy = info_value(info, "maxmemory_policy"), aof = info_value(info, "aof_enabled");
+    struct pj_view policy = info_value(info, "maxmemory_policy"),
+                   aof = info_value(info, "aof_enabled");
     char detail[200];
     int64_t number = 0;
 
     *count = 0;
     if (pj_view_cut(&rest, '.', &major) && pj_parse_i64(major, &number) == 0 && number < 7) {
-        (void)snprintf(detail, sizeof(detail), "Redis is version %.*s; 7.0 or newer is needed", (int)version.n, version.p);
+        (void)snprintf(detail, sizeof(detail), "Redis is version %.*s; 7.0 or newer is needed",
+                       (int)version.n, version.p);
         find(out, count, 2, "redis_too_old", detail, "Upgrade Redis.");
     }
     if (policy.n && !pj_view_is(policy, "noeviction")) {
         bool limited = !pj_view_is(info_value(info, "maxmemory"), "0");
 
-        (void)snprintf(detail, sizeof(detail), "maxmemory-policy of Redis is %.*s: it may drop tasks", (int)policy.n, policy.p);
-        find(out, count, limited ? 2 : 1, "redis_evicts", detail, "Set maxmemory-policy noeviction.");
+        (void)snprintf(detail, sizeof(detail),
+                       "maxmemory-policy of Redis is %.*s: it may drop tasks", (int)policy.n,
+                       policy.p);
+        find(out, count, limited ? 2 : 1, "redis_evicts", detail,
+             "Set maxmemory-policy noeviction.");
     }
     if (pj_view_is(aof, "0"))
-        find(out, count, 1, "redis_not_durable", "Redis has no append-only file: a restart of it loses tasks",
+        find(out, count, 1, "redis_not_durable",
+             "Redis has no append-only file: a restart of it loses tasks",
              "Set appendonly yes, and appendfsync always if no acknowledged task may be lost.");
 }
 
-int pj_store_check(struct pj_redis *redis, struct pj_store_finding *out, size_t *count, struct pj_err *err)
+int pj_store_check(struct pj_redis *redis, struct pj_store_finding *out, size_t *count,
+                   struct pj_err *err)
 {
     PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;

@@ -13,7 +13,8 @@ struct pj_meta {
 
 /* First start: writes schema and `partitions`. Later: answers what is there. CONFLICT `schema_newer` when a newer program wrote it. Also
  * makes the consumer groups. Every program calls it at start. */
-int pj_store_open(struct pj_redis *redis, unsigned partitions, struct pj_meta *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_store_open(struct pj_redis *redis, unsigned partitions, struct pj_meta *out,
+                  struct pj_err *err) PJ_MUST_CHECK;
 
 /* What users should know about the server, as findings: a failed one has level 2 (refuse to start: version below 7.0, a policy other
  * than noeviction with a limit), 1 is a warning (no appendonly: a restart loses tasks). */
@@ -24,6 +25,7 @@ struct pj_store_finding {
     char detail[200];
     char remedy[200];
 };
-int pj_store_check(struct pj_redis *redis, struct pj_store_finding *out, size_t *count, struct pj_err *err) PJ_MUST_CHECK;
+int pj_store_check(struct pj_redis *redis, struct pj_store_finding *out, size_t *count,
+                   struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -10,15 +10,15 @@ const char *const pj_outbox_state_words[] = {"pending", "sent", "failed", "skipp
 
 #define AT(member) offsetof(struct pj_outbox, member)
 static const struct pj_field outbox_fields[] = {
-    {"id", PJ_F_STR, AT(id)},
-    {"kind", PJ_F_STR, AT(kind)},
-    {"taskId", PJ_F_STR, AT(task_id)},
-    {"to", PJ_F_STR, AT(to)},
-    {"template", PJ_F_STR, AT(template_name)},
-    {"state", PJ_F_WORD, AT(state), .words = pj_outbox_state_words},
-    {"attempts", PJ_F_INT, AT(attempts)},
-    {"lastError", PJ_F_STR, AT(last_error)},
-    {"createdAt", PJ_F_TIME, AT(created_ms)},
+    {"id",       PJ_F_STR,  AT(id)           },
+    {"kind",     PJ_F_STR,  AT(kind)         },
+    {"taskId",   PJ_F_STR,  AT(task_id)      },
+    {"to",       PJ_F_STR,  AT(to)           },
+    {"template", PJ_F_STR,  AT(template_name)},
+    {"state",    PJ_F_WORD, AT(state),         .words = pj_outbox_state_words},
+    {"attempts",          PJ_F_INT,          AT(attempts)         },
+    {"lastError",          PJ_F_STR,         AT(last_error)},
+    {"createdAt",          PJ_F_TIME,         AT(created_ms)        },
 };
 
 static void release_one(struct pj_outbox *record)
@@ -49,8 +49,13 @@ static const struct {
     const char *name;
     size_t offset;
 } strings[] = {
-    {"id", AT(id)}, {"kind", AT(kind)}, {"task", AT(task_id)}, {"owner", AT(owner)},
-    {"to", AT(to)}, {"template", AT(template_name)}, {"error", AT(last_error)},
+    {"id",       AT(id)           },
+    {"kind",     AT(kind)         },
+    {"task",     AT(task_id)      },
+    {"owner",    AT(owner)        },
+    {"to",       AT(to)           },
+    {"template", AT(template_name)},
+    {"error",    AT(last_error)   },
 };
 
 static void read_record(const struct redisReply *hash, struct pj_outbox *out)
@@ -72,7 +77,8 @@ static void read_record(const struct redisReply *hash, struct pj_outbox *out)
     }
 }
 
-int pj_outbox_claim_reply(const struct redisReply *reply, struct pj_outbox *records, size_t cap, size_t *count, struct pj_err *err)
+int pj_outbox_claim_reply(const struct redisReply *reply, struct pj_outbox *records, size_t cap,
+                          size_t *count, struct pj_err *err)
 {
     *count = 0;
     if (pj_reply_word(reply, err) < 0)
@@ -84,8 +90,9 @@ int pj_outbox_claim_reply(const struct redisReply *reply, struct pj_outbox *reco
     return 0;
 }
 
-void pj_outbox_settle_cmd(struct pj_cmd *cmd, unsigned partition, const char *id, enum pj_outbox_state state, const char *to,
-                          const char *error, int64_t retry_ms)
+void pj_outbox_settle_cmd(struct pj_cmd *cmd, unsigned partition, const char *id,
+                          enum pj_outbox_state state, const char *to, const char *error,
+                          int64_t retry_ms)
 {
     char key[PJ_KEY_SIZE];
 
@@ -98,7 +105,8 @@ void pj_outbox_settle_cmd(struct pj_cmd *cmd, unsigned partition, const char *id
     pj_cmd_int(cmd, retry_ms);
 }
 
-void pj_outbox_add_cmd(struct pj_cmd *cmd, unsigned partition, const char *of_id, const char *suffix, const char *kind, const char *to)
+void pj_outbox_add_cmd(struct pj_cmd *cmd, unsigned partition, const char *of_id,
+                       const char *suffix, const char *kind, const char *to)
 {
     char key[PJ_KEY_SIZE];
 
@@ -115,7 +123,8 @@ int pj_outbox_reply(const struct redisReply *reply, struct pj_err *err)
     return pj_reply_word(reply, err);
 }
 
-void pj_outbox_list_cmd(struct pj_cmd *cmd, unsigned partition, const char *task_id, const char *before, int64_t limit)
+void pj_outbox_list_cmd(struct pj_cmd *cmd, unsigned partition, const char *task_id,
+                        const char *before, int64_t limit)
 {
     char key[PJ_KEY_SIZE];
 
@@ -138,11 +147,13 @@ int pj_outbox_list_reply(const struct redisReply *reply, json_t **out, struct pj
         struct pj_outbox record = {0};
 
         read_record(pj_reply_at(reply, i), &record);
-        (void)json_array_append_new(items, pj_json_encode(outbox_fields, PJ_COUNT_OF(outbox_fields), &record));
+        (void)json_array_append_new(
+            items, pj_json_encode(outbox_fields, PJ_COUNT_OF(outbox_fields), &record));
         release_one(&record);
     }
     *out = json_object();
     (void)json_object_set_new(*out, "items", items);
-    (void)json_object_set_new(*out, "nextCursor", next.n ? json_stringn(next.p, next.n) : json_null());
+    (void)json_object_set_new(*out, "nextCursor",
+                              next.n ? json_stringn(next.p, next.n) : json_null());
     return 0;
 }

@@ -10,11 +10,11 @@ enum pj_outbox_state { PJ_OUTBOX_PENDING, PJ_OUTBOX_SENT, PJ_OUTBOX_FAILED, PJ_O
 extern const char *const pj_outbox_state_words[];
 
 struct pj_outbox {
-    char *id;       /* "msg_<taskId>_<attempt>[_…]": stable */
-    char *kind;     /* "mail" or "webhook" */
+    char *id;   /* "msg_<taskId>_<attempt>[_…]": stable */
+    char *kind; /* "mail" or "webhook" */
     char *task_id;
-    char *owner;    /* user id */
-    char *to;       /* address or URL, set when known */
+    char *owner;         /* user id */
+    char *to;            /* address or URL, set when known */
     char *template_name; /* completed failed needs_review needs_clarification */
     int64_t attempts;
     int64_t created_ms;
@@ -26,16 +26,21 @@ void pj_outbox_release(struct pj_outbox *records, size_t count);
 
 /* What is due, hidden from other deliverers for hold_ms. */
 void pj_outbox_claim_cmd(struct pj_cmd *cmd, unsigned partition, int64_t max, int64_t hold_ms);
-int pj_outbox_claim_reply(const struct redisReply *reply, struct pj_outbox *records, size_t cap, size_t *count, struct pj_err *err) PJ_MUST_CHECK;
+int pj_outbox_claim_reply(const struct redisReply *reply, struct pj_outbox *records, size_t cap,
+                          size_t *count, struct pj_err *err) PJ_MUST_CHECK;
 /* PENDING: again in retry_ms. Others are final. `to` and `error` may be NULL. */
-void pj_outbox_settle_cmd(struct pj_cmd *cmd, unsigned partition, const char *id, enum pj_outbox_state state, const char *to,
-                          const char *error, int64_t retry_ms);
+void pj_outbox_settle_cmd(struct pj_cmd *cmd, unsigned partition, const char *id,
+                          enum pj_outbox_state state, const char *to, const char *error,
+                          int64_t retry_ms);
 /* One more record of the same end ("webhook" to a URL), once: a second add of the same suffix does nothing. */
-void pj_outbox_add_cmd(struct pj_cmd *cmd, unsigned partition, const char *of_id, const char *suffix, const char *kind, const char *to);
+void pj_outbox_add_cmd(struct pj_cmd *cmd, unsigned partition, const char *of_id,
+                       const char *suffix, const char *kind, const char *to);
 /* Reply of the two above. */
 int pj_outbox_reply(const struct redisReply *reply, struct pj_err *err) PJ_MUST_CHECK;
 /* Items of GET /admin/outbox: {"items":[…],"nextCursor":…}; task_id may be NULL. */
-void pj_outbox_list_cmd(struct pj_cmd *cmd, unsigned partition, const char *task_id, const char *before, int64_t limit);
-int pj_outbox_list_reply(const struct redisReply *reply, json_t **out, struct pj_err *err) PJ_MUST_CHECK;
+void pj_outbox_list_cmd(struct pj_cmd *cmd, unsigned partition, const char *task_id,
+                        const char *before, int64_t limit);
+int pj_outbox_list_reply(const struct redisReply *reply, json_t **out,
+                         struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -18,7 +18,8 @@ int pj_chunk_read(const struct redisReply *entry, struct pj_chunk *out, struct p
     const struct redisReply *fields = pj_reply_at(entry, 1);
     int64_t size;
 
-    if (pj_event_id_parse(pj_reply_view(pj_reply_at(entry, 0)), &out->attempt, &out->first, err) < 0)
+    if (pj_event_id_parse(pj_reply_view(pj_reply_at(entry, 0)), &out->attempt, &out->first, err) <
+        0)
         return pj_err_wrap(err, "the log in Redis is damaged");
     out->count = pj_reply_int(pj_reply_at(fields, 1), 0);
     out->packed = pj_view_is(pj_reply_view(pj_reply_at(fields, 2)), "z");
@@ -38,7 +39,8 @@ int pj_chunk_text(const struct pj_chunk *chunk, char *out, struct pj_err *err)
         memcpy(out, chunk->data.p, chunk->data.n);
         return 0;
     }
-    if (uncompress((Bytef *)out, &size, (const Bytef *)chunk->data.p, chunk->data.n) != Z_OK || size != chunk->size)
+    if (uncompress((Bytef *)out, &size, (const Bytef *)chunk->data.p, chunk->data.n) != Z_OK ||
+        size != chunk->size)
         return pj_fail(err, PJ_E_PROTOCOL, "a packed log in Redis is damaged");
     return 0;
 }
@@ -57,7 +59,8 @@ struct piece { /* being filled */
     int64_t attempt, first, count;
 };
 
-static void put_entry(struct pj_cmd *put, int64_t attempt, int64_t first, int64_t count, struct pj_view packed, size_t size)
+static void put_entry(struct pj_cmd *put, int64_t attempt, int64_t first, int64_t count,
+                      struct pj_view packed, size_t size)
 {
     char id[PJ_EVENT_ID_SIZE];
 
@@ -75,8 +78,10 @@ static void flush(struct pj_cmd *put, struct piece *piece)
     if (piece->count == 0)
         return;
     packed = pj_alloc(n, 1);
-    (void)compress2((Bytef *)packed, &n, (const Bytef *)piece->text.data, piece->text.len, 6); /* the bound always suffices */
-    put_entry(put, piece->attempt, piece->first, piece->count, pj_view_n(packed, n), piece->text.len);
+    (void)compress2((Bytef *)packed, &n, (const Bytef *)piece->text.data, piece->text.len,
+                    6); /* the bound always suffices */
+    put_entry(put, piece->attempt, piece->first, piece->count, pj_view_n(packed, n),
+              piece->text.len);
     free(packed);
     pj_str_clear(&piece->text);
     piece->count = 0;
@@ -101,7 +106,8 @@ static void add_chunk(struct pj_cmd *put, struct piece *piece, const struct pj_c
         flush(put, piece);
 }
 
-int pj_pack_next_reply(const struct redisReply *reply, unsigned partition, struct pj_cmd *put, struct pj_err *err)
+int pj_pack_next_reply(const struct redisReply *reply, unsigned partition, struct pj_cmd *put,
+                       struct pj_err *err)
 {
     struct piece piece = {0};
     char key[PJ_KEY_SIZE];

@@ -8,7 +8,8 @@
 
 /* One stretch of a log that ended before `before_ms`. */
 void pj_pack_next_cmd(struct pj_cmd *cmd, unsigned partition, int64_t before_ms);
-int pj_pack_next_reply(const struct redisReply *reply, unsigned partition, struct pj_cmd *put, struct pj_err *err) PJ_MUST_CHECK;
+int pj_pack_next_reply(const struct redisReply *reply, unsigned partition, struct pj_cmd *put,
+                       struct pj_err *err) PJ_MUST_CHECK;
 int pj_pack_put_reply(const struct redisReply *reply, struct pj_err *err) PJ_MUST_CHECK;
 
 /* A stored chunk, packed or not; borrowed from the reply. */
@@ -19,7 +20,8 @@ struct pj_chunk {
     size_t size; /* of its text */
 };
 /* {"<attempt>-<first>", {c, count, l | z, data[, r, size]}}; PROTOCOL when it is none. */
-int pj_chunk_read(const struct redisReply *entry, struct pj_chunk *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_chunk_read(const struct redisReply *entry, struct pj_chunk *out,
+                  struct pj_err *err) PJ_MUST_CHECK;
 /* Its text into `out`, which holds size bytes. */
 int pj_chunk_text(const struct pj_chunk *chunk, char *out, struct pj_err *err) PJ_MUST_CHECK;
 

@@ -17,7 +17,8 @@ int pj_queue_init_reply(const struct redisReply *reply, struct pj_err *err)
     return pj_reply_word(reply, err);
 }
 
-void pj_queue_wait_cmd(struct pj_cmd *cmd, unsigned partitions, const char *runner, int max, int block_ms)
+void pj_queue_wait_cmd(struct pj_cmd *cmd, unsigned partitions, const char *runner, int max,
+                       int block_ms)
 {
     char key[PJ_KEY_SIZE];
 
@@ -49,13 +50,15 @@ static unsigned partition_of_stream(struct pj_view key)
     return pj_parse_i64(number, &partition) == 0 ? (unsigned)partition : 0;
 }
 
-static void add_ticket(const struct redisReply *entry, unsigned partition, struct pj_ticket *tickets, size_t *count)
+static void add_ticket(const struct redisReply *entry, unsigned partition,
+                       struct pj_ticket *tickets, size_t *count)
 {
     struct pj_view stream_id = pj_reply_view(pj_reply_at(entry, 0));
     struct pj_view task_id = pj_reply_view(pj_reply_at(pj_reply_at(entry, 1), 1));
     struct pj_ticket *t = &tickets[*count];
 
-    if (*count == PJ_TICKETS_MAX || stream_id.n >= sizeof(t->stream_id) || task_id.n >= sizeof(t->task_id))
+    if (*count == PJ_TICKETS_MAX || stream_id.n >= sizeof(t->stream_id) ||
+        task_id.n >= sizeof(t->task_id))
         return;
     (void)snprintf(t->stream_id, sizeof(t->stream_id), "%.*s", (int)stream_id.n, stream_id.p);
     (void)snprintf(t->task_id, sizeof(t->task_id), "%.*s", (int)task_id.n, task_id.p);
@@ -63,7 +66,8 @@ static void add_ticket(const struct redisReply *entry, unsigned partition, struc
     (*count)++;
 }
 
-int pj_queue_wait_reply(const struct redisReply *reply, struct pj_ticket *tickets, size_t *count, struct pj_err *err)
+int pj_queue_wait_reply(const struct redisReply *reply, struct pj_ticket *tickets, size_t *count,
+                        struct pj_err *err)
 {
     (void)err;
     *count = 0;
@@ -86,7 +90,8 @@ void pj_queue_depth_cmd(struct pj_cmd *cmd, unsigned partition)
     pj_cmd_text(cmd, pj_key_ready(key, partition));
 }
 
-int pj_queue_depth_reply(const struct redisReply *reply, struct pj_queue_depth *out, struct pj_err *err)
+int pj_queue_depth_reply(const struct redisReply *reply, struct pj_queue_depth *out,
+                         struct pj_err *err)
 {
     if (pj_reply_word(reply, err) < 0)
         return -1;

@@ -56,7 +56,8 @@ void pj_repo_get_cmd(struct pj_cmd *cmd, const char *id)
     repo_script(cmd, "repo_get", id);
 }
 
-void pj_repo_status_cmd(struct pj_cmd *cmd, const char *id, enum pj_repo_status status, const char *cause)
+void pj_repo_status_cmd(struct pj_cmd *cmd, const char *id, enum pj_repo_status status,
+                        const char *cause)
 {
     repo_script(cmd, "repo_status", id);
     pj_cmd_text(cmd, pj_repo_status_words[status]);

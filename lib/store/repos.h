@@ -11,9 +11,11 @@ void pj_repo_create_cmd(struct pj_cmd *cmd, const struct pj_repo *repo);
 void pj_repo_update_cmd(struct pj_cmd *cmd, const struct pj_repo *repo);
 void pj_repo_get_cmd(struct pj_cmd *cmd, const char *id);
 /* connected | invalid; `cause` NULL clears it. */
-void pj_repo_status_cmd(struct pj_cmd *cmd, const char *id, enum pj_repo_status status, const char *cause);
+void pj_repo_status_cmd(struct pj_cmd *cmd, const char *id, enum pj_repo_status status,
+                        const char *cause);
 /* Reply of the four above: the repository as it is now. */
-int pj_repo_reply(const struct redisReply *reply, struct pj_repo *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_repo_reply(const struct redisReply *reply, struct pj_repo *out,
+                  struct pj_err *err) PJ_MUST_CHECK;
 
 /* Its tasks stay readable. */
 void pj_repo_delete_cmd(struct pj_cmd *cmd, const char *id);
@@ -27,12 +29,14 @@ struct pj_repo_page {
 };
 /* A viewer's own and all shared ones (viewer NULL: all), newest first, ids below `before` (may be NULL). */
 void pj_repo_list_cmd(struct pj_cmd *cmd, const char *viewer, const char *before, int64_t limit);
-int pj_repo_list_reply(const struct redisReply *reply, struct pj_repo_page *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_repo_list_reply(const struct redisReply *reply, struct pj_repo_page *out,
+                       struct pj_err *err) PJ_MUST_CHECK;
 void pj_repo_page_release(struct pj_repo_page *page);
 
 /* Ids of all shared repositories as an owned NULL-terminated array (pj_strs_free). */
 void pj_repo_shared_cmd(struct pj_cmd *cmd);
-int pj_repo_shared_reply(const struct redisReply *reply, char ***ids, struct pj_err *err) PJ_MUST_CHECK;
+int pj_repo_shared_reply(const struct redisReply *reply, char ***ids,
+                         struct pj_err *err) PJ_MUST_CHECK;
 
 /* Repositories connected under a normalised url (any owner), for the forge's own webhooks. */
 void pj_repo_by_url_cmd(struct pj_cmd *cmd, const char *url);
@@ -41,6 +45,7 @@ void pj_repo_by_url_cmd(struct pj_cmd *cmd, const char *url);
 void pj_repo_analysis_put_cmd(struct pj_cmd *cmd, const char *id, struct pj_view text);
 void pj_repo_analysis_delete_cmd(struct pj_cmd *cmd, const char *id);
 void pj_repo_analysis_get_cmd(struct pj_cmd *cmd, const char *id);
-int pj_repo_analysis_get_reply(const struct redisReply *reply, char **text, struct pj_err *err) PJ_MUST_CHECK;
+int pj_repo_analysis_get_reply(const struct redisReply *reply, char **text,
+                               struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

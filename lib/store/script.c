@@ -17,34 +17,37 @@ extern const struct pj_embedded pj_lua_files[];
 /* Scripts that must not be sent twice when an answer got lost: the second would be refused or count again. All others answer
  * a repetition like the first time. Sorted. */
 static const char *const once_only[] = {
-    "audit_add",    "idem_begin",   "lease_release", "lease_take",     "log_note",    "outbox_claim", "repo_create",
-    "task_answer",  "task_create",  "task_delete",   "task_execute",   "task_publish", "task_retry",  "token_create",
-    "user_bootstrap", "user_create", NULL,
+    "audit_add",   "idem_begin",   "lease_release",  "lease_take",  "log_note",     "outbox_claim",
+    "repo_create", "task_answer",  "task_create",    "task_delete", "task_execute", "task_publish",
+    "task_retry",  "token_create", "user_bootstrap", "user_create", NULL,
 };
 
 /* Words that scripts answer with, and what they mean to a caller. Sorted. */
 static const struct pj_refusal refusals[] = {
-    {"email_exists", PJ_E_CONFLICT, "another user has this e-mail address", NULL},
-    {"github_login_exists", PJ_E_CONFLICT, "another user has this GitHub login", NULL},
-    {"last_admin", PJ_E_CONFLICT, "this is the last administrator", "Make another user an administrator first."},
-    {"logs_expired", PJ_E_NOT_FOUND, "the logs of this task are older than the retention period", NULL},
-    {"no_analysis", PJ_E_NOT_FOUND, "the repository has no analysis", NULL},
-    {"no_patch", PJ_E_NOT_FOUND, "the task has no patch", NULL},
-    {"no_patch_kept", PJ_E_CONFLICT, "the task has no patch to publish", NULL},
-    {"not_cancellable", PJ_E_CONFLICT, "the task has ended", NULL},
-    {"not_found", PJ_E_NOT_FOUND, "not found", NULL},
-    {"not_publishable", PJ_E_CONFLICT, "only a task that needs review can be published; its status is", NULL},
-    {"not_queued", PJ_E_CONFLICT, "the task is not queued; its status is", NULL},
-    {"not_retryable", PJ_E_CONFLICT, "the task cannot be retried; its status is", NULL},
-    {"not_running", PJ_E_CONFLICT, "the task is not running; its status is", NULL},
-    {"not_waiting_for_answer", PJ_E_CONFLICT, "the task has no open question; its status is", NULL},
-    {"repository_exists", PJ_E_CONFLICT, "this repository is connected already", NULL},
-    {"stale_attempt", PJ_E_CONFLICT, "another attempt is the current one", NULL},
-    {"stale_lease", PJ_E_CONFLICT, "the task is no longer held under this lease", NULL},
-    {"still_running", PJ_E_CONFLICT, "the task is running", "Cancel it first."},
-    {"token_expired", PJ_E_AUTH, "the token has expired", "Make a new one."},
-    {"unauthenticated", PJ_E_AUTH, "the token is not known", NULL},
-    {"users_exist", PJ_E_CONFLICT, "there are users already", NULL},
+    {"email_exists",           PJ_E_CONFLICT,  "another user has this e-mail address",                      NULL              },
+    {"github_login_exists",    PJ_E_CONFLICT,  "another user has this GitHub login",                        NULL              },
+    {"last_admin",             PJ_E_CONFLICT,  "this is the last administrator",
+     "Make another user an administrator first."                                                                              },
+    {"logs_expired",           PJ_E_NOT_FOUND, "the logs of this task are older than the retention period",
+     NULL                                                                                                                     },
+    {"no_analysis",            PJ_E_NOT_FOUND, "the repository has no analysis",                            NULL              },
+    {"no_patch",               PJ_E_NOT_FOUND, "the task has no patch",                                     NULL              },
+    {"no_patch_kept",          PJ_E_CONFLICT,  "the task has no patch to publish",                          NULL              },
+    {"not_cancellable",        PJ_E_CONFLICT,  "the task has ended",                                        NULL              },
+    {"not_found",              PJ_E_NOT_FOUND, "not found",                                                 NULL              },
+    {"not_publishable",        PJ_E_CONFLICT,
+     "only a task that needs review can be published; its status is",                                       NULL              },
+    {"not_queued",             PJ_E_CONFLICT,  "the task is not queued; its status is",                     NULL              },
+    {"not_retryable",          PJ_E_CONFLICT,  "the task cannot be retried; its status is",                 NULL              },
+    {"not_running",            PJ_E_CONFLICT,  "the task is not running; its status is",                    NULL              },
+    {"not_waiting_for_answer", PJ_E_CONFLICT,  "the task has no open question; its status is",              NULL              },
+    {"repository_exists",      PJ_E_CONFLICT,  "this repository is connected already",                      NULL              },
+    {"stale_attempt",          PJ_E_CONFLICT,  "another attempt is the current one",                        NULL              },
+    {"stale_lease",            PJ_E_CONFLICT,  "the task is no longer held under this lease",               NULL              },
+    {"still_running",          PJ_E_CONFLICT,  "the task is running",                                       "Cancel it first."},
+    {"token_expired",          PJ_E_AUTH,      "the token has expired",                                     "Make a new one." },
+    {"unauthenticated",        PJ_E_AUTH,      "the token is not known",                                    NULL              },
+    {"users_exist",            PJ_E_CONFLICT,  "there are users already",                                   NULL              },
 };
 
 const struct pj_refusal *pj_refusal_find(const char *word)
@@ -129,7 +132,8 @@ static bool name_of(const char *file, char *name, size_t size, int *keys)
     struct pj_view rest = pj_view_of(file), head, digits;
     int64_t n;
 
-    if (!pj_view_cut(&rest, '.', &head) || !pj_view_cut(&rest, '.', &digits) || pj_parse_i64(digits, &n) < 0 || head.n >= size)
+    if (!pj_view_cut(&rest, '.', &head) || !pj_view_cut(&rest, '.', &digits) ||
+        pj_parse_i64(digits, &n) < 0 || head.n >= size)
         return false;
     (void)snprintf(name, size, "%.*s", (int)head.n, head.p);
     *keys = (int)n;
@@ -149,9 +153,11 @@ const struct pj_script *pj_script_find(const char *name)
             return &scripts[i];
     }
     for (const struct pj_embedded *f = pj_lua_files; f->name; f++) {
-        if (!name_of(f->name, found, sizeof(found), &keys) || strcmp(found, name) != 0 || count == SCRIPTS_MAX)
+        if (!name_of(f->name, found, sizeof(found), &keys) || strcmp(found, name) != 0 ||
+            count == SCRIPTS_MAX)
             continue;
-        scripts[count] = (struct pj_script){.name = pj_strdup(name), .keys = keys, .repeatable = is_repeatable(name)};
+        scripts[count] = (struct pj_script){
+            .name = pj_strdup(name), .keys = keys, .repeatable = is_repeatable(name)};
         build(&scripts[count], f);
         return &scripts[count++];
     }

@@ -12,7 +12,8 @@ int pj_status_message_parse(struct pj_view payload, struct pj_status_event *out,
 {
     struct pj_view rest = payload, head, id;
 
-    if (!pj_view_cut(&rest, '\n', &head) || !pj_view_cut(&head, ' ', &id) || !pj_view_cut(&head, ' ', &out->owner) || rest.n == 0)
+    if (!pj_view_cut(&rest, '\n', &head) || !pj_view_cut(&head, ' ', &id) ||
+        !pj_view_cut(&head, ' ', &out->owner) || rest.n == 0)
         return pj_fail(err, PJ_E_PROTOCOL, "not a message of the status channel");
     set_id(out, id);
     out->repository_id = head;
@@ -30,7 +31,8 @@ void pj_status_read_cmd(struct pj_cmd *cmd, unsigned partition, const char *afte
     pj_cmd_int(cmd, PJ_STATUS_PAGE_MAX);
 }
 
-int pj_status_read_reply(const struct redisReply *reply, struct pj_status_event *items, size_t *count, struct pj_err *err)
+int pj_status_read_reply(const struct redisReply *reply, struct pj_status_event *items,
+                         size_t *count, struct pj_err *err)
 {
     int rc = pj_reply_word(reply, err);
 

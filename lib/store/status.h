@@ -14,12 +14,14 @@ struct pj_status_event {
     struct pj_view json; /* {id,status,stage,attempt,updatedAt} */
 };
 /* Borrows from `payload`. */
-int pj_status_message_parse(struct pj_view payload, struct pj_status_event *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_status_message_parse(struct pj_view payload, struct pj_status_event *out,
+                            struct pj_err *err) PJ_MUST_CHECK;
 
 /* Events after `after` ("<ms>-<seq>"), oldest first, at most 1000. The reply lends; `items` is the caller's with room for 1000.
  * PJ_NONE: older than what is kept: send `reset`. */
 #define PJ_STATUS_PAGE_MAX 1000
 void pj_status_read_cmd(struct pj_cmd *cmd, unsigned partition, const char *after);
-int pj_status_read_reply(const struct redisReply *reply, struct pj_status_event *items, size_t *count, struct pj_err *err) PJ_MUST_CHECK;
+int pj_status_read_reply(const struct redisReply *reply, struct pj_status_event *items,
+                         size_t *count, struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -237,8 +237,9 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
     pj_aredis_submit(sub->voice, &cmd, beat_answered, NULL);
 }
 
-int pj_sub_new(struct event_base *base, const struct pj_redis_options *options, const struct pj_sub_events *events, void *arg,
-               struct pj_sub **out, struct pj_err *err)
+int pj_sub_new(struct event_base *base, const struct pj_redis_options *options,
+               const struct pj_sub_events *events, void *arg, struct pj_sub **out,
+               struct pj_err *err)
 {
     static const struct timeval gap = {.tv_sec = BEAT_MS / 1000};
     struct pj_sub *sub = pj_alloc(1, sizeof(*sub));

@@ -10,8 +10,9 @@
 static int bad_url(struct pj_err *err, const char *why)
 {
     (void)pj_fail(err, PJ_E_INVALID, "PJ_REDIS_URL: %s", why);
-    return pj_err_remedy(err, "Write redis://[user:password@]host[:port][/db], unix:///path[?db=n] or "
-                              "redis-sentinel://host[:port],host[:port]/master[/db].");
+    return pj_err_remedy(err,
+                         "Write redis://[user:password@]host[:port][/db], unix:///path[?db=n] or "
+                         "redis-sentinel://host[:port],host[:port]/master[/db].");
 }
 
 /* "%41" -> "A"; owned. */
@@ -69,7 +70,8 @@ static struct pj_view parse_login(struct pj_view rest, struct pj_redis_target *o
     return pj_view_n(rest.p + at + 1, rest.n - at - 1);
 }
 
-static int parse_addr(struct pj_view text, int default_port, struct pj_redis_addr *out, struct pj_err *err)
+static int parse_addr(struct pj_view text, int default_port, struct pj_redis_addr *out,
+                      struct pj_err *err)
 {
     struct pj_view host = text, port = pj_view_n("", 0);
     int64_t number = default_port;
@@ -98,7 +100,8 @@ static int parse_addr(struct pj_view text, int default_port, struct pj_redis_add
     return 0;
 }
 
-static int parse_hosts(struct pj_view hosts, int default_port, struct pj_redis_target *out, struct pj_err *err)
+static int parse_hosts(struct pj_view hosts, int default_port, struct pj_redis_target *out,
+                       struct pj_err *err)
 {
     struct pj_view one;
 
@@ -168,8 +171,8 @@ static int parse(struct pj_view url, struct pj_redis_target *out, struct pj_err 
         int (*parse)(struct pj_view rest, struct pj_redis_target *out, struct pj_err *err);
     } schemes[] = {
         {"redis-sentinel://", parse_sentinel},
-        {"redis://", parse_tcp},
-        {"unix://", parse_unix},
+        {"redis://",          parse_tcp     },
+        {"unix://",           parse_unix    },
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(schemes); i++) {
@@ -185,7 +188,8 @@ static int parse(struct pj_view url, struct pj_redis_target *out, struct pj_err 
     return bad_url(err, "unknown scheme");
 }
 
-int pj_redis_target_parse(const struct pj_redis_options *options, struct pj_redis_target *out, struct pj_err *err)
+int pj_redis_target_parse(const struct pj_redis_options *options, struct pj_redis_target *out,
+                          struct pj_err *err)
 {
     struct pj_redis_target target = {0};
 

@@ -12,6 +12,7 @@ void pj_task_hash_put_limits(struct pj_cmd *cmd, const struct pj_task_limits *li
 /* Only the error. */
 void pj_task_hash_put_error(struct pj_cmd *cmd, const struct pj_task_error *error);
 /* A reply name, value, name, value …; names of no member are passed over. *out is initialised here. PROTOCOL when it is no task. */
-int pj_task_hash_get(const struct redisReply *hash, struct pj_task *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_task_hash_get(const struct redisReply *hash, struct pj_task *out,
+                     struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

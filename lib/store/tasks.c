@@ -23,7 +23,8 @@ static void pair(struct pj_cmd *cmd, const char *name, const char *value)
     pj_cmd_text(cmd, value);
 }
 
-void pj_task_create_cmd(struct pj_cmd *cmd, const struct pj_task *task, bool execute, const char *idem_key)
+void pj_task_create_cmd(struct pj_cmd *cmd, const struct pj_task *task, bool execute,
+                        const char *idem_key)
 {
     task_script(cmd, "task_create", task->id);
     pj_cmd_text(cmd, task->owner);
@@ -34,7 +35,8 @@ void pj_task_create_cmd(struct pj_cmd *cmd, const struct pj_task *task, bool exe
     cmd->repeatable = idem_key != NULL;
 }
 
-int pj_task_create_reply(const struct redisReply *reply, struct pj_task *out, bool *existing, struct pj_err *err)
+int pj_task_create_reply(const struct redisReply *reply, struct pj_task *out, bool *existing,
+                         struct pj_err *err)
 {
     if (pj_reply_word(reply, err) < 0)
         return -1;
@@ -77,12 +79,15 @@ void pj_task_list_cmd(struct pj_cmd *cmd, unsigned partition, const struct pj_ta
         *p = (char)tolower((unsigned char)*p);
     pj_cmd_script(cmd, "task_list");
     pj_cmd_text(cmd, pj_key_part(key, partition, "tasks"));
-    pj_cmd_int(cmd, query->limit < 1 ? 1 : query->limit > PJ_TASK_PAGE_MAX ? PJ_TASK_PAGE_MAX : query->limit);
+    pj_cmd_int(cmd, query->limit < 1                  ? 1
+                    : query->limit > PJ_TASK_PAGE_MAX ? PJ_TASK_PAGE_MAX
+                                                      : query->limit);
     pj_cmd_text(cmd, query->before);
     pj_cmd_text(cmd, query->viewer);
     pj_cmd_text(cmd, query->owner);
     pj_cmd_text(cmd, query->repository_id);
-    pj_cmd_text(cmd, query->status < 0 ? "" : pj_task_status_word((enum pj_task_status)query->status));
+    pj_cmd_text(cmd,
+                query->status < 0 ? "" : pj_task_status_word((enum pj_task_status)query->status));
     pj_cmd_text(cmd, text);
     for (const char *const *id = query->shared; id && *id; id++)
         pj_cmd_text(cmd, *id);
@@ -128,7 +133,8 @@ static const char *highest_cursor(const struct pj_task_page *pages, size_t count
     return top;
 }
 
-void pj_task_list_merge(struct pj_task_page *pages, size_t count, size_t limit, struct pj_task_page *out)
+void pj_task_list_merge(struct pj_task_page *pages, size_t count, size_t limit,
+                        struct pj_task_page *out)
 {
     struct pj_task_page merged = {0};
     const char *floor = highest_cursor(pages, count);
@@ -143,7 +149,8 @@ void pj_task_list_merge(struct pj_task_page *pages, size_t count, size_t limit, 
         pages[i].count = 0;
     }
     qsort(merged.items, merged.count, sizeof(struct pj_task *), newer_first);
-    while (keep < merged.count && keep < limit && (!floor || strcmp(merged.items[keep]->id, floor) >= 0))
+    while (keep < merged.count && keep < limit &&
+           (!floor || strcmp(merged.items[keep]->id, floor) >= 0))
         keep++;
     if (keep == limit && (keep < merged.count || floor))
         merged.next = pj_strdup(merged.items[keep - 1]->id);
@@ -264,7 +271,8 @@ void pj_task_patch_cmd(struct pj_cmd *cmd, const char *task_id)
     text_cmd(cmd, task_id, "patch", "no_patch");
 }
 
-int pj_task_patch_reply(const struct redisReply *reply, char **text, size_t *len, struct pj_err *err)
+int pj_task_patch_reply(const struct redisReply *reply, char **text, size_t *len,
+                        struct pj_err *err)
 {
     return text_reply(reply, text, len, err);
 }
@@ -274,7 +282,8 @@ void pj_task_trajectory_cmd(struct pj_cmd *cmd, const char *task_id)
     text_cmd(cmd, task_id, "traj", "none");
 }
 
-int pj_task_trajectory_reply(const struct redisReply *reply, char **text, size_t *len, struct pj_err *err)
+int pj_task_trajectory_reply(const struct redisReply *reply, char **text, size_t *len,
+                             struct pj_err *err)
 {
     return text_reply(reply, text, len, err);
 }

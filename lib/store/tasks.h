@@ -12,23 +12,27 @@
  * queued, attempt 1; with `execute`, running and waiting in the same step. `idem_key` (may be NULL): the full key text of idem.h;
  * when a task was made under it, that task is answered and *existing set. The id must be of the owner's partition
  * (pj_id_new(pj_partition_of_user(…))). */
-void pj_task_create_cmd(struct pj_cmd *cmd, const struct pj_task *task, bool execute, const char *idem_key);
-int pj_task_create_reply(const struct redisReply *reply, struct pj_task *out, bool *existing, struct pj_err *err) PJ_MUST_CHECK;
+void pj_task_create_cmd(struct pj_cmd *cmd, const struct pj_task *task, bool execute,
+                        const char *idem_key);
+int pj_task_create_reply(const struct redisReply *reply, struct pj_task *out, bool *existing,
+                         struct pj_err *err) PJ_MUST_CHECK;
 
 void pj_task_get_cmd(struct pj_cmd *cmd, const char *task_id);
-int pj_task_get_reply(const struct redisReply *reply, struct pj_task *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_task_get_reply(const struct redisReply *reply, struct pj_task *out,
+                      struct pj_err *err) PJ_MUST_CHECK;
 
 /* Newest first. Run it per partition and merge by id (pj_task_list_merge). A page may be short and still have a cursor: the scan
  * of one call is bounded. */
 #define PJ_TASK_PAGE_MAX 200
 struct pj_task_query {
-    const char *viewer;             /* NULL: sees everything (admin); else own tasks and those in shared repositories */
-    const char *const *shared;      /* ids of shared repositories, NULL-terminated; may be NULL */
-    const char *owner;              /* filters; NULL: any */
+    const char *
+        viewer; /* NULL: sees everything (admin); else own tasks and those in shared repositories */
+    const char *const *shared; /* ids of shared repositories, NULL-terminated; may be NULL */
+    const char *owner;         /* filters; NULL: any */
     const char *repository_id;
-    int status;                     /* -1: any */
-    const char *text;               /* case-insensitive in title and description */
-    const char *before;             /* cursor: ids below this one; NULL: from the newest */
+    int status;         /* -1: any */
+    const char *text;   /* case-insensitive in title and description */
+    const char *before; /* cursor: ids below this one; NULL: from the newest */
     int64_t limit;
 };
 struct pj_task_page {
@@ -37,9 +41,11 @@ struct pj_task_page {
     char *next; /* cursor, NULL at the end */
 };
 void pj_task_list_cmd(struct pj_cmd *cmd, unsigned partition, const struct pj_task_query *query);
-int pj_task_list_reply(const struct redisReply *reply, struct pj_task_page *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_task_list_reply(const struct redisReply *reply, struct pj_task_page *out,
+                       struct pj_err *err) PJ_MUST_CHECK;
 /* Merge pages of all partitions (consumed) into one of at most `limit`. */
-void pj_task_list_merge(struct pj_task_page *pages, size_t count, size_t limit, struct pj_task_page *out);
+void pj_task_list_merge(struct pj_task_page *pages, size_t count, size_t limit,
+                        struct pj_task_page *out);
 void pj_task_page_release(struct pj_task_page *page);
 
 /* Each move answers the task as it is afterwards: pj_task_move_reply(). */
@@ -47,7 +53,8 @@ void pj_task_execute_cmd(struct pj_cmd *cmd, const char *task_id, int executor /
 /* queued and waiting: cancelled at once; held by somebody: flagged, its runner rung (status stays running; repeatable). */
 void pj_task_cancel_cmd(struct pj_cmd *cmd, const char *task_id);
 void pj_task_answer_cmd(struct pj_cmd *cmd, const char *task_id, const char *answer, bool execute);
-void pj_task_retry_cmd(struct pj_cmd *cmd, const char *task_id, const char *feedback /* or NULL */, bool execute);
+void pj_task_retry_cmd(struct pj_cmd *cmd, const char *task_id, const char *feedback /* or NULL */,
+                       bool execute);
 /* needs_review with a kept patch (else CONFLICT `no_patch`): runs again in mode "publish". */
 void pj_task_publish_cmd(struct pj_cmd *cmd, const char *task_id);
 struct pj_task_edit { /* NULL: keep */
@@ -56,7 +63,8 @@ struct pj_task_edit { /* NULL: keep */
     const struct pj_task_limits *limits;
 };
 void pj_task_edit_cmd(struct pj_cmd *cmd, const char *task_id, const struct pj_task_edit *edit);
-int pj_task_move_reply(const struct redisReply *reply, struct pj_task *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_task_move_reply(const struct redisReply *reply, struct pj_task *out,
+                       struct pj_err *err) PJ_MUST_CHECK;
 
 /* With log, patch, usage and outbox. */
 void pj_task_delete_cmd(struct pj_cmd *cmd, const char *task_id);
@@ -67,12 +75,15 @@ void pj_task_pr_state_cmd(struct pj_cmd *cmd, const char *task_id, const char *s
 
 /* The patch text: NOT_FOUND with code `no_patch` when there is none. Owned by the caller. */
 void pj_task_patch_cmd(struct pj_cmd *cmd, const char *task_id);
-int pj_task_patch_reply(const struct redisReply *reply, char **text, size_t *len, struct pj_err *err) PJ_MUST_CHECK;
+int pj_task_patch_reply(const struct redisReply *reply, char **text, size_t *len,
+                        struct pj_err *err) PJ_MUST_CHECK;
 /* JSON lines; empty when there are none. */
 void pj_task_trajectory_cmd(struct pj_cmd *cmd, const char *task_id);
-int pj_task_trajectory_reply(const struct redisReply *reply, char **text, size_t *len, struct pj_err *err) PJ_MUST_CHECK;
+int pj_task_trajectory_reply(const struct redisReply *reply, char **text, size_t *len,
+                             struct pj_err *err) PJ_MUST_CHECK;
 
 /* A reply that is a task's hash (name, value, …) into *out; for other operations of this folder. */
-int pj_task_from_hash(const struct redisReply *hash, struct pj_task *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_task_from_hash(const struct redisReply *hash, struct pj_task *out,
+                      struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -13,31 +13,36 @@ struct shown_call {
 
 #define AT(member) offsetof(struct shown_call, member)
 static const struct pj_field call_fields[] = {
-    {"id", PJ_F_STR, AT(call.id)},
-    {"at", PJ_F_TIME, AT(at_ms)},
-    {"attempt", PJ_F_INT, AT(attempt)},
-    {"turn", PJ_F_INT, AT(call.turn)},
-    {"purpose", PJ_F_STR, AT(call.purpose)},
-    {"provider", PJ_F_STR, AT(call.provider)},
-    {"model", PJ_F_STR, AT(call.model)},
-    {"promptTokens", PJ_F_INT, AT(call.prompt_tokens)},
-    {"completionTokens", PJ_F_INT, AT(call.completion_tokens)},
-    {"cachedTokens", PJ_F_INT, AT(call.cached_tokens)},
-    {"cacheWriteTokens", PJ_F_INT, AT(call.cache_write_tokens)},
-    {"reasoningTokens", PJ_F_INT, AT(call.reasoning_tokens)},
-    {"totalTokens", PJ_F_INT, AT(total)},
-    {"costUsd", PJ_F_MONEY, AT(call.cost_microusd)},
-    {"price", PJ_F_JSON, AT(call.price)},
-    {"durationMs", PJ_F_INT, AT(call.duration_ms)},
-    {"requestId", PJ_F_STR, AT(call.request_id)},
+    {"id",               PJ_F_STR,   AT(call.id)                },
+    {"at",               PJ_F_TIME,  AT(at_ms)                  },
+    {"attempt",          PJ_F_INT,   AT(attempt)                },
+    {"turn",             PJ_F_INT,   AT(call.turn)              },
+    {"purpose",          PJ_F_STR,   AT(call.purpose)           },
+    {"provider",         PJ_F_STR,   AT(call.provider)          },
+    {"model",            PJ_F_STR,   AT(call.model)             },
+    {"promptTokens",     PJ_F_INT,   AT(call.prompt_tokens)     },
+    {"completionTokens", PJ_F_INT,   AT(call.completion_tokens) },
+    {"cachedTokens",     PJ_F_INT,   AT(call.cached_tokens)     },
+    {"cacheWriteTokens", PJ_F_INT,   AT(call.cache_write_tokens)},
+    {"reasoningTokens",  PJ_F_INT,   AT(call.reasoning_tokens)  },
+    {"totalTokens",      PJ_F_INT,   AT(total)                  },
+    {"costUsd",          PJ_F_MONEY, AT(call.cost_microusd)     },
+    {"price",            PJ_F_JSON,  AT(call.price)             },
+    {"durationMs",       PJ_F_INT,   AT(call.duration_ms)       },
+    {"requestId",        PJ_F_STR,   AT(call.request_id)        },
 };
 
-void pj_usage_record_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt, const struct pj_usage_call *call)
+void pj_usage_record_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt,
+                         const struct pj_usage_call *call)
 {
-    struct shown_call shown = {pj_now_ms(), attempt, *call, call->prompt_tokens + call->completion_tokens};
-    PJ_CLEANUP(pj_json_decrefp) json_t *doc = pj_json_encode(call_fields, PJ_COUNT_OF(call_fields), &shown);
+    struct shown_call shown = {pj_now_ms(), attempt, *call,
+                               call->prompt_tokens + call->completion_tokens};
+    PJ_CLEANUP(pj_json_decrefp)
+    json_t *doc = pj_json_encode(call_fields, PJ_COUNT_OF(call_fields), &shown);
     PJ_CLEANUP(pj_freep) char *text = pj_json_text(doc);
-    PJ_CLEANUP(pj_freep) char *model = pj_asprintf("%s/%s", call->provider ? call->provider : "", call->model ? call->model : "");
+    PJ_CLEANUP(pj_freep)
+    char *model =
+        pj_asprintf("%s/%s", call->provider ? call->provider : "", call->model ? call->model : "");
     char key[PJ_KEY_SIZE];
 
     pj_cmd_script(cmd, "usage_record");
@@ -56,7 +61,8 @@ void pj_usage_record_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
     pj_cmd_int(cmd, call->cost_microusd < 0 ? -1 : call->cost_microusd);
 }
 
-int pj_usage_record_reply(const struct redisReply *reply, int64_t *before, int64_t *after, struct pj_err *err)
+int pj_usage_record_reply(const struct redisReply *reply, int64_t *before, int64_t *after,
+                          struct pj_err *err)
 {
     if (pj_reply_word(reply, err) < 0)
         return -1;

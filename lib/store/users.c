@@ -12,21 +12,21 @@ const char *const pj_role_words[] = {"user", "admin", NULL};
 static const char *const kind_words[] = {"personal", "session", NULL};
 
 static const struct pj_field user_fields[] = {
-    {"id", PJ_F_STR, offsetof(struct pj_user, id)},
-    {"email", PJ_F_STR, offsetof(struct pj_user, email)},
-    {"role", PJ_F_WORD, offsetof(struct pj_user, role), .words = pj_role_words},
-    {"githubLogin", PJ_F_STR, offsetof(struct pj_user, github_login)},
-    {"createdAt", PJ_F_TIME, offsetof(struct pj_user, created_ms)},
-    {"updatedAt", PJ_F_TIME, offsetof(struct pj_user, updated_ms)},
+    {"id",    PJ_F_STR,  offsetof(struct pj_user, id)            },
+    {"email", PJ_F_STR,  offsetof(struct pj_user, email)         },
+    {"role",  PJ_F_WORD, offsetof(struct pj_user, role),           .words = pj_role_words},
+    {"githubLogin",       PJ_F_STR,    offsetof(struct pj_user,             github_login) },
+    {"createdAt",       PJ_F_TIME,      offsetof(struct pj_user,              created_ms)},
+    {"updatedAt",       PJ_F_TIME,      offsetof(struct pj_user,              updated_ms) },
 };
 
 static const struct pj_field token_fields[] = {
-    {"id", PJ_F_STR, offsetof(struct pj_token, id)},
-    {"name", PJ_F_STR, offsetof(struct pj_token, name)},
-    {"scopes", PJ_F_STRS, offsetof(struct pj_token, scopes)},
-    {"createdAt", PJ_F_TIME, offsetof(struct pj_token, created_ms)},
-    {"expiresAt", PJ_F_TIME, offsetof(struct pj_token, expires_ms)},
-    {"lastUsedAt", PJ_F_TIME, offsetof(struct pj_token, used_ms)},
+    {"id",         PJ_F_STR,  offsetof(struct pj_token, id)        },
+    {"name",       PJ_F_STR,  offsetof(struct pj_token, name)      },
+    {"scopes",     PJ_F_STRS, offsetof(struct pj_token, scopes)    },
+    {"createdAt",  PJ_F_TIME, offsetof(struct pj_token, created_ms)},
+    {"expiresAt",  PJ_F_TIME, offsetof(struct pj_token, expires_ms)},
+    {"lastUsedAt", PJ_F_TIME, offsetof(struct pj_token, used_ms)   },
 };
 
 void pj_user_release(struct pj_user *user)
@@ -55,7 +55,8 @@ json_t *pj_token_json(const struct pj_token *token)
 void pj_token_make(enum pj_token_kind kind, char out[PJ_TOKEN_TEXT_SIZE])
 {
     static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    char *p = out + snprintf(out, PJ_TOKEN_TEXT_SIZE, "%s", kind == PJ_TOKEN_SESSION ? "pj_ses_" : "pj_pat_");
+    char *p = out + snprintf(out, PJ_TOKEN_TEXT_SIZE, "%s",
+                             kind == PJ_TOKEN_SESSION ? "pj_ses_" : "pj_pat_");
     uint32_t crc;
 
     pj_random_text(p, 30);
@@ -115,7 +116,8 @@ static void put_token(struct pj_cmd *cmd, const struct pj_token *token)
     pj_str_release(&scopes);
 }
 
-static void put_user(struct pj_cmd *cmd, bool first, const struct pj_user *user, const struct pj_token *token, const char *digest)
+static void put_user(struct pj_cmd *cmd, bool first, const struct pj_user *user,
+                     const struct pj_token *token, const char *digest)
 {
     char key[PJ_KEY_SIZE];
 
@@ -131,12 +133,14 @@ static void put_user(struct pj_cmd *cmd, bool first, const struct pj_user *user,
         put_token(cmd, token);
 }
 
-void pj_user_bootstrap_cmd(struct pj_cmd *cmd, const struct pj_user *user, const struct pj_token *token, const char *digest)
+void pj_user_bootstrap_cmd(struct pj_cmd *cmd, const struct pj_user *user,
+                           const struct pj_token *token, const char *digest)
 {
     put_user(cmd, true, user, token, digest);
 }
 
-void pj_user_create_cmd(struct pj_cmd *cmd, const struct pj_user *user, const struct pj_token *token, const char *digest)
+void pj_user_create_cmd(struct pj_cmd *cmd, const struct pj_user *user,
+                        const struct pj_token *token, const char *digest)
 {
     put_user(cmd, false, user, token, digest);
 }
@@ -362,7 +366,8 @@ static int token_from(const struct redisReply *hash, struct pj_token *out, struc
     return 0;
 }
 
-int pj_token_find_reply(const struct redisReply *reply, struct pj_user *user, struct pj_token *token, struct pj_err *err)
+int pj_token_find_reply(const struct redisReply *reply, struct pj_user *user,
+                        struct pj_token *token, struct pj_err *err)
 {
     if (pj_reply_word(reply, err) < 0 || user_from(pj_reply_at(reply, 1), user, err) < 0)
         return -1;
@@ -385,7 +390,8 @@ static int newest_first(const void *a, const void *b)
     return strcmp(((const struct pj_token *)b)->id, ((const struct pj_token *)a)->id);
 }
 
-int pj_token_list_reply(const struct redisReply *reply, struct pj_token_page *out, struct pj_err *err)
+int pj_token_list_reply(const struct redisReply *reply, struct pj_token_page *out,
+                        struct pj_err *err)
 {
     struct pj_token_page page = {0};
     size_t n = pj_reply_count(reply);

@@ -45,12 +45,15 @@ void pj_token_digest(const char *text, char out[65]);
 bool pj_token_is_plausible(const char *text);
 
 /* The first admin and a token of his, only while no user exists: CONFLICT `users_exist` otherwise. */
-void pj_user_bootstrap_cmd(struct pj_cmd *cmd, const struct pj_user *user, const struct pj_token *token, const char *digest);
+void pj_user_bootstrap_cmd(struct pj_cmd *cmd, const struct pj_user *user,
+                           const struct pj_token *token, const char *digest);
 /* Number of users. */
 void pj_user_count_cmd(struct pj_cmd *cmd);
-int pj_user_count_reply(const struct redisReply *reply, int64_t *count, struct pj_err *err) PJ_MUST_CHECK;
+int pj_user_count_reply(const struct redisReply *reply, int64_t *count,
+                        struct pj_err *err) PJ_MUST_CHECK;
 /* CONFLICT `email_exists`. */
-void pj_user_create_cmd(struct pj_cmd *cmd, const struct pj_user *user, const struct pj_token *token, const char *digest);
+void pj_user_create_cmd(struct pj_cmd *cmd, const struct pj_user *user,
+                        const struct pj_token *token, const char *digest);
 void pj_user_get_cmd(struct pj_cmd *cmd, const char *id);
 void pj_user_by_email_cmd(struct pj_cmd *cmd, const char *email);
 void pj_user_by_login_cmd(struct pj_cmd *cmd, const char *github_login);
@@ -62,7 +65,8 @@ struct pj_user_edit { /* NULL, -1: keep */
 /* CONFLICT `email_exists`, `last_admin`. */
 void pj_user_edit_cmd(struct pj_cmd *cmd, const char *id, const struct pj_user_edit *edit);
 /* Reply of the six above (not count). */
-int pj_user_reply(const struct redisReply *reply, struct pj_user *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_user_reply(const struct redisReply *reply, struct pj_user *out,
+                  struct pj_err *err) PJ_MUST_CHECK;
 /* With all tokens; CONFLICT `last_admin`. */
 void pj_user_delete_cmd(struct pj_cmd *cmd, const char *id);
 int pj_user_delete_reply(const struct redisReply *reply, struct pj_err *err) PJ_MUST_CHECK;
@@ -72,7 +76,8 @@ struct pj_user_page {
     char *next;
 };
 void pj_user_list_cmd(struct pj_cmd *cmd, const char *before, int64_t limit);
-int pj_user_list_reply(const struct redisReply *reply, struct pj_user_page *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_user_list_reply(const struct redisReply *reply, struct pj_user_page *out,
+                       struct pj_err *err) PJ_MUST_CHECK;
 void pj_user_page_release(struct pj_user_page *page);
 
 /* NOT_FOUND when the user is gone. */
@@ -80,13 +85,15 @@ void pj_token_create_cmd(struct pj_cmd *cmd, const struct pj_token *token, const
 int pj_token_create_reply(const struct redisReply *reply, struct pj_err *err) PJ_MUST_CHECK;
 /* One call answers who is calling: AUTH `unauthenticated` when unknown, AUTH `token_expired`. */
 void pj_token_find_cmd(struct pj_cmd *cmd, const char *digest);
-int pj_token_find_reply(const struct redisReply *reply, struct pj_user *user, struct pj_token *token, struct pj_err *err) PJ_MUST_CHECK;
+int pj_token_find_reply(const struct redisReply *reply, struct pj_user *user,
+                        struct pj_token *token, struct pj_err *err) PJ_MUST_CHECK;
 struct pj_token_page {
     struct pj_token *items;
     size_t count;
 };
 void pj_token_list_cmd(struct pj_cmd *cmd, const char *user_id);
-int pj_token_list_reply(const struct redisReply *reply, struct pj_token_page *out, struct pj_err *err) PJ_MUST_CHECK;
+int pj_token_list_reply(const struct redisReply *reply, struct pj_token_page *out,
+                        struct pj_err *err) PJ_MUST_CHECK;
 void pj_token_page_release(struct pj_token_page *page);
 /* One of the user's tokens (also a session); NOT_FOUND when it is not his. */
 void pj_token_revoke_cmd(struct pj_cmd *cmd, const char *user_id, const char *token_id);

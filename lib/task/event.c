@@ -55,12 +55,15 @@ int pj_event_encode(const struct pj_event *event, struct pj_str *out)
     const char *name;
     json_t *value;
 
-    (void)pj_str_putf(out, "{\"id\":\"%s\",\"attempt\":%lld,\"n\":%lld,\"ts\":\"%s\",\"stream\":\"%s\",\"type\":\"%s\",\"message\":",
-                      pj_event_id(event->attempt, event->n, id), (long long)event->attempt, (long long)event->n,
-                      pj_rfc3339(event->ts_ms, when), pj_event_stream_words[event->stream],
-                      pj_event_type_words[event->type]);
+    (void)pj_str_putf(out,
+                      "{\"id\":\"%s\",\"attempt\":%lld,\"n\":%lld,\"ts\":\"%s\",\"stream\":\"%s\","
+                      "\"type\":\"%s\",\"message\":",
+                      pj_event_id(event->attempt, event->n, id), (long long)event->attempt,
+                      (long long)event->n, pj_rfc3339(event->ts_ms, when),
+                      pj_event_stream_words[event->stream], pj_event_type_words[event->type]);
     (void)put_message(event, out);
-    json_object_foreach((json_t *)(uintptr_t)event->data, name, value) {
+    json_object_foreach((json_t *)(uintptr_t)event->data, name, value)
+    {
         if (is_fixed(name))
             continue;
         (void)pj_str_putc(out, ',');
@@ -87,10 +90,11 @@ int pj_event_id_parse(struct pj_view id, int64_t *attempt, int64_t *n, struct pj
         *attempt = *n = 0;
         return 0;
     }
-    if (pj_view_cut(&rest, '-', &head) && pj_parse_i64(head, attempt) == 0 && pj_parse_i64(rest, n) == 0 && *attempt >= 0 &&
-        *n >= 0 && *attempt < INT32_MAX)
+    if (pj_view_cut(&rest, '-', &head) && pj_parse_i64(head, attempt) == 0 &&
+        pj_parse_i64(rest, n) == 0 && *attempt >= 0 && *n >= 0 && *attempt < INT32_MAX)
         return 0;
-    (void)pj_fail(err, PJ_E_INVALID, "\"%.*s\" is no log id: it has the form <attempt>-<n>", id.n > 60 ? 60 : (int)id.n, id.p);
+    (void)pj_fail(err, PJ_E_INVALID, "\"%.*s\" is no log id: it has the form <attempt>-<n>",
+                  id.n > 60 ? 60 : (int)id.n, id.p);
     return pj_err_code(err, "invalid_event_id");
 }
 

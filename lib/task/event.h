@@ -50,7 +50,8 @@ int pj_event_encode(const struct pj_event *event, struct pj_str *out);
 #define PJ_EVENT_ID_SIZE 48
 const char *pj_event_id(int64_t attempt, int64_t n, char out[PJ_EVENT_ID_SIZE]);
 /* The reverse: INVALID with code `invalid_event_id` when it is no such id. "" and "0" mean the beginning (0, 0). */
-int pj_event_id_parse(struct pj_view id, int64_t *attempt, int64_t *n, struct pj_err *err) PJ_MUST_CHECK;
+int pj_event_id_parse(struct pj_view id, int64_t *attempt, int64_t *n,
+                      struct pj_err *err) PJ_MUST_CHECK;
 /* Attempt and n of an encoded entry (pj_event_encode() writes the id first). -1 when `line` does not start like one. */
 int pj_event_line_id(struct pj_view line, int64_t *attempt, int64_t *n) PJ_MUST_CHECK;
 

@@ -13,10 +13,10 @@ enum pj_repo_status { PJ_REPO_CONNECTED, PJ_REPO_INVALID };
 enum pj_repo_visibility { PJ_REPO_PRIVATE, PJ_REPO_SHARED };
 enum pj_repo_on_check { PJ_ON_CHECK_NEEDS_REVIEW, PJ_ON_CHECK_DRAFT_PR };
 enum pj_repo_credential { /* where the credential in use comes from, in the order of trying */
-    PJ_REPO_CREDENTIAL_REPOSITORY,
-    PJ_REPO_CREDENTIAL_APP,
-    PJ_REPO_CREDENTIAL_FORGE,
-    PJ_REPO_CREDENTIAL_ENV
+                          PJ_REPO_CREDENTIAL_REPOSITORY,
+                          PJ_REPO_CREDENTIAL_APP,
+                          PJ_REPO_CREDENTIAL_FORGE,
+                          PJ_REPO_CREDENTIAL_ENV
 };
 
 extern const char *const pj_repo_status_words[];
@@ -54,7 +54,7 @@ struct pj_repo {
     char *credential_username; /* NULL: x-access-token */
     char *credential_sealed;
     char *webhook_sealed;
-    char *webhook_old_sealed;      /* the one before */
+    char *webhook_old_sealed;     /* the one before */
     int64_t webhook_old_until_ms; /* 24 h after the change */
 };
 

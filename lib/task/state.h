@@ -19,15 +19,15 @@ enum pj_task_status {
 };
 
 enum pj_task_stage { /* while running */
-    PJ_STAGE_WAITING,
-    PJ_STAGE_PREPARING,
-    PJ_STAGE_ANALYZING,
-    PJ_STAGE_GENERATING,
-    PJ_STAGE_CHECKING,
-    PJ_STAGE_APPLYING,
-    PJ_STAGE_PUSHING,
-    PJ_STAGE_PULL_REQUEST,
-    PJ_STAGE_COUNT
+                     PJ_STAGE_WAITING,
+                     PJ_STAGE_PREPARING,
+                     PJ_STAGE_ANALYZING,
+                     PJ_STAGE_GENERATING,
+                     PJ_STAGE_CHECKING,
+                     PJ_STAGE_APPLYING,
+                     PJ_STAGE_PUSHING,
+                     PJ_STAGE_PULL_REQUEST,
+                     PJ_STAGE_COUNT
 };
 
 enum pj_task_executor { PJ_EXECUTOR_SANDBOX, PJ_EXECUTOR_GITHUB_ACTIONS };

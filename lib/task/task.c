@@ -6,6 +6,7 @@
 #include "lib/base/mem.h"
 
 #define AT(member) offsetof(struct pj_task, member)
+#define SUB(table) .sub = table, .sub_count = PJ_COUNT_OF(table)
 #define DAY_MS (24 * 3600 * INT64_C(1000))
 
 const struct pj_field pj_task_limits_fields[] = {
@@ -34,8 +35,7 @@ const struct pj_field pj_task_error_fields[] = {
     {"detail", PJ_F_STR, offsetof(struct pj_task_error, detail)},
     {"remedy", PJ_F_STR, offsetof(struct pj_task_error, remedy)},
     {"retryable", PJ_F_BOOL, offsetof(struct pj_task_error, retryable)},
-    {"upstream", PJ_F_OBJ, offsetof(struct pj_task_error, upstream), .sub = upstream_fields,
-     .sub_count = PJ_COUNT_OF(upstream_fields)},
+    {"upstream", PJ_F_OBJ, offsetof(struct pj_task_error, upstream), SUB(upstream_fields)},
 };
 
 static const struct pj_field pr_fields[] = {
@@ -54,7 +54,8 @@ static const struct pj_field usage_fields[] = {
     {"costUsd", PJ_F_MONEY, offsetof(struct pj_task_usage, cost_microusd)},
 };
 
-/* The order is the contract's. What follows the mark is for daemons only. */
+/* The order is the contract's. What follows the first SHOWN rows is for daemons only. */
+#define SHOWN 31
 static const struct pj_field task_fields[] = {
     {"id", PJ_F_STR, AT(id)},
     {"repositoryId", PJ_F_STR, AT(repository_id)},
@@ -66,28 +67,27 @@ static const struct pj_field task_fields[] = {
     {"executor", PJ_F_WORD, AT(executor), .words = pj_task_executor_words},
     {"priority", PJ_F_WORD, AT(priority), .words = pj_task_priority_words},
     {"attempt", PJ_F_INT, AT(attempt)},
-    {"model", PJ_F_OBJ, AT(model), .sub = pj_task_model_fields, .sub_count = PJ_COUNT_OF(pj_task_model_fields)},
+    {"model", PJ_F_OBJ, AT(model), SUB(pj_task_model_fields)},
     {"baseBranch", PJ_F_STR, AT(base_branch)},
     {"branch", PJ_F_STR, AT(branch)},
     {"prUrl", PJ_F_STR, AT(pr_url)},
-    {"pr", PJ_F_OBJ, AT(pr), .sub = pr_fields, .sub_count = PJ_COUNT_OF(pr_fields)},
+    {"pr", PJ_F_OBJ, AT(pr), SUB(pr_fields)},
     {"baseSha", PJ_F_STR, AT(base_sha)},
     {"commitSha", PJ_F_STR, AT(commit_sha)},
     {"runner", PJ_F_STR, AT(runner)},
     {"question", PJ_F_STR, AT(question)},
     {"answer", PJ_F_STR, AT(answer)},
     {"feedback", PJ_F_STR, AT(feedback)},
-    {"error", PJ_F_OBJ, AT(error), .sub = pj_task_error_fields, .sub_count = PJ_COUNT_OF(pj_task_error_fields)},
+    {"error", PJ_F_OBJ, AT(error), SUB(pj_task_error_fields)},
     {"checks", PJ_F_JSON, AT(checks)},
-    {"usage", PJ_F_OBJ, AT(usage), .sub = usage_fields, .sub_count = PJ_COUNT_OF(usage_fields)},
-    {"limits", PJ_F_OBJ, AT(limits), .sub = pj_task_limits_fields, .sub_count = PJ_COUNT_OF(pj_task_limits_fields)},
+    {"usage", PJ_F_OBJ, AT(usage), SUB(usage_fields)},
+    {"limits", PJ_F_OBJ, AT(limits), SUB(pj_task_limits_fields)},
     {"source", PJ_F_JSON, AT(source)},
     {"createdAt", PJ_F_TIME, AT(created_ms)},
     {"executedAt", PJ_F_TIME, AT(executed_ms)},
     {"startedAt", PJ_F_TIME, AT(started_ms)},
     {"finishedAt", PJ_F_TIME, AT(finished_ms)},
     {"updatedAt", PJ_F_TIME, AT(updated_ms)},
-#define SHOWN 31
     {"epoch", PJ_F_INT, AT(epoch)},
     {"deliveries", PJ_F_INT, AT(deliveries)},
     {"loggedN", PJ_F_INT, AT(logged_n)},
@@ -109,14 +109,9 @@ static const struct pj_field status_fields[] = {
 
 void pj_task_init(struct pj_task *task)
 {
-    *task = (struct pj_task){
-        .stage = -1,
-        .executor = -1,
-        .priority = PJ_PRIORITY_NORMAL,
-        .attempt = 1,
-        .usage = {.cost_microusd = -1},
-        .limits = {-1, -1, -1, -1},
-    };
+    *task = (struct pj_task){.stage = -1, .executor = -1, .priority = PJ_PRIORITY_NORMAL, .attempt = 1};
+    task->usage.cost_microusd = -1;
+    task->limits = (struct pj_task_limits){-1, -1, -1, -1};
 }
 
 void pj_task_release(struct pj_task *task)

@@ -30,7 +30,8 @@ struct pj_task_model {
     char *name;
 };
 
-struct pj_task_upstream { /* what the provider or forge said; absent when status is 0 and message NULL */
+struct
+    pj_task_upstream { /* what the provider or forge said; absent when status is 0 and message NULL */
     int64_t status;
     char *message;
     char *request_id;
@@ -51,7 +52,7 @@ struct pj_task_pr { /* absent when url is NULL */
     char *state; /* "open", "closed", "merged" */
 };
 
-struct pj_task_usage { /* over all attempts */
+struct pj_task_usage {     /* over all attempts */
     int64_t prompt_tokens; /* includes cached ones */
     int64_t completion_tokens;
     int64_t cached_tokens;
@@ -102,7 +103,7 @@ struct pj_task {
     int64_t logs_gone;  /* 1 after retention took the logs */
     int64_t has_patch;  /* 1 when a patch text is stored */
     int64_t timeout_default_ms; /* the timeout the last lease applied when limits name none */
-    char *mode; /* NULL, or "publish": push the kept patch as it is */
+    char *mode;                 /* NULL, or "publish": push the kept patch as it is */
 };
 
 void pj_task_init(struct pj_task *task); /* zero, with the -1 of absent values */

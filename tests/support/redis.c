@@ -29,9 +29,10 @@ static void become_server(const struct test_redis *redis, pid_t parent)
     (void)dup2(null, 0);
     (void)dup2(null, 1);
     (void)dup2(null, 2);
-    (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", redis->socket, "--unixsocketperm", "700", "--dir",
-                 redis->dir, "--save", "", "--appendonly", durable, "--appendfsync", fsync, "--maxmemory-policy", "noeviction",
-                 "--daemonize", "no", "--loglevel", "warning", (char *)NULL);
+    (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", redis->socket,
+                 "--unixsocketperm", "700", "--dir", redis->dir, "--save", "", "--appendonly",
+                 durable, "--appendfsync", fsync, "--maxmemory-policy", "noeviction", "--daemonize",
+                 "no", "--loglevel", "warning", (char *)NULL);
     _exit(127);
 }
 

@@ -43,7 +43,8 @@ int run_move(struct fixture *f, struct pj_cmd *cmd, struct pj_task *out, struct 
     return rc;
 }
 
-void make_task_with(struct fixture *f, const char *owner, int priority, int64_t timeout_ms, bool execute, char id[PJ_ID_SIZE])
+void make_task_with(struct fixture *f, const char *owner, int priority, int64_t timeout_ms,
+                    bool execute, char id[PJ_ID_SIZE])
 {
     struct pj_task task, made;
     struct pj_cmd cmd = {0};
@@ -92,9 +93,14 @@ int status_of(struct fixture *f, const char *id)
     return status;
 }
 
-size_t take(struct fixture *f, const char *runner, size_t want, struct pj_lease *leases, int64_t ttl_ms)
+size_t take(struct fixture *f, const char *runner, size_t want, struct pj_lease *leases,
+            int64_t ttl_ms)
 {
-    struct pj_lease_take t = {.runner = runner, .ttl_ms = ttl_ms, .timeout_ms = 600000, .want = (int64_t)want, .slots = (int64_t)want};
+    struct pj_lease_take t = {.runner = runner,
+                              .ttl_ms = ttl_ms,
+                              .timeout_ms = 600000,
+                              .want = (int64_t)want,
+                              .slots = (int64_t)want};
     struct pj_cmd cmd = {0};
     struct pj_err err = {0};
     size_t count;
@@ -113,7 +119,8 @@ void take_one(struct fixture *f, const char *runner, struct pj_lease *lease)
     cr_assert_eq(take(f, runner, 1, lease, 15000), 1);
 }
 
-int finish_as(struct fixture *f, const char *id, int64_t epoch, int status, const char *code, struct pj_finished *out, struct pj_err *err)
+int finish_as(struct fixture *f, const char *id, int64_t epoch, int status, const char *code,
+              struct pj_finished *out, struct pj_err *err)
 {
     struct pj_outcome outcome;
     struct pj_cmd cmd = {0};
@@ -154,7 +161,8 @@ int64_t ask_int(struct fixture *f, const char *a, const char *b, const char *c)
 
 void expire_now(struct fixture *f, const char *set, const char *id)
 {
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(f->redis, "ZADD", set, "XX", "CH", "1", id, NULL);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply = test_redis_words(f->redis, "ZADD", set, "XX", "CH", "1", id, NULL);
 
     cr_assert_eq(pj_reply_int(reply, 0), 1, "%s is not in %s", id, set);
 }

@@ -26,15 +26,18 @@ int run_move(struct fixture *f, struct pj_cmd *cmd, struct pj_task *out, struct 
 
 /* A task of `owner`, queued or executed. The id lands in `id`. */
 void make_task(struct fixture *f, const char *owner, bool execute, char id[PJ_ID_SIZE]);
-void make_task_with(struct fixture *f, const char *owner, int priority, int64_t timeout_ms, bool execute, char id[PJ_ID_SIZE]);
+void make_task_with(struct fixture *f, const char *owner, int priority, int64_t timeout_ms,
+                    bool execute, char id[PJ_ID_SIZE]);
 /* Status of a task now. */
 int status_of(struct fixture *f, const char *id);
 /* Take up to `want` leases for `runner` with no wait. Returns the count. */
-size_t take(struct fixture *f, const char *runner, size_t want, struct pj_lease *leases, int64_t ttl_ms);
+size_t take(struct fixture *f, const char *runner, size_t want, struct pj_lease *leases,
+            int64_t ttl_ms);
 /* Take exactly one. */
 void take_one(struct fixture *f, const char *runner, struct pj_lease *lease);
 /* Finish; 0, or -1 with err. */
-int finish_as(struct fixture *f, const char *id, int64_t epoch, int status, const char *code, struct pj_finished *out, struct pj_err *err);
+int finish_as(struct fixture *f, const char *id, int64_t epoch, int status, const char *code,
+              struct pj_finished *out, struct pj_err *err);
 /* One reaper tick. */
 size_t reap(struct fixture *f, int64_t ttl_ms, struct pj_reaped *items, size_t cap);
 /* An integer that a plain Redis command answers. */

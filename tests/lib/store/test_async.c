@@ -51,7 +51,8 @@ static struct pj_aredis *connect_to(const char *url, int command_ms)
     return r;
 }
 
-static void submit(struct pj_aredis *r, bool repeatable, struct answer *a, const char *one, const char *two, const char *three)
+static void submit(struct pj_aredis *r, bool repeatable, struct answer *a, const char *one,
+                   const char *two, const char *three)
 {
     struct pj_cmd cmd = {0};
 
@@ -250,7 +251,8 @@ static struct pj_sub *listen_to(struct heard *h)
 
 static void say(const char *channel, const char *text)
 {
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(f.redis, "PUBLISH", channel, text, NULL);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply = test_redis_words(f.redis, "PUBLISH", channel, text, NULL);
 }
 
 Test(async, subscriber_hears_what_follows_its_confirmation)

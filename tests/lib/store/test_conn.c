@@ -25,16 +25,26 @@ Test(target, forms_of_the_url)
         const char *url, *text, *user, *password;
         int db;
     } good[] = {
-        {"redis://127.0.0.1:6379/0", "127.0.0.1:6379", NULL, NULL, 0},
-        {"redis://h", "h:6379", NULL, NULL, 0},
-        {"redis://me:p%40ss@h:1/3", "h:1", "me", "p@ss", 3},
-        {"redis://:secret@[::1]:7000", "::1:7000", NULL, "secret", 0},
-        {"unix:///run/redis.sock?db=2", "/run/redis.sock", NULL, NULL, 2},
-        {"unix:///run/redis.sock", "/run/redis.sock", NULL, NULL, 0},
-        {"redis-sentinel://a:1,b/main/1", "main (by 2 sentinels)", NULL, NULL, 1},
+        {"redis://127.0.0.1:6379/0",      "127.0.0.1:6379",        NULL, NULL,     0},
+        {"redis://h",                     "h:6379",                NULL, NULL,     0},
+        {"redis://me:p%40ss@h:1/3",       "h:1",                   "me", "p@ss",   3},
+        {"redis://:secret@[::1]:7000",    "::1:7000",              NULL, "secret", 0},
+        {"unix:///run/redis.sock?db=2",   "/run/redis.sock",       NULL, NULL,     2},
+        {"unix:///run/redis.sock",        "/run/redis.sock",       NULL, NULL,     0},
+        {"redis-sentinel://a:1,b/main/1", "main (by 2 sentinels)", NULL, NULL,     1},
     };
-    static const char *const bad[] = {"",           "http://h",     "redis://",          "redis://h:0",       "redis://h/x",        "redis://h:99999",
-                                      "unix://rel", "unix:///a?x=1", "redis-sentinel://a", "rediss://h", "redis://a,b/0", "redis://[::1"};
+    static const char *const bad[] = {"",
+                                      "http://h",
+                                      "redis://",
+                                      "redis://h:0",
+                                      "redis://h/x",
+                                      "redis://h:99999",
+                                      "unix://rel",
+                                      "unix:///a?x=1",
+                                      "redis-sentinel://a",
+                                      "rediss://h",
+                                      "redis://a,b/0",
+                                      "redis://[::1"};
 
     for (size_t i = 0; i < PJ_COUNT_OF(good); i++) {
         struct pj_redis_options options = {.url = good[i].url};
@@ -42,12 +52,14 @@ Test(target, forms_of_the_url)
         struct pj_err err = {0};
         PJ_CLEANUP(pj_freep) char *text = NULL;
 
-        cr_assert_eq(pj_redis_target_parse(&options, &target, &err), 0, "%s: %s", good[i].url, err.message);
+        cr_assert_eq(pj_redis_target_parse(&options, &target, &err), 0, "%s: %s", good[i].url,
+                     err.message);
         text = pj_redis_target_text(&target);
         cr_assert_str_eq(text, good[i].text);
         cr_assert_eq(target.db, good[i].db);
         cr_assert(good[i].user ? strcmp(target.user, good[i].user) == 0 : !target.user);
-        cr_assert(good[i].password ? strcmp(target.password, good[i].password) == 0 : !target.password);
+        cr_assert(good[i].password ? strcmp(target.password, good[i].password) == 0
+                                   : !target.password);
         pj_redis_target_release(&target);
     }
     for (size_t i = 0; i < PJ_COUNT_OF(bad); i++) {
@@ -89,7 +101,8 @@ Test(conn, restart_is_invisible_to_what_may_be_repeated)
 
 Test(conn, no_server_is_told_with_its_address)
 {
-    struct pj_redis_options options = {.url = "unix:///tmp/pj-nothing-listens-here.sock", .retry_ms = 1};
+    struct pj_redis_options options = {.url = "unix:///tmp/pj-nothing-listens-here.sock",
+                                       .retry_ms = 1};
     PJ_CLEANUP(pj_redis_freep) struct pj_redis *redis = NULL;
     struct pj_err err = {0};
 
@@ -101,7 +114,9 @@ Test(conn, no_server_is_told_with_its_address)
 
 Test(conn, password_is_used_and_a_wrong_one_is_told)
 {
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(f.redis, "CONFIG", "SET", "requirepass", "open sesame", NULL);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply =
+        test_redis_words(f.redis, "CONFIG", "SET", "requirepass", "open sesame", NULL);
     struct pj_redis_options options = {.url = f.server.url, .password = "wrong"};
     struct pj_redis *redis = NULL;
     struct pj_err err = {0};
@@ -119,8 +134,12 @@ Test(conn, password_is_used_and_a_wrong_one_is_told)
 Test(conn, findings_name_what_endangers_tasks)
 {
     struct pj_store_finding findings[PJ_STORE_FINDINGS_MAX];
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *a = test_redis_words(f.redis, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru", NULL);
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *b = test_redis_words(f.redis, "CONFIG", "SET", "maxmemory", "1000000000", NULL);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *a =
+        test_redis_words(f.redis, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru", NULL);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *b =
+        test_redis_words(f.redis, "CONFIG", "SET", "maxmemory", "1000000000", NULL);
     struct pj_err err = {0};
     size_t count;
 
@@ -134,7 +153,9 @@ Test(conn, findings_name_what_endangers_tasks)
 
 Test(conn, newer_schema_is_refused)
 {
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(f.redis, "HSET", "pj:{g}:meta", "schema", "99", NULL);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply =
+        test_redis_words(f.redis, "HSET", "pj:{g}:meta", "schema", "99", NULL);
     struct pj_meta meta;
     struct pj_err err = {0};
 
@@ -169,6 +190,7 @@ Test(conn, full_redis_refuses_new_tasks_and_lets_running_ones_end)
     pj_events_append_cmd(&cmd, id, lease.epoch, 1, 1, 1, pj_view_of("{}\n"));
     cr_assert_lt(pj_redis_do(f.redis, &cmd, &refused, &err), 0);
     pj_cmd_release(&cmd);
-    cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s", err.message);
+    cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s",
+                 err.message);
     pj_leases_release(&lease, 1);
 }

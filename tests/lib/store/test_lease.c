@@ -42,7 +42,8 @@ Test(lease, task_goes_from_queue_to_end_once)
     cr_assert_eq(lease.next_n, 1);
     cr_assert_eq(lease.until_ms - lease.now_ms, 15000);
     cr_assert_eq(lease.deadline_ms - lease.now_ms, 600000);
-    cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, &done, &err), 0, "%s", err.message);
+    cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, &done, &err), 0, "%s",
+                 err.message);
     cr_assert_not(done.repeated);
     cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, &done, &err), 0);
     cr_assert(done.repeated, "the same finish again is answered as done");
@@ -81,9 +82,11 @@ static void reaper_ready(void)
     reply = test_redis_words(f.redis, "HSET", "pj:{p0}:q", "patience", "1", NULL);
 }
 
-static int append_line(const char *id, int64_t epoch, int64_t attempt, int64_t first, int64_t *next, struct pj_err *err)
+static int append_line(const char *id, int64_t epoch, int64_t attempt, int64_t first, int64_t *next,
+                       struct pj_err *err)
 {
-    struct pj_event event = {.attempt = attempt, .n = first, .ts_ms = 1, .message = pj_view_of("line")};
+    struct pj_event event = {
+        .attempt = attempt, .n = first, .ts_ms = 1, .message = pj_view_of("line")};
     struct pj_cmd cmd = {0};
     struct pj_str text;
 
@@ -406,7 +409,8 @@ Test(lease, reaper_grants_a_term_after_another_server_start)
 
 static void forget(const char *command, const char *key, const char *member)
 {
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(f.redis, command, key, member, NULL);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply = test_redis_words(f.redis, command, key, member, NULL);
 
     cr_assert_gt(pj_reply_int(reply, 0), 0, "%s %s", command, key);
 }
@@ -416,7 +420,12 @@ Test(lease, what_was_lost_around_a_running_task_is_put_right)
     static const struct {
         const char *command, *key;
         bool leased;
-    } losses[] = {{"ZREM", "pj:{p0}:lease", true}, {"DEL", "pj:{p0}:ready", false}, {"DEL", "pj:{p0}:deadline", true}, {"DEL", "pj:{p0}:run", false}};
+    } losses[] = {
+        {"ZREM", "pj:{p0}:lease",    true },
+        {"DEL",  "pj:{p0}:ready",    false},
+        {"DEL",  "pj:{p0}:deadline", true },
+        {"DEL",  "pj:{p0}:run",      false}
+    };
     struct pj_reaped reaped[8];
     struct pj_lease lease;
     struct pj_err err = {0};
@@ -431,9 +440,12 @@ Test(lease, what_was_lost_around_a_running_task_is_put_right)
             take_one(&f, "r1", &lease);
             pj_leases_release(&lease, 1);
         }
-        forget(losses[i].command, losses[i].key, strcmp(losses[i].command, "ZREM") == 0 ? id : NULL);
+        forget(losses[i].command, losses[i].key,
+               strcmp(losses[i].command, "ZREM") == 0 ? id : NULL);
         {
-            PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(f.redis, "HSET", "pj:{p0}:q", "recount", "1", NULL);
+            PJ_CLEANUP(pj_reply_freep)
+            struct redisReply *reply =
+                test_redis_words(f.redis, "HSET", "pj:{p0}:q", "recount", "1", NULL);
         }
         pj_queue_init_cmd(&cmd, 0); /* as a runner does after NOGROUP */
         {
@@ -443,13 +455,15 @@ Test(lease, what_was_lost_around_a_running_task_is_put_right)
         (void)reap(&f, 15000, reaped, 8);
         if (strcmp(losses[i].key, "pj:{p0}:deadline") == 0) {
             cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:deadline", NULL), 1);
-            cr_assert_eq(finish_as(&f, id, 1, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s", err.message);
+            cr_assert_eq(finish_as(&f, id, 1, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s",
+                         err.message);
             continue;
         }
         cr_assert_eq(ask_int(&f, "HGET", "pj:{p0}:run", "user1"), 1);
         take_one(&f, "r2", &lease);
         cr_assert_str_eq(lease.task->id, id);
-        cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s", err.message);
+        cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s",
+                     err.message);
         pj_leases_release(&lease, 1);
     }
 }

@@ -32,7 +32,11 @@ static void put_lines(struct pj_str *out, int64_t attempt, int64_t first, int64_
     pj_str_init(out, PJ_CHUNK_BYTES_MAX);
     for (int64_t n = first; n < first + count; n++) {
         PJ_CLEANUP(pj_freep) char *text = pj_asprintf("line %lld", (long long)n);
-        struct pj_event event = {.attempt = attempt, .n = n, .ts_ms = 1000, .stream = PJ_STREAM_STDOUT, .message = pj_view_of(text)};
+        struct pj_event event = {.attempt = attempt,
+                                 .n = n,
+                                 .ts_ms = 1000,
+                                 .stream = PJ_STREAM_STDOUT,
+                                 .message = pj_view_of(text)};
 
         cr_assert_eq(pj_event_encode(&event, out), 0);
         (void)pj_str_putc(out, '\n');
@@ -53,7 +57,8 @@ static int append(int64_t first, int64_t count, int64_t *next)
     return pj_events_append_reply(reply, next, &err);
 }
 
-static void page_after(int64_t attempt, int64_t n, int64_t limit, int64_t only, struct pj_events_page *page)
+static void page_after(int64_t attempt, int64_t n, int64_t limit, int64_t only,
+                       struct pj_events_page *page)
 {
     struct pj_cmd cmd = {0};
     struct pj_err err = {0};
@@ -164,13 +169,19 @@ Test(log, retention_takes_logs_and_keeps_the_task)
 
 Test(log, calls_add_up_in_task_and_analytics)
 {
-    struct pj_usage_call call = {.id = "c1", .provider = "openai", .model = "m1", .prompt_tokens = 100, .completion_tokens = 10,
-                                 .cached_tokens = 40, .cost_microusd = 1234};
+    struct pj_usage_call call = {.id = "c1",
+                                 .provider = "openai",
+                                 .model = "m1",
+                                 .prompt_tokens = 100,
+                                 .completion_tokens = 10,
+                                 .cached_tokens = 40,
+                                 .cost_microusd = 1234};
     struct pj_cmd cmd = {0};
     struct pj_err err = {0};
     struct pj_task task;
     int64_t before, after;
-    struct pj_analytics *sums = pj_analytics_new(lease.now_ms - 3600000, lease.now_ms + 3600000, 3600000);
+    struct pj_analytics *sums =
+        pj_analytics_new(lease.now_ms - 3600000, lease.now_ms + 3600000, 3600000);
     PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
     json_t *totals;
 
@@ -210,7 +221,8 @@ Test(log, calls_add_up_in_task_and_analytics)
 
 Test(log, messages_parse_and_nothing_else_does)
 {
-    static const char *const bad[] = {"", "X", "L 1 2\n", "L a b c\nx", "S nothing 1 2\n{}", "S running\n{}", "S running 1 x\n"};
+    static const char *const bad[] = {
+        "", "X", "L 1 2\n", "L a b c\nx", "S nothing 1 2\n{}", "S running\n{}", "S running 1 x\n"};
     struct pj_message m;
     struct pj_err err = {0};
 
@@ -261,7 +273,8 @@ Test(log, status_events_are_kept_in_order_with_right_times)
     {
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
 
-        cr_assert_eq(pj_status_read_reply(reply, events, &count, &err), PJ_NONE, "older than an hour");
+        cr_assert_eq(pj_status_read_reply(reply, events, &count, &err), PJ_NONE,
+                     "older than an hour");
     }
     free(events);
 }
@@ -337,7 +350,8 @@ Test(log, packed_log_reads_the_same_and_is_smaller)
         cr_assert_str_eq(before, small);
     }
     after_bytes = ask_int(&f, "MEMORY", "USAGE", key);
-    cr_assert_lt(after_bytes * 4, before_bytes, "%lld of %lld bytes", (long long)after_bytes, (long long)before_bytes);
+    cr_assert_lt(after_bytes * 4, before_bytes, "%lld of %lld bytes", (long long)after_bytes,
+                 (long long)before_bytes);
     cr_assert_eq(ask_int(&f, "XLEN", key, NULL), 5, "about a thousand entries a piece");
     cr_assert_eq(pack_all(), 0);
 }

@@ -29,7 +29,8 @@ static void serve_one(char *owner, size_t size, char id[PJ_ID_SIZE])
     take_one(&f, "r1", &lease);
     (void)snprintf(owner, size, "%s", lease.task->owner);
     (void)snprintf(id, PJ_ID_SIZE, "%s", lease.task->id);
-    cr_assert_eq(finish_as(&f, lease.task->id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s", err.message);
+    cr_assert_eq(finish_as(&f, lease.task->id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0,
+                 "%s", err.message);
     pj_leases_release(&lease, 1);
 }
 
@@ -44,7 +45,8 @@ static void set_config(int64_t cap)
 /* The stream holds what runners have slots for; here one. */
 static void one_slot(void)
 {
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(f.redis, "HSET", "pj:{p0}:q", "target", "1", NULL);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply = test_redis_words(f.redis, "HSET", "pj:{p0}:q", "target", "1", NULL);
 }
 
 Test(queue, who_comes_late_is_not_behind_a_flood)
@@ -70,7 +72,8 @@ Test(queue, who_comes_late_is_not_behind_a_flood)
 
 Test(queue, priority_orders_one_user_and_waiting_outweighs_it)
 {
-    char first[PJ_ID_SIZE], low[PJ_ID_SIZE], normal[PJ_ID_SIZE], high[PJ_ID_SIZE], id[PJ_ID_SIZE], owner[32];
+    char first[PJ_ID_SIZE], low[PJ_ID_SIZE], normal[PJ_ID_SIZE], high[PJ_ID_SIZE], id[PJ_ID_SIZE],
+        owner[32];
 
     one_slot();
     make_task(&f, "u", true, first); /* straight into the stream */
@@ -83,7 +86,9 @@ Test(queue, priority_orders_one_user_and_waiting_outweighs_it)
     cr_assert_str_eq(id, high);
     {
         /* The low one has waited for half an hour. */
-        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(f.redis, "ZINCRBY", "pj:{p0}:bk:u", "-1800000", low, NULL);
+        PJ_CLEANUP(pj_reply_freep)
+        struct redisReply *reply =
+            test_redis_words(f.redis, "ZINCRBY", "pj:{p0}:bk:u", "-1800000", low, NULL);
 
         make_task_with(&f, "u", PJ_PRIORITY_HIGH, -1, true, high);
     }
@@ -111,7 +116,9 @@ Test(queue, cap_of_a_user_is_never_passed)
     while (n > 0) {
         for (size_t i = 0; i < n; i++) {
             cr_assert_leq(ask_int(&f, "HGET", "pj:{p0}:run", "u"), 2);
-            cr_assert_eq(finish_as(&f, lease[i].task->id, lease[i].epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0);
+            cr_assert_eq(finish_as(&f, lease[i].task->id, lease[i].epoch, PJ_TASK_COMPLETED, NULL,
+                                   NULL, &err),
+                         0);
         }
         total += n;
         pj_leases_release(lease, n);
@@ -181,7 +188,8 @@ Test(queue, depth_counts_waiting_and_leased)
 }
 
 /* One racer: a process with a connection of its own. Exit status 0: it won. */
-static pid_t race(int (*run)(struct fixture *mine, const char *id), const char *id, const int gate[2])
+static pid_t race(int (*run)(struct fixture *mine, const char *id), const char *id,
+                  const int gate[2])
 {
     struct fixture mine = f;
     pid_t pid = fork();
@@ -236,7 +244,8 @@ static int run_take(struct fixture *mine, const char *id)
 /* Each racer reports another end; exactly one may count. */
 static int run_finish(struct fixture *mine, const char *id)
 {
-    static const int ends[] = {PJ_TASK_COMPLETED, PJ_TASK_FAILED, PJ_TASK_CANCELLED, PJ_TASK_NEEDS_REVIEW};
+    static const int ends[] = {PJ_TASK_COMPLETED, PJ_TASK_FAILED, PJ_TASK_CANCELLED,
+                               PJ_TASK_NEEDS_REVIEW};
     struct pj_finished done;
     struct pj_err err;
 
@@ -282,7 +291,9 @@ Test(queue, of_many_finishers_one_wins)
 /* Negative control: without the script's compare-and-set, as a plain read and write, several win. It shows that the race is real. */
 static int run_unsafe(struct fixture *mine, const char *id)
 {
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *seen = test_redis_words(mine->redis, "GET", id, NULL), *set = NULL;
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *seen = test_redis_words(mine->redis, "GET", id, NULL),
+                      *set = NULL;
 
     if (pj_reply_view(seen).n)
         return 1;

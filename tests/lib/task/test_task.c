@@ -24,13 +24,18 @@ static struct pj_task sample(void)
 Test(task, shows_exactly_the_members_of_the_contract_and_null_for_what_is_absent)
 {
     static const char *const members[] = {
-        "id",       "repositoryId", "owner",  "title",      "description", "status",    "stage",     "executor",   "priority", "attempt",
-        "model",    "branch",       "prUrl",  "pr",         "baseSha",     "runner",    "question",  "answer",     "error",    "checks",
-        "usage",    "limits",       "source", "links",      "createdAt",   "executedAt", "startedAt", "finishedAt",
+        "id",        "repositoryId", "owner",     "title",      "description", "status",
+        "stage",     "executor",     "priority",  "attempt",    "model",       "branch",
+        "prUrl",     "pr",           "baseSha",   "runner",     "question",    "answer",
+        "error",     "checks",       "usage",     "limits",     "source",      "links",
+        "createdAt", "executedAt",   "startedAt", "finishedAt",
     };
-    static const char *const nulls[] = {"stage", "model", "branch", "prUrl", "pr", "baseSha", "runner", "question", "answer", "error",
-                                        "source", "executedAt", "startedAt", "finishedAt", "description"};
-    static const char *const inner[] = {"epoch", "deliveries", "loggedN", "leased", "mode", "cancelMs", "logsGone"};
+    static const char *const nulls[] = {"stage",     "model",      "branch",     "prUrl",
+                                        "pr",        "baseSha",    "runner",     "question",
+                                        "answer",    "error",      "source",     "executedAt",
+                                        "startedAt", "finishedAt", "description"};
+    static const char *const inner[] = {"epoch", "deliveries", "loggedN", "leased",
+                                        "mode",  "cancelMs",   "logsGone"};
     struct pj_task task = sample();
     PJ_CLEANUP(pj_json_decrefp) json_t *doc = pj_task_json(&task);
 
@@ -43,7 +48,8 @@ Test(task, shows_exactly_the_members_of_the_contract_and_null_for_what_is_absent
     cr_assert_str_eq(pj_json_str(doc, "createdAt", ""), "2023-11-14T22:13:20.123Z");
     cr_assert_eq(pj_json_i64(doc, "attempt", 0), 1);
     cr_assert(json_is_null(json_object_get(json_object_get(doc, "usage"), "costUsd")));
-    cr_assert_str_eq(pj_json_str(json_object_get(doc, "links"), "self", ""), "/api/v1/tasks/0mi9z8y7x00abcdefghijk");
+    cr_assert_str_eq(pj_json_str(json_object_get(doc, "links"), "self", ""),
+                     "/api/v1/tasks/0mi9z8y7x00abcdefghijk");
     pj_task_release(&task);
 }
 
@@ -84,27 +90,34 @@ Test(state, moves_start_where_the_table_says)
         unsigned from; /* bits of enum pj_task_status */
         const char *refusal;
     } rules[] = {
-        {PJ_MOVE_EXECUTE, 1U << PJ_TASK_QUEUED, "not_queued"},
-        {PJ_MOVE_FINISH, 1U << PJ_TASK_RUNNING, "not_running"},
-        {PJ_MOVE_CANCEL, 1U << PJ_TASK_QUEUED | 1U << PJ_TASK_RUNNING, "not_cancellable"},
-        {PJ_MOVE_ANSWER, 1U << PJ_TASK_NEEDS_CLARIFICATION, "not_waiting_for_answer"},
-        {PJ_MOVE_RETRY, 1U << PJ_TASK_FAILED | 1U << PJ_TASK_NEEDS_REVIEW | 1U << PJ_TASK_CANCELLED | 1U << PJ_TASK_COMPLETED, "not_retryable"},
-        {PJ_MOVE_PUBLISH, 1U << PJ_TASK_NEEDS_REVIEW, "not_publishable"},
-        {PJ_MOVE_EDIT, 1U << PJ_TASK_QUEUED, "not_queued"},
-        {PJ_MOVE_DELETE, (1U << PJ_TASK_STATUS_COUNT) - 1 - (1U << PJ_TASK_RUNNING), "still_running"},
+        {PJ_MOVE_EXECUTE, 1U << PJ_TASK_QUEUED,                                       "not_queued"            },
+        {PJ_MOVE_FINISH,  1U << PJ_TASK_RUNNING,                                      "not_running"           },
+        {PJ_MOVE_CANCEL,  1U << PJ_TASK_QUEUED | 1U << PJ_TASK_RUNNING,               "not_cancellable"       },
+        {PJ_MOVE_ANSWER,  1U << PJ_TASK_NEEDS_CLARIFICATION,                          "not_waiting_for_answer"},
+        {PJ_MOVE_RETRY,
+         1U << PJ_TASK_FAILED | 1U << PJ_TASK_NEEDS_REVIEW | 1U << PJ_TASK_CANCELLED |
+             1U << PJ_TASK_COMPLETED,
+         "not_retryable"                                                                                      },
+        {PJ_MOVE_PUBLISH, 1U << PJ_TASK_NEEDS_REVIEW,                                 "not_publishable"       },
+        {PJ_MOVE_EDIT,    1U << PJ_TASK_QUEUED,                                       "not_queued"            },
+        {PJ_MOVE_DELETE,  (1U << PJ_TASK_STATUS_COUNT) - 1 - (1U << PJ_TASK_RUNNING),
+         "still_running"                                                                                      },
     };
 
     cr_assert_eq(PJ_COUNT_OF(rules), PJ_MOVE_COUNT);
     for (size_t i = 0; i < PJ_COUNT_OF(rules); i++) {
         cr_assert_str_eq(pj_task_move_refusal(rules[i].move), rules[i].refusal);
         for (unsigned s = 0; s < PJ_TASK_STATUS_COUNT; s++)
-            cr_assert_eq(pj_task_may(rules[i].move, s), (rules[i].from >> s & 1) == 1, "move %zu from %s", i, pj_task_status_words[s]);
+            cr_assert_eq(pj_task_may(rules[i].move, s), (rules[i].from >> s & 1) == 1,
+                         "move %zu from %s", i, pj_task_status_words[s]);
     }
 }
 
 Test(state, words_are_the_contracts)
 {
-    static const char *const words[] = {"queued", "running", "completed", "failed", "needs_review", "needs_clarification", "cancelled"};
+    static const char *const words[] = {"queued",   "running",      "completed",
+                                        "failed",   "needs_review", "needs_clarification",
+                                        "cancelled"};
 
     for (int i = 0; i < PJ_TASK_STATUS_COUNT; i++) {
         cr_assert_str_eq(pj_task_status_word(i), words[i]);
@@ -124,13 +137,19 @@ static void encode(struct pj_event *event, struct pj_str *out)
 Test(event, entry_has_the_contracts_form)
 {
     PJ_CLEANUP(pj_json_decrefp) json_t *data = json_pack("{s:s, s:i}", "tool", "run", "n", 99);
-    struct pj_event event = {.attempt = 2, .n = 7, .ts_ms = 1700000000123, .stream = PJ_STREAM_AGENT, .type = PJ_EVENT_TOOL,
-                             .message = pj_view_of("say \"hi\"\n\x1b[0m"), .data = data};
+    struct pj_event event = {.attempt = 2,
+                             .n = 7,
+                             .ts_ms = 1700000000123,
+                             .stream = PJ_STREAM_AGENT,
+                             .type = PJ_EVENT_TOOL,
+                             .message = pj_view_of("say \"hi\"\n\x1b[0m"),
+                             .data = data};
     struct pj_str out;
     int64_t attempt, n;
 
     encode(&event, &out);
-    cr_assert_str_eq(out.data, "{\"id\":\"2-7\",\"attempt\":2,\"n\":7,\"ts\":\"2023-11-14T22:13:20.123Z\",\"stream\":\"agent\",\"type\":\"tool\","
+    cr_assert_str_eq(out.data, "{\"id\":\"2-7\",\"attempt\":2,\"n\":7,\"ts\":\"2023-11-14T22:13:20."
+                               "123Z\",\"stream\":\"agent\",\"type\":\"tool\","
                                "\"message\":\"say \\\"hi\\\"\\n\\u001b[0m\",\"tool\":\"run\"}");
     cr_assert_eq(pj_event_line_id(pj_view_n(out.data, out.len), &attempt, &n), 0);
     cr_assert_eq(attempt, 2);
@@ -144,15 +163,20 @@ Test(event, any_bytes_become_valid_json_of_bounded_length)
     char *bytes = pj_alloc(size, 1);
 
     for (int round = 0; round < 4; round++) {
-        struct pj_event event = {.attempt = 1, .n = 1, .message = pj_view_n(bytes, size - (size_t)round)};
+        struct pj_event event = {
+            .attempt = 1, .n = 1, .message = pj_view_n(bytes, size - (size_t)round)};
         PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
         struct pj_err err = {0};
         struct pj_str out;
 
         for (size_t i = 0; i < size; i++) /* NUL, escapes, cut and stray UTF-8 */
-            bytes[i] = round == 0 ? (char)(i * 31) : round == 1 ? "\xe2\x82\xac"[(i + 1) % 3] : round == 2 ? '\x01' : (char)0xff;
+            bytes[i] = round == 0   ? (char)(i * 31)
+                       : round == 1 ? "\xe2\x82\xac"[(i + 1) % 3]
+                       : round == 2 ? '\x01'
+                                    : (char)0xff;
         encode(&event, &out);
-        cr_assert_eq(pj_json_parse(pj_view_n(out.data, out.len), &doc, &err), 0, "round %d: %s", round, err.message);
+        cr_assert_eq(pj_json_parse(pj_view_n(out.data, out.len), &doc, &err), 0, "round %d: %s",
+                     round, err.message);
         cr_assert_null(strchr(out.data, '\n'));
         cr_assert_not_null(strstr(pj_json_str(doc, "message", ""), " [cut]"));
         pj_str_release(&out);
@@ -162,7 +186,8 @@ Test(event, any_bytes_become_valid_json_of_bounded_length)
 
 Test(event, ids_are_read_strictly)
 {
-    static const char *const bad[] = {"1", "-", "1-", "-1", "a-1", "1-b", "1-1-1", "1--1", " 1-1", "99999999999-1"};
+    static const char *const bad[] = {"1",   "-",     "1-",   "-1",   "a-1",
+                                      "1-b", "1-1-1", "1--1", " 1-1", "99999999999-1"};
     struct pj_err err = {0};
     int64_t attempt, n;
 
@@ -182,13 +207,15 @@ Test(outcome, ends_are_the_contracts)
         enum pj_task_status status;
         bool retryable;
     } rows[] = {
-        {"task_timeout llm_timeout llm_service llm_rate_limited github_service github_rate_limited pr_failed runner_lost", PJ_TASK_FAILED, true},
-        {"llm_quota llm_auth llm_model_not_found llm_context llm_refused model_protocol model_unpriced token_limit cost_limit turn_limit",
-         PJ_TASK_FAILED, false},
-        {"github_auth github_permission repository_unavailable repository_analysis setup_failed sandbox_unavailable no_changes", PJ_TASK_FAILED,
-         false},
-        {"patch_malformed patch_conflict patch_policy push_conflict checks_failed", PJ_TASK_NEEDS_REVIEW, true},
-        {"needs_clarification", PJ_TASK_NEEDS_CLARIFICATION, false},
+        {"task_timeout llm_timeout llm_service llm_rate_limited github_service github_rate_limited "
+         "pr_failed runner_lost",    PJ_TASK_FAILED,         true},
+        {                            "llm_quota llm_auth llm_model_not_found llm_context llm_refused model_protocol "
+         "model_unpriced token_limit cost_limit turn_limit",                         PJ_TASK_FAILED, false},
+        {              "github_auth github_permission repository_unavailable repository_analysis setup_failed "
+         "sandbox_unavailable no_changes",                   PJ_TASK_FAILED,                                          false},
+        { "patch_malformed patch_conflict patch_policy push_conflict checks_failed",
+         PJ_TASK_NEEDS_REVIEW,true},
+        {                             "needs_clarification", PJ_TASK_NEEDS_CLARIFICATION,                                                        false},
     };
     size_t count = 0;
 
@@ -207,7 +234,8 @@ Test(outcome, ends_are_the_contracts)
         }
     }
     for (size_t i = 0; pj_ends[i].code; i++) {
-        cr_assert(i == 0 || strcmp(pj_ends[i - 1].code, pj_ends[i].code) < 0, "sorted: %s", pj_ends[i].code);
+        cr_assert(i == 0 || strcmp(pj_ends[i - 1].code, pj_ends[i].code) < 0, "sorted: %s",
+                  pj_ends[i].code);
         count--;
     }
     cr_assert_eq(count, 0, "no row that the contract does not know");
