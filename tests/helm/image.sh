@@ -24,6 +24,7 @@ leave() {
     rm -rf "$work"
 }
 trap leave EXIT
+trap 'echo "line $LINENO: $BASH_COMMAND"' ERR
 
 # The base, once.
 mkdir -p "$keep"
@@ -124,5 +125,5 @@ status=$(call "http://localhost/api/v1/tasks/$task" | python3 -c 'import json,sy
 if [ "$status" != completed ]; then
     echo "the task ended as $status"; tail -30 "$work/stream" "$work"/*.log; exit 1
 fi
-git -c safe.directory='*' --git-dir "$work/srv/tally.git" log -1 --format='%s' "pj/$task" | grep -qx 'Pithy Jaunt: Add --top N to tally.sh'
+[ "$(git -c safe.directory='*' --git-dir "$work/srv/tally.git" log -1 --format=%s "pj/$task")" = 'Pithy Jaunt: Add --top N to tally.sh' ]
 echo "a task of the image ended as completed: branch pj/$task"

@@ -22,6 +22,7 @@ leave() {
     rm -rf "$work"
 }
 trap leave EXIT
+trap 'echo "line $LINENO: $BASH_COMMAND"' ERR
 
 # The package.
 (
@@ -81,11 +82,12 @@ until_true booted
 until_true inside systemctl is-active --quiet pj-api pj-runner
 echo "units: $(inside systemctl is-active pj-api pj-runner | tr '\n' ' ')"
 
-inside pj repo connect /srv/repos/tally.git --check "sh tests/run.sh" --coderabbit off >/dev/null
-repository=$(inside pj repo list --json | sed -n 's/.*"id": *"\([0-9a-z]*\)".*/\1/p' | head -1)
+inside pj repo connect /srv/repos/tally.git --check "sh tests/run.sh" --coderabbit off >"$work/connect.log"
+repository=$(sed -n 's/^id[[:space:]]*//p' "$work/connect.log")
 inside pj run "$repository" "Add --top N to tally.sh" --follow >"$work/run.log" 2>&1 ||
     { tail -20 "$work/run.log"; inside journalctl --no-pager -u pj-runner | tail -5; exit 1; }
-git -c safe.directory='*' --git-dir "$os/srv/repos/tally.git" log --all --format=%s | grep -qx 'Pithy Jaunt: Add --top N to tally.sh'
+git -c safe.directory='*' --git-dir "$os/srv/repos/tally.git" log --all --format=%s >"$work/commits"
+grep -qx 'Pithy Jaunt: Add --top N to tally.sh' "$work/commits"
 inside systemctl stop pj-runner pj-api
 if inside systemctl --quiet is-failed pj-runner pj-api; then echo "a unit did not stop in order"; exit 1; fi
 
