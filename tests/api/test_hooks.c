@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "lib/base/clock.h"
+#include "lib/base/fs.h"
 #include "lib/base/mem.h"
 #include "lib/crypto/hmac.h"
 #include "lib/json/codec.h"
@@ -349,4 +350,139 @@ Test(hooks, github_is_believed_only_when_it_signs)
     cr_expect_eq(a.status, 202, "%s", a.body);
     http_answer_release(&a);
     scene_stop(&s);
+}
+
+/* A repository on a forge stand-in, with triggers. */
+struct forge_scene {
+    struct world w;
+    struct forge_server *forge;
+    char *root, *url, *repository;
+};
+
+static void forge_scene_start(struct forge_scene *s)
+{
+    static const struct gitfix_file files[] = {{"README", "hello\n", false}};
+
+    world_start(&s->w);
+    s->root = pj_asprintf("%s/forge", s->w.dir);
+    struct pj_err err;
+    PJ_CLEANUP(pj_freep) char *owner = pj_asprintf("%s/octo", s->root);
+    cr_assert_eq(pj_fs_mkdirs(owner, 0755, &err), 0);
+    free(gitfix_bare(owner, "tally", files, 1));
+    s->forge = forge_server_start(s->root);
+    world_use_forge(&s->w, s->forge, false);
+    world_set(&s->w, "GITHUB_WEBHOOK_SECRET", "github secret of the test");
+    world_api_start(&s->w);
+    s->url = forge_server_repo_url(s->forge, "octo/tally");
+    PJ_CLEANUP(pj_freep) char *bare = pj_asprintf("{\"url\":\"%s\"}", s->url);
+    json_t *problem = world_call(&s->w, "POST", "/repositories", bare, 422);
+    cr_expect_str_eq(pj_json_str(problem, "code", ""), "repository_unreachable", "no credential");
+    json_decref(problem);
+    s->repository = world_connect(&s->w, s->url, ",\"credential\":{\"token\":\"" FORGE_TOKEN "\"},\"trigger\":{\"label\":\"pithy\",\"mention\":\"@pithy\"}");
+}
+
+static void forge_scene_stop(struct forge_scene *s)
+{
+    forge_server_stop(s->forge);
+    free(s->root);
+    free(s->url);
+    free(s->repository);
+    world_stop(&s->w);
+}
+
+static void github(struct forge_scene *s, const char *event, const char *delivery, const char *body, int status, struct http_answer *a)
+{
+    uint8_t mac[PJ_SHA256_SIZE];
+    char hex[65];
+
+    pj_hmac_sha256("github secret of the test", 25, body, strlen(body), mac);
+    pj_hex(mac, sizeof mac, hex);
+    PJ_CLEANUP(pj_freep) char *h1 = pj_asprintf("X-Hub-Signature-256: sha256=%s", hex);
+    PJ_CLEANUP(pj_freep) char *h2 = pj_asprintf("X-GitHub-Event: %s", event);
+    PJ_CLEANUP(pj_freep) char *h3 = pj_asprintf("X-GitHub-Delivery: %s", delivery);
+    const char *headers[] = {h1, h2, h3, "Content-Type: application/json", NULL};
+    http_answer_release(a);
+    memset(a, 0, sizeof *a);
+    http_call(s->w.base, "POST", "/api/v1/webhooks/github", NULL, body, headers, a);
+    cr_expect_eq(a->status, status, "%s %s: %d %s", event, delivery, a->status, a->body);
+}
+
+static size_t task_count(struct forge_scene *s)
+{
+    json_t *list = world_call(&s->w, "GET", "/tasks", NULL, 200);
+    size_t n = json_array_size(json_object_get(list, "items"));
+
+    json_decref(list);
+    return n;
+}
+
+Test(hooks, an_issue_with_the_label_or_mention_becomes_one_task)
+{
+    struct forge_scene s;
+    struct http_answer a = {0};
+
+    forge_scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *labeled = pj_asprintf(
+        "{\"action\":\"labeled\",\"label\":{\"name\":\"pithy\"},\"issue\":{\"number\":7,\"title\":\"Count words\",\"body\":\"Please.\","
+        "\"html_url\":\"%s/issues/7\"},\"repository\":{\"html_url\":\"%s\"},\"sender\":{\"login\":\"someone\"}}", s.url, s.url);
+    github(&s, "issues", "d-1", labeled, 200, &a);
+    PJ_CLEANUP(pj_freep) char *id = pj_strdup(json_string_value(json_array_get(json_object_get(a.json, "taskIds"), 0)));
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/tasks/%s", id);
+    json_t *task = world_call(&s.w, "GET", path, NULL, 200);
+    cr_expect_str_eq(pj_json_str(task, "title", ""), "Count words");
+    cr_expect_eq(pj_json_i64(json_object_get(task, "source"), "number", 0), 7);
+    cr_expect_str_eq(pj_json_str(task, "status", ""), "running");
+    json_decref(task);
+    github(&s, "issues", "d-1", labeled, 200, &a);
+    cr_expect_str_eq(json_string_value(json_array_get(json_object_get(a.json, "taskIds"), 0)), id, "the same delivery again");
+    cr_expect_eq(task_count(&s), 1);
+    static const struct {
+        const char *association, *text;
+        int status;
+        size_t tasks;
+    } rows[] = {
+        {"NONE", "@pithy do it", 202, 1}, {"MEMBER", "nothing to see", 202, 1},
+        {"MEMBER", "@pithyness", 202, 1}, {"MEMBER", "please, @pithy: do it", 200, 2},
+    };
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
+        PJ_CLEANUP(pj_freep) char *delivery = pj_asprintf("c-%zu", i);
+        PJ_CLEANUP(pj_freep) char *body = pj_asprintf(
+            "{\"action\":\"created\",\"comment\":{\"body\":\"%s\",\"author_association\":\"%s\",\"user\":{\"login\":\"x\"}},"
+            "\"issue\":{\"number\":8,\"title\":\"t\",\"body\":\"b\"},\"repository\":{\"html_url\":\"%s\"},\"sender\":{\"login\":\"x\"}}",
+            rows[i].text, rows[i].association, s.url);
+        github(&s, "issue_comment", delivery, body, rows[i].status, &a);
+        cr_expect_eq(task_count(&s), rows[i].tasks, "row %zu", i);
+    }
+    http_answer_release(&a);
+    forge_scene_stop(&s);
+}
+
+Test(hooks, r2_2_review_comments_of_coderabbit_become_findings)
+{
+    struct forge_scene s;
+    struct http_answer a = {0};
+    static const struct {
+        const char *login, *type;
+        int status;
+    } rows[] = {{"coderabbitai", "User", 202}, {"coderabbitai[bot]", "User", 202}, {"coderabbitai[bot]", "Bot", 200}, {"coderabbitai[bot]", "Bot", 200}};
+
+    forge_scene_start(&s);
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
+        PJ_CLEANUP(pj_freep) char *body = pj_asprintf(
+            "{\"action\":\"created\",\"comment\":{\"body\":\"_Potential issue_ | _Major_\\n\\n**Unquoted variable**\\n\\nQuote it.\",\"path\":\"a.sh\","
+            "\"line\":3,\"user\":{\"login\":\"%s\",\"type\":\"%s\"}},\"repository\":{\"html_url\":\"%s\"}}", rows[i].login, rows[i].type, s.url);
+        github(&s, "pull_request_review_comment", "r", body, rows[i].status, &a);
+    }
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/repositories/%s/analysis", s.repository);
+    json_t *analysis = world_call(&s.w, "GET", path, NULL, 200);
+    const json_t *findings = json_object_get(analysis, "findings"), *one = json_array_get(findings, 0);
+    cr_expect_eq(json_array_size(findings), 1);
+    cr_expect_str_eq(pj_json_str(one, "severity", ""), "high");
+    cr_expect_str_eq(pj_json_str(one, "title", ""), "Unquoted variable");
+    cr_expect_eq(pj_json_i64(one, "line", 0), 3);
+    PJ_CLEANUP(pj_freep) char *text = pj_json_text(analysis);
+    json_decref(analysis);
+    json_decref(world_call(&s.w, "PUT", path, text, 200)); /* what we store is what one may put */
+    http_answer_release(&a);
+    forge_scene_stop(&s);
 }
