@@ -50,7 +50,7 @@ static int do_check(void)
     bool ok;
 
     pj_str_init(&out, OUTPUT_MAX);
-    ok = probe_report(&out);
+    ok = probe_report(&out, isatty(1));
     put(1, &out);
     return ok ? 0 : 1;
 }

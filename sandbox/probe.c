@@ -284,35 +284,61 @@ static void print_sysctls(struct pj_str *out)
     pj_str_putc(out, '}');
 }
 
-bool probe_report(struct pj_str *out)
+static void print_gate(const struct gate *g, const struct finding *f, struct pj_str *out)
+{
+    jsonw_comma(out);
+    pj_str_putc(out, '{');
+    jsonw_member_string(out, "name", g->name);
+    jsonw_member_bool(out, "open", f->sys_errno == 0);
+    jsonw_member_bool(out, "needed", g->needed);
+    jsonw_member_limit(out, "errno", f->sys_errno);
+    jsonw_member_string(out, "tried", f->what);
+    jsonw_member_string(out, "note", f->note[0] ? f->note : NULL);
+    jsonw_member_string(out, "cause", f->sys_errno ? g->cause : NULL);
+    jsonw_member_string(out, "remedy", f->sys_errno ? g->remedy : NULL);
+    pj_str_putc(out, '}');
+}
+
+static void tell_gate(const struct gate *g, const struct finding *f, struct pj_str *out)
+{
+    pj_str_putf(out, "%-16s %s%s%s\n", g->name,
+                f->sys_errno == 0 ? "open"
+                : g->needed       ? "CLOSED"
+                                  : "closed",
+                f->note[0] ? "  " : "", f->note);
+    if (f->sys_errno)
+        pj_str_putf(out, "  %s: %s\n  cause:  %s\n  remedy: %s\n", f->what, strerror(f->sys_errno),
+                    g->cause, g->remedy);
+}
+
+bool probe_report(struct pj_str *out, bool for_people)
 {
     bool ok = true;
 
-    pj_str_putc(out, '{');
-    jsonw_member_string(out, "mode", probe_is_privileged() ? "root" : "user");
-    print_sysctls(out);
-    jsonw_key(out, "gates");
-    pj_str_putc(out, '[');
+    if (!for_people) {
+        pj_str_putc(out, '{');
+        jsonw_member_string(out, "mode", probe_is_privileged() ? "root" : "user");
+        print_sysctls(out);
+        jsonw_key(out, "gates");
+        pj_str_putc(out, '[');
+    }
     for (size_t i = 0; i < PJ_COUNT_OF(gates); i++) {
-        const struct gate *g = &gates[i];
         struct finding f = {0};
 
-        g->test(&f);
-        ok = ok && (f.sys_errno == 0 || !g->needed);
-        jsonw_comma(out);
-        pj_str_putc(out, '{');
-        jsonw_member_string(out, "name", g->name);
-        jsonw_member_bool(out, "open", f.sys_errno == 0);
-        jsonw_member_bool(out, "needed", g->needed);
-        jsonw_member_limit(out, "errno", f.sys_errno);
-        jsonw_member_string(out, "tried", f.what);
-        jsonw_member_string(out, "note", f.note[0] ? f.note : NULL);
-        jsonw_member_string(out, "cause", f.sys_errno ? g->cause : NULL);
-        jsonw_member_string(out, "remedy", f.sys_errno ? g->remedy : NULL);
-        pj_str_putc(out, '}');
+        gates[i].test(&f);
+        ok = ok && (f.sys_errno == 0 || !gates[i].needed);
+        if (for_people)
+            tell_gate(&gates[i], &f, out);
+        else
+            print_gate(&gates[i], &f, out);
     }
-    pj_str_putc(out, ']');
-    jsonw_member_bool(out, "ok", ok);
-    pj_str_puts(out, "}\n");
+    if (for_people) {
+        pj_str_puts(out,
+                    ok ? "A box can be had on this host.\n" : "No box can be had on this host.\n");
+    } else {
+        pj_str_putc(out, ']');
+        jsonw_member_bool(out, "ok", ok);
+        pj_str_puts(out, "}\n");
+    }
     return ok;
 }

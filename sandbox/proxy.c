@@ -63,9 +63,11 @@ static bool parse_authority(struct pj_view authority, uint16_t fallback, char ho
     if (n == 0 || n > 253)
         return false;
     for (size_t i = 0; i < n; i++) {
-        if (!isalnum((unsigned char)authority.p[i]) && !strchr(".-_:", authority.p[i]))
+        unsigned char c = (unsigned char)authority.p[i];
+
+        if (!isalnum(c) && c != '.' && c != '-' && c != '_' && c != ':')
             return false;
-        host[i] = (char)tolower((unsigned char)authority.p[i]);
+        host[i] = (char)tolower(c);
     }
     host[n] = '\0';
     if (n > 1 && host[n - 1] == '.')

@@ -43,9 +43,9 @@ int rlimits_apply(const struct rlimits *limits, struct pj_err *err)
         {RLIMIT_NPROC,      pids,    pids,          "processes",         "fork bombs; counted in our user namespace" },
     };
     struct row extra[] = {
-        {RLIMIT_AS,  (rlim_t)limits->memory_bytes, (rlim_t)limits->memory_bytes, "address space",
+        {RLIMIT_DATA, (rlim_t)limits->memory_bytes, (rlim_t)limits->memory_bytes, "private memory",
          "no memory cgroup"},
-        {RLIMIT_CPU, (rlim_t)limits->cpu_seconds,  (rlim_t)limits->cpu_seconds,  "processor time",
+        {RLIMIT_CPU,  (rlim_t)limits->cpu_seconds,  (rlim_t)limits->cpu_seconds,  "processor time",
          "no cpu cgroup"   },
     };
 

@@ -6,9 +6,10 @@
 #include <stdint.h>
 #include "lib/base/err.h"
 
+/* Not the address space: node, Go, Java and sanitizers reserve terabytes that they never touch. */
 struct rlimits {
     int64_t pids;         /* processes of the box; 0: the default */
-    int64_t memory_bytes; /* address space of each process; 0: none, the cgroup keeps memory */
+    int64_t memory_bytes; /* private memory of each process; 0: none, the cgroup keeps it. */
     int64_t cpu_seconds;  /* processor time of each process; 0: none */
 };
 

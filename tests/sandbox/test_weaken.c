@@ -23,7 +23,7 @@ static const struct {
     {"seccomp-arguments", "tiocsti"           },
     {"seccomp-calls",     "io_uring"          },
     {"seccomp-calls",     "keys"              },
-    {"seccomp-calls",     "ptrace"            },
+    {"dumpable",          "ptrace"            },
     {"seccomp-calls",     "unshare"           },
     {"tmp-size",          "tmp_fill"          },
 };

@@ -1,0 +1,1 @@
+pj_fuzz(fuzz_proxy_request SOURCES fuzz_proxy_request.c LIBS pj_sandbox_parts CORPUS proxy_request)
