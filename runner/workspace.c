@@ -135,7 +135,6 @@ static int code_of_remote(struct pj_err *err)
         return pj_err_code(err, "github_rate_limited");
     case PJ_E_UNAVAILABLE:
     case PJ_E_TIMEOUT:
-    case PJ_E_PROTOCOL:
         return pj_err_code(err, "github_service");
     default:
         return pj_err_code(err, "repository_unavailable");

@@ -144,6 +144,8 @@ int pj_git_fail(const struct pj_git_call *call, int code, struct pj_err *err, co
             (void)pj_err_remedy(
                 &cause, "the certificate is not trusted here: PJ_CA_FILE may name the one that is");
     }
+    if (code == GIT_ECERTIFICATE)
+        (void)pj_err_code(&cause, "host_unreachable");
     va_start(ap, fmt);
     (void)vsnprintf(what, sizeof(what), fmt, ap);
     va_end(ap);

@@ -122,6 +122,10 @@ static int explain(const struct pj_git_net *net, const char *url, struct pj_err 
             (void)pj_err_remedy(
                 err, "check the address %s and that the host answers, then try again", url);
             break;
+        case PJ_E_PROTOCOL:
+            (void)pj_err_remedy(err, "the answer is not that of a git server: check the address %s",
+                                url);
+            break;
         default:
             break;
         }

@@ -18,7 +18,7 @@ struct pj_remote_head {
 /* Reach `url` and find `branch` (NULL: the remote's default). Errors, each with a remedy a user can act on:
  * AUTH (credential refused or missing), FORBIDDEN (may not read, or the address is refused), NOT_FOUND with code
  * "branch_not_found" or "repository_not_found", UNAVAILABLE (certificate, a broken
- * connection, 5xx; code "host_unreachable" when the name or the connection failed), TIMEOUT, CANCELLED, PROTOCOL.
+ * connection, 5xx; code "host_unreachable" when the name, the connection or the certificate failed), TIMEOUT, CANCELLED, PROTOCOL.
  * An empty repository is NOT_FOUND/branch_not_found that says so. */
 int pj_remote_check(const char *url, const struct pj_git_net *net, const char *branch,
                     struct pj_remote_head *out, struct pj_err *err) PJ_MUST_CHECK;

@@ -11,6 +11,7 @@
 #include "lib/base/fs.h"
 #include "lib/base/mem.h"
 #include "lib/git/remote.h"
+#include "tests/lib/git/tls_server.h"
 #include "tests/support/forge_server.h"
 #include "tests/support/gitfix.h"
 
@@ -219,6 +220,32 @@ Test(remote, addresses_the_guard_refuses_are_not_connected)
     cr_assert_eq(err.cls, PJ_E_FORBIDDEN, "%s", err.message);
     cr_assert_eq(asked, 1);
     cr_assert_eq(forge_server_count(server, NULL, "info/refs"), 0);
+}
+
+Test(remote, only_a_certificate_that_is_trusted_gets_a_request)
+{
+    PJ_CLEANUP(pj_freep) char *ca = pj_asprintf("%s/ca.pem", root);
+    struct tls_server *tls = tls_server_start(ca);
+    PJ_CLEANUP(pj_freep) char *url = pj_asprintf("https://localhost:%u/o/r", tls_server_port(tls));
+    PJ_CLEANUP(pj_freep)
+    char *other_name = pj_asprintf("https://127.0.0.1:%u/o/r", tls_server_port(tls));
+    struct pj_credential credential = {.token = "a-secret-token"};
+    struct pj_git_net net = {.credential = &credential, .timeout_ms = 10000};
+    struct pj_remote_head head;
+    struct pj_err err = {0};
+
+    cr_assert_eq(pj_remote_check(url, &net, NULL, &head, &err), -1);
+    cr_expect_str_eq(err.code, "host_unreachable", "%s", err.message);
+    cr_expect_not_null(strstr(err.remedy, "PJ_CA_FILE"), "%s", err.remedy);
+    cr_expect_eq(tls_server_requests(tls), 0);
+    net.ca_file = ca;
+    cr_assert_eq(pj_remote_check(url, &net, NULL, &head, &err), -1);
+    cr_expect_str_eq(err.code, "repository_not_found", "%s", err.message);
+    cr_expect_eq(tls_server_requests(tls), 1);
+    cr_assert_eq(pj_remote_check(other_name, &net, NULL, &head, &err), -1);
+    cr_expect_str_eq(err.code, "host_unreachable", "%s", err.message);
+    cr_expect_eq(tls_server_requests(tls), 1);
+    tls_server_stop(tls);
 }
 
 static void *check_in_thread(void *arg)
