@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include "lib/base/mem.h"
+#include "lib/base/view.h"
+#include "tests/api/raw.h"
 #include "tests/api/writer.h"
 
 #define SOON 30000
@@ -309,5 +313,59 @@ Test(stream, events_tell_the_statuses_of_all_tasks_one_may_see)
     sse_close(mine);
     sse_close(other);
     json_decref(user);
+    scene_stop(&s);
+}
+
+static int64_t metric(struct scene *s, const char *name)
+{
+    struct http_answer a = {0};
+    PJ_CLEANUP(pj_freep) char *line = pj_asprintf("\n%s ", name);
+    int64_t value = -1;
+
+    http_call(s->w.base, "GET", "/metrics", WORLD_TOKEN, NULL, NULL, &a);
+    cr_assert_eq(a.status, 200);
+    const char *at = strstr(a.body, line);
+    cr_assert_not_null(at, "%s", name);
+    at += strlen(line);
+    cr_assert_eq(pj_parse_i64(pj_view_n(at, strcspn(at, "\n")), &value), 0);
+    http_answer_release(&a);
+    return value;
+}
+
+/* 50 that never read, each offered 8 MB; one that does. */
+Test(stream, viewers_that_do_not_read_are_dropped_and_hold_nobody_up)
+{
+    struct scene s;
+    struct viewer v;
+    int stalled[50];
+    int small = 4096;
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *request = pj_asprintf("GET %s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n\r\n", s.path, WORLD_TOKEN);
+    for (size_t i = 0; i < PJ_COUNT_OF(stalled); i++) {
+        stalled[i] = raw_connect(s.w.base);
+        setsockopt(stalled[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        raw_send(stalled[i], request, strlen(request));
+    }
+    viewer_open(&v, &s, 0);
+    writer_append(&s.wr, 1, 60);
+    viewer_until(&v, 1);
+    while (metric(&s, "pj_sse_viewers") < 51)
+        ;
+    for (int i = 0; i < 40; i++) {
+        writer_append(&s.wr, 100, 2000);
+        viewer_until(&v, s.wr.n);
+    }
+    cr_expect_eq(v.returns, 0, "the one that reads was never dropped");
+    while (metric(&s, "pj_sse_dropped_total") < 50) { /* the last ones go with what is written next */
+        writer_append(&s.wr, 10, 2000);
+        viewer_until(&v, s.wr.n);
+    }
+    cr_expect_eq(metric(&s, "pj_sse_viewers"), 1);
+    writer_finish(&s.wr, NULL, NULL);
+    viewer_to_end(&v);
+    for (size_t i = 0; i < PJ_COUNT_OF(stalled); i++)
+        close(stalled[i]);
+    sse_close(v.reader);
     scene_stop(&s);
 }
