@@ -96,12 +96,9 @@ static void add_model(struct bucket *b, struct pj_view field, int64_t value)
         const char *part;
         size_t offset;
     } parts[] = {
-        {"c", offsetof(struct model_sum, calls)     },
-        {"d", offsetof(struct model_sum, cost)      },
-        {"h", offsetof(struct model_sum, cached)    },
-        {"o", offsetof(struct model_sum, completion)},
-        {"p", offsetof(struct model_sum, prompt)    },
-        {"u", offsetof(struct model_sum, unpriced)  },
+        {"c", offsetof(struct model_sum, calls)},  {"d", offsetof(struct model_sum, cost)},
+        {"h", offsetof(struct model_sum, cached)}, {"o", offsetof(struct model_sum, completion)},
+        {"p", offsetof(struct model_sum, prompt)}, {"u", offsetof(struct model_sum, unpriced)},
     };
     struct pj_view part;
 

@@ -10,15 +10,15 @@ const char *const pj_outbox_state_words[] = {"pending", "sent", "failed", "skipp
 
 #define AT(member) offsetof(struct pj_outbox, member)
 static const struct pj_field outbox_fields[] = {
-    {"id",       PJ_F_STR,  AT(id)           },
-    {"kind",     PJ_F_STR,  AT(kind)         },
-    {"taskId",   PJ_F_STR,  AT(task_id)      },
-    {"to",       PJ_F_STR,  AT(to)           },
-    {"template", PJ_F_STR,  AT(template_name)},
-    {"state",    PJ_F_WORD, AT(state),         .words = pj_outbox_state_words},
-    {"attempts",          PJ_F_INT,          AT(attempts)         },
-    {"lastError",          PJ_F_STR,         AT(last_error)},
-    {"createdAt",          PJ_F_TIME,         AT(created_ms)        },
+    {"id", PJ_F_STR, AT(id)},
+    {"kind", PJ_F_STR, AT(kind)},
+    {"taskId", PJ_F_STR, AT(task_id)},
+    {"to", PJ_F_STR, AT(to)},
+    {"template", PJ_F_STR, AT(template_name)},
+    {"state", PJ_F_WORD, AT(state), .words = pj_outbox_state_words},
+    {"attempts", PJ_F_INT, AT(attempts)},
+    {"lastError", PJ_F_STR, AT(last_error)},
+    {"createdAt", PJ_F_TIME, AT(created_ms)},
 };
 
 static void release_one(struct pj_outbox *record)
@@ -49,13 +49,13 @@ static const struct {
     const char *name;
     size_t offset;
 } strings[] = {
-    {"id",       AT(id)           },
-    {"kind",     AT(kind)         },
-    {"task",     AT(task_id)      },
-    {"owner",    AT(owner)        },
-    {"to",       AT(to)           },
+    {"id", AT(id)},
+    {"kind", AT(kind)},
+    {"task", AT(task_id)},
+    {"owner", AT(owner)},
+    {"to", AT(to)},
     {"template", AT(template_name)},
-    {"error",    AT(last_error)   },
+    {"error", AT(last_error)},
 };
 
 static void read_record(const struct redisReply *hash, struct pj_outbox *out)

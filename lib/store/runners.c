@@ -90,16 +90,16 @@ struct shown_runner {
 
 #define AT(member) offsetof(struct shown_runner, member)
 static const struct pj_field runner_fields[] = {
-    {"name",           PJ_F_STR,  AT(name)      },
-    {"state",          PJ_F_STR,  AT(state)     },
-    {"slots",          PJ_F_INT,  AT(slots)     },
-    {"busy",           PJ_F_INT,  AT(busy)      },
-    {"version",        PJ_F_STR,  AT(version)   },
-    {"isolation",      PJ_F_STR,  AT(isolation) },
-    {"labels",         PJ_F_STR,  AT(labels)    },
-    {"heartbeatAgeMs", PJ_F_INT,  AT(age_ms)    },
-    {"startedAt",      PJ_F_TIME, AT(started_ms)},
-    {"tasks",          PJ_F_STRS, AT(tasks)     },
+    {"name", PJ_F_STR, AT(name)},
+    {"state", PJ_F_STR, AT(state)},
+    {"slots", PJ_F_INT, AT(slots)},
+    {"busy", PJ_F_INT, AT(busy)},
+    {"version", PJ_F_STR, AT(version)},
+    {"isolation", PJ_F_STR, AT(isolation)},
+    {"labels", PJ_F_STR, AT(labels)},
+    {"heartbeatAgeMs", PJ_F_INT, AT(age_ms)},
+    {"startedAt", PJ_F_TIME, AT(started_ms)},
+    {"tasks", PJ_F_STRS, AT(tasks)},
 };
 
 static const struct {
@@ -107,16 +107,11 @@ static const struct {
     size_t offset;
     bool number;
 } parts[] = {
-    {"name",      AT(name),       false},
-    {"state",     AT(state),      false},
-    {"version",   AT(version),    false},
-    {"isolation", AT(isolation),  false},
-    {"labels",    AT(labels),     false},
-    {"slots",     AT(slots),      true },
-    {"busy",      AT(busy),       true },
-    {"started",   AT(started_ms), true },
-    {"beat",      AT(beat_ms),    true },
-    {"drain",     AT(drain),      true },
+    {"name", AT(name), false},       {"state", AT(state), false},
+    {"version", AT(version), false}, {"isolation", AT(isolation), false},
+    {"labels", AT(labels), false},   {"slots", AT(slots), true},
+    {"busy", AT(busy), true},        {"started", AT(started_ms), true},
+    {"beat", AT(beat_ms), true},     {"drain", AT(drain), true},
 };
 
 static char **split(struct pj_view list)

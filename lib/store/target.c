@@ -171,8 +171,8 @@ static int parse(struct pj_view url, struct pj_redis_target *out, struct pj_err 
         int (*parse)(struct pj_view rest, struct pj_redis_target *out, struct pj_err *err);
     } schemes[] = {
         {"redis-sentinel://", parse_sentinel},
-        {"redis://",          parse_tcp     },
-        {"unix://",           parse_unix    },
+        {"redis://", parse_tcp},
+        {"unix://", parse_unix},
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(schemes); i++) {

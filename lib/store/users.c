@@ -12,21 +12,21 @@ const char *const pj_role_words[] = {"user", "admin", NULL};
 static const char *const kind_words[] = {"personal", "session", NULL};
 
 static const struct pj_field user_fields[] = {
-    {"id",    PJ_F_STR,  offsetof(struct pj_user, id)            },
-    {"email", PJ_F_STR,  offsetof(struct pj_user, email)         },
-    {"role",  PJ_F_WORD, offsetof(struct pj_user, role),           .words = pj_role_words},
-    {"githubLogin",       PJ_F_STR,    offsetof(struct pj_user,             github_login) },
-    {"createdAt",       PJ_F_TIME,      offsetof(struct pj_user,              created_ms)},
-    {"updatedAt",       PJ_F_TIME,      offsetof(struct pj_user,              updated_ms) },
+    {"id", PJ_F_STR, offsetof(struct pj_user, id)},
+    {"email", PJ_F_STR, offsetof(struct pj_user, email)},
+    {"role", PJ_F_WORD, offsetof(struct pj_user, role), .words = pj_role_words},
+    {"githubLogin", PJ_F_STR, offsetof(struct pj_user, github_login)},
+    {"createdAt", PJ_F_TIME, offsetof(struct pj_user, created_ms)},
+    {"updatedAt", PJ_F_TIME, offsetof(struct pj_user, updated_ms)},
 };
 
 static const struct pj_field token_fields[] = {
-    {"id",         PJ_F_STR,  offsetof(struct pj_token, id)        },
-    {"name",       PJ_F_STR,  offsetof(struct pj_token, name)      },
-    {"scopes",     PJ_F_STRS, offsetof(struct pj_token, scopes)    },
-    {"createdAt",  PJ_F_TIME, offsetof(struct pj_token, created_ms)},
-    {"expiresAt",  PJ_F_TIME, offsetof(struct pj_token, expires_ms)},
-    {"lastUsedAt", PJ_F_TIME, offsetof(struct pj_token, used_ms)   },
+    {"id", PJ_F_STR, offsetof(struct pj_token, id)},
+    {"name", PJ_F_STR, offsetof(struct pj_token, name)},
+    {"scopes", PJ_F_STRS, offsetof(struct pj_token, scopes)},
+    {"createdAt", PJ_F_TIME, offsetof(struct pj_token, created_ms)},
+    {"expiresAt", PJ_F_TIME, offsetof(struct pj_token, expires_ms)},
+    {"lastUsedAt", PJ_F_TIME, offsetof(struct pj_token, used_ms)},
 };
 
 void pj_user_release(struct pj_user *user)

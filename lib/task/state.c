@@ -33,15 +33,15 @@ static const struct {
     const char *from;    /* stored words, a space between */
     const char *refusal; /* problem code */
 } moves[PJ_MOVE_COUNT] = {
-    [PJ_MOVE_EXECUTE] = {"queued",                                                             "not_queued"            },
-    [PJ_MOVE_FINISH] = {"running",                                                            "not_running"           },
-    [PJ_MOVE_CANCEL] = {"queued running",                                                     "not_cancellable"       },
-    [PJ_MOVE_ANSWER] = {"needs_clarification",                                                "not_waiting_for_answer"},
-    [PJ_MOVE_RETRY] = {"failed needs_review cancelled completed",                            "not_retryable"         },
-    [PJ_MOVE_PUBLISH] = {"needs_review",                                                       "not_publishable"       },
-    [PJ_MOVE_EDIT] = {"queued",                                                             "not_queued"            },
+    [PJ_MOVE_EXECUTE] = {"queued", "not_queued"},
+    [PJ_MOVE_FINISH] = {"running", "not_running"},
+    [PJ_MOVE_CANCEL] = {"queued running", "not_cancellable"},
+    [PJ_MOVE_ANSWER] = {"needs_clarification", "not_waiting_for_answer"},
+    [PJ_MOVE_RETRY] = {"failed needs_review cancelled completed", "not_retryable"},
+    [PJ_MOVE_PUBLISH] = {"needs_review", "not_publishable"},
+    [PJ_MOVE_EDIT] = {"queued", "not_queued"},
     [PJ_MOVE_DELETE] = {"queued completed failed needs_review needs_clarification cancelled",
-                         "still_running"                                                                               },
+                        "still_running"},
 };
 
 const char *pj_task_status_word(enum pj_task_status status)

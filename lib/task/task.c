@@ -6,52 +6,58 @@
 #include "lib/base/mem.h"
 
 #define AT(member) offsetof(struct pj_task, member)
+#define LIMIT(member) offsetof(struct pj_task_limits, member)
+#define MODEL(member) offsetof(struct pj_task_model, member)
+#define UPSTREAM(member) offsetof(struct pj_task_upstream, member)
+#define ERROR(member) offsetof(struct pj_task_error, member)
+#define PR(member) offsetof(struct pj_task_pr, member)
+#define USAGE(member) offsetof(struct pj_task_usage, member)
 #define SUB(table) .sub = table, .sub_count = PJ_COUNT_OF(table)
 #define DAY_MS (24 * 3600 * INT64_C(1000))
 
 const struct pj_field pj_task_limits_fields[] = {
-    {"timeoutMs", PJ_F_INT, offsetof(struct pj_task_limits, timeout_ms), PJ_FF_NULL_NEG, 1, DAY_MS},
-    {"tokens", PJ_F_INT, offsetof(struct pj_task_limits, tokens), PJ_FF_NULL_NEG, 1, INT64_C(1000000000)},
-    {"costUsd", PJ_F_MONEY, offsetof(struct pj_task_limits, cost_microusd)},
-    {"turns", PJ_F_INT, offsetof(struct pj_task_limits, turns), PJ_FF_NULL_NEG, 1, 10000},
+    {"timeoutMs", PJ_F_INT, LIMIT(timeout_ms), PJ_FF_NULL_NEG, 1, DAY_MS},
+    {"tokens", PJ_F_INT, LIMIT(tokens), PJ_FF_NULL_NEG, 1, INT64_C(1000000000)},
+    {"costUsd", PJ_F_MONEY, LIMIT(cost_microusd)},
+    {"turns", PJ_F_INT, LIMIT(turns), PJ_FF_NULL_NEG, 1, 10000},
 };
 const size_t pj_task_limits_field_count = PJ_COUNT_OF(pj_task_limits_fields);
 
 const struct pj_field pj_task_model_fields[] = {
-    {"provider", PJ_F_STR, offsetof(struct pj_task_model, provider), 0, 1, 40},
-    {"name", PJ_F_STR, offsetof(struct pj_task_model, name), 0, 1, 200},
+    {"provider", PJ_F_STR, MODEL(provider), 0, 1, 40},
+    {"name", PJ_F_STR, MODEL(name), 0, 1, 200},
 };
 const size_t pj_task_model_field_count = PJ_COUNT_OF(pj_task_model_fields);
 
 static const struct pj_field upstream_fields[] = {
-    {"status", PJ_F_INT, offsetof(struct pj_task_upstream, status), PJ_FF_NULL_ZERO},
-    {"message", PJ_F_STR, offsetof(struct pj_task_upstream, message)},
-    {"requestId", PJ_F_STR, offsetof(struct pj_task_upstream, request_id)},
+    {"status", PJ_F_INT, UPSTREAM(status), PJ_FF_NULL_ZERO},
+    {"message", PJ_F_STR, UPSTREAM(message)},
+    {"requestId", PJ_F_STR, UPSTREAM(request_id)},
 };
 
 const struct pj_field pj_task_error_fields[] = {
-    {"code", PJ_F_STR, offsetof(struct pj_task_error, code)},
-    {"title", PJ_F_STR, offsetof(struct pj_task_error, title)},
-    {"detail", PJ_F_STR, offsetof(struct pj_task_error, detail)},
-    {"remedy", PJ_F_STR, offsetof(struct pj_task_error, remedy)},
-    {"retryable", PJ_F_BOOL, offsetof(struct pj_task_error, retryable)},
-    {"upstream", PJ_F_OBJ, offsetof(struct pj_task_error, upstream), SUB(upstream_fields)},
+    {"code", PJ_F_STR, ERROR(code)},
+    {"title", PJ_F_STR, ERROR(title)},
+    {"detail", PJ_F_STR, ERROR(detail)},
+    {"remedy", PJ_F_STR, ERROR(remedy)},
+    {"retryable", PJ_F_BOOL, ERROR(retryable)},
+    {"upstream", PJ_F_OBJ, ERROR(upstream), SUB(upstream_fields)},
 };
 
 static const struct pj_field pr_fields[] = {
-    {"number", PJ_F_INT, offsetof(struct pj_task_pr, number), PJ_FF_NULL_ZERO},
-    {"url", PJ_F_STR, offsetof(struct pj_task_pr, url)},
-    {"state", PJ_F_STR, offsetof(struct pj_task_pr, state)},
+    {"number", PJ_F_INT, PR(number), PJ_FF_NULL_ZERO},
+    {"url", PJ_F_STR, PR(url)},
+    {"state", PJ_F_STR, PR(state)},
 };
 
 static const struct pj_field usage_fields[] = {
-    {"promptTokens", PJ_F_INT, offsetof(struct pj_task_usage, prompt_tokens)},
-    {"completionTokens", PJ_F_INT, offsetof(struct pj_task_usage, completion_tokens)},
-    {"cachedTokens", PJ_F_INT, offsetof(struct pj_task_usage, cached_tokens)},
-    {"cacheWriteTokens", PJ_F_INT, offsetof(struct pj_task_usage, cache_write_tokens)},
-    {"reasoningTokens", PJ_F_INT, offsetof(struct pj_task_usage, reasoning_tokens)},
-    {"totalTokens", PJ_F_INT, offsetof(struct pj_task_usage, total_tokens)},
-    {"costUsd", PJ_F_MONEY, offsetof(struct pj_task_usage, cost_microusd)},
+    {"promptTokens", PJ_F_INT, USAGE(prompt_tokens)},
+    {"completionTokens", PJ_F_INT, USAGE(completion_tokens)},
+    {"cachedTokens", PJ_F_INT, USAGE(cached_tokens)},
+    {"cacheWriteTokens", PJ_F_INT, USAGE(cache_write_tokens)},
+    {"reasoningTokens", PJ_F_INT, USAGE(reasoning_tokens)},
+    {"totalTokens", PJ_F_INT, USAGE(total_tokens)},
+    {"costUsd", PJ_F_MONEY, USAGE(cost_microusd)},
 };
 
 /* The order is the contract's. What follows the first SHOWN rows is for daemons only. */
@@ -109,7 +115,8 @@ static const struct pj_field status_fields[] = {
 
 void pj_task_init(struct pj_task *task)
 {
-    *task = (struct pj_task){.stage = -1, .executor = -1, .priority = PJ_PRIORITY_NORMAL, .attempt = 1};
+    *task =
+        (struct pj_task){.stage = -1, .executor = -1, .priority = PJ_PRIORITY_NORMAL, .attempt = 1};
     task->usage.cost_microusd = -1;
     task->limits = (struct pj_task_limits){-1, -1, -1, -1};
 }
@@ -142,7 +149,9 @@ const char *pj_task_branch(const char *task_id, char out[PJ_TASK_BRANCH_SIZE])
 
 static void put_link(json_t *links, const char *name, const char *fmt, const char *id)
 {
-    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/api/v1/%s/%s%s", strcmp(name, "repository") == 0 ? "repositories" : "tasks", id, fmt);
+    PJ_CLEANUP(pj_freep)
+    char *path = pj_asprintf("/api/v1/%s/%s%s",
+                             strcmp(name, "repository") == 0 ? "repositories" : "tasks", id, fmt);
 
     (void)json_object_set_new(links, name, json_string(path));
 }

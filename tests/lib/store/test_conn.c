@@ -25,13 +25,13 @@ Test(target, forms_of_the_url)
         const char *url, *text, *user, *password;
         int db;
     } good[] = {
-        {"redis://127.0.0.1:6379/0",      "127.0.0.1:6379",        NULL, NULL,     0},
-        {"redis://h",                     "h:6379",                NULL, NULL,     0},
-        {"redis://me:p%40ss@h:1/3",       "h:1",                   "me", "p@ss",   3},
-        {"redis://:secret@[::1]:7000",    "::1:7000",              NULL, "secret", 0},
-        {"unix:///run/redis.sock?db=2",   "/run/redis.sock",       NULL, NULL,     2},
-        {"unix:///run/redis.sock",        "/run/redis.sock",       NULL, NULL,     0},
-        {"redis-sentinel://a:1,b/main/1", "main (by 2 sentinels)", NULL, NULL,     1},
+        {"redis://127.0.0.1:6379/0", "127.0.0.1:6379", NULL, NULL, 0},
+        {"redis://h", "h:6379", NULL, NULL, 0},
+        {"redis://me:p%40ss@h:1/3", "h:1", "me", "p@ss", 3},
+        {"redis://:secret@[::1]:7000", "::1:7000", NULL, "secret", 0},
+        {"unix:///run/redis.sock?db=2", "/run/redis.sock", NULL, NULL, 2},
+        {"unix:///run/redis.sock", "/run/redis.sock", NULL, NULL, 0},
+        {"redis-sentinel://a:1,b/main/1", "main (by 2 sentinels)", NULL, NULL, 1},
     };
     static const char *const bad[] = {"",
                                       "http://h",

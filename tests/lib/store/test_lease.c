@@ -420,12 +420,10 @@ Test(lease, what_was_lost_around_a_running_task_is_put_right)
     static const struct {
         const char *command, *key;
         bool leased;
-    } losses[] = {
-        {"ZREM", "pj:{p0}:lease",    true },
-        {"DEL",  "pj:{p0}:ready",    false},
-        {"DEL",  "pj:{p0}:deadline", true },
-        {"DEL",  "pj:{p0}:run",      false}
-    };
+    } losses[] = {{"ZREM", "pj:{p0}:lease", true},
+                  {"DEL", "pj:{p0}:ready", false},
+                  {"DEL", "pj:{p0}:deadline", true},
+                  {"DEL", "pj:{p0}:run", false}};
     struct pj_reaped reaped[8];
     struct pj_lease lease;
     struct pj_err err = {0};

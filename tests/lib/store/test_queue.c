@@ -292,8 +292,7 @@ Test(queue, of_many_finishers_one_wins)
 static int run_unsafe(struct fixture *mine, const char *id)
 {
     PJ_CLEANUP(pj_reply_freep)
-    struct redisReply *seen = test_redis_words(mine->redis, "GET", id, NULL),
-                      *set = NULL;
+    struct redisReply *seen = test_redis_words(mine->redis, "GET", id, NULL), *set = NULL;
 
     if (pj_reply_view(seen).n)
         return 1;

@@ -90,18 +90,18 @@ Test(state, moves_start_where_the_table_says)
         unsigned from; /* bits of enum pj_task_status */
         const char *refusal;
     } rules[] = {
-        {PJ_MOVE_EXECUTE, 1U << PJ_TASK_QUEUED,                                       "not_queued"            },
-        {PJ_MOVE_FINISH,  1U << PJ_TASK_RUNNING,                                      "not_running"           },
-        {PJ_MOVE_CANCEL,  1U << PJ_TASK_QUEUED | 1U << PJ_TASK_RUNNING,               "not_cancellable"       },
-        {PJ_MOVE_ANSWER,  1U << PJ_TASK_NEEDS_CLARIFICATION,                          "not_waiting_for_answer"},
+        {PJ_MOVE_EXECUTE, 1U << PJ_TASK_QUEUED, "not_queued"},
+        {PJ_MOVE_FINISH, 1U << PJ_TASK_RUNNING, "not_running"},
+        {PJ_MOVE_CANCEL, 1U << PJ_TASK_QUEUED | 1U << PJ_TASK_RUNNING, "not_cancellable"},
+        {PJ_MOVE_ANSWER, 1U << PJ_TASK_NEEDS_CLARIFICATION, "not_waiting_for_answer"},
         {PJ_MOVE_RETRY,
          1U << PJ_TASK_FAILED | 1U << PJ_TASK_NEEDS_REVIEW | 1U << PJ_TASK_CANCELLED |
              1U << PJ_TASK_COMPLETED,
-         "not_retryable"                                                                                      },
-        {PJ_MOVE_PUBLISH, 1U << PJ_TASK_NEEDS_REVIEW,                                 "not_publishable"       },
-        {PJ_MOVE_EDIT,    1U << PJ_TASK_QUEUED,                                       "not_queued"            },
-        {PJ_MOVE_DELETE,  (1U << PJ_TASK_STATUS_COUNT) - 1 - (1U << PJ_TASK_RUNNING),
-         "still_running"                                                                                      },
+         "not_retryable"},
+        {PJ_MOVE_PUBLISH, 1U << PJ_TASK_NEEDS_REVIEW, "not_publishable"},
+        {PJ_MOVE_EDIT, 1U << PJ_TASK_QUEUED, "not_queued"},
+        {PJ_MOVE_DELETE, (1U << PJ_TASK_STATUS_COUNT) - 1 - (1U << PJ_TASK_RUNNING),
+         "still_running"},
     };
 
     cr_assert_eq(PJ_COUNT_OF(rules), PJ_MOVE_COUNT);
@@ -208,14 +208,17 @@ Test(outcome, ends_are_the_contracts)
         bool retryable;
     } rows[] = {
         {"task_timeout llm_timeout llm_service llm_rate_limited github_service github_rate_limited "
-         "pr_failed runner_lost",    PJ_TASK_FAILED,         true},
-        {                            "llm_quota llm_auth llm_model_not_found llm_context llm_refused model_protocol "
-         "model_unpriced token_limit cost_limit turn_limit",                         PJ_TASK_FAILED, false},
-        {              "github_auth github_permission repository_unavailable repository_analysis setup_failed "
-         "sandbox_unavailable no_changes",                   PJ_TASK_FAILED,                                          false},
-        { "patch_malformed patch_conflict patch_policy push_conflict checks_failed",
-         PJ_TASK_NEEDS_REVIEW,true},
-        {                             "needs_clarification", PJ_TASK_NEEDS_CLARIFICATION,                                                        false},
+         "pr_failed runner_lost",
+         PJ_TASK_FAILED, true},
+        {"llm_quota llm_auth llm_model_not_found llm_context llm_refused model_protocol "
+         "model_unpriced token_limit cost_limit turn_limit",
+         PJ_TASK_FAILED, false},
+        {"github_auth github_permission repository_unavailable repository_analysis setup_failed "
+         "sandbox_unavailable no_changes",
+         PJ_TASK_FAILED, false},
+        {"patch_malformed patch_conflict patch_policy push_conflict checks_failed",
+         PJ_TASK_NEEDS_REVIEW, true},
+        {"needs_clarification", PJ_TASK_NEEDS_CLARIFICATION, false},
     };
     size_t count = 0;
 
