@@ -1,0 +1,113 @@
+/* R2.2, R2.4, and the other kinds of agent: findings, limits, a stranger's agent in the box. */
+#include <unistd.h>
+#include "tests/scenarios/scene.h"
+
+Test(r2_model, r2_2_findings_go_into_the_context_suggestions_first)
+{
+    static const struct model_answer answers[] = {SCENE_WRITE("new.txt", "x\\n"), SCENE_FINISH};
+    static const char analysis[] =
+        "{\"source\":\"coderabbit\",\"summary\":\"Mostly fine.\",\"findings\":["
+        "{\"path\":\"src/main.py\",\"line\":1,\"severity\":\"low\",\"title\":\"Minor "
+        "matter\",\"detail\":\"d1\"},"
+        "{\"path\":\"src/main.py\",\"severity\":\"high\",\"title\":\"Plain "
+        "matter\",\"detail\":\"d2\"},"
+        "{\"path\":\"src/main.py\",\"severity\":\"high\",\"title\":\"Helpful "
+        "matter\",\"detail\":\"d3\","
+        "\"suggestion\":\"return a constant\"},"
+        "{\"severity\":\"critical\",\"title\":\"Worst matter\",\"detail\":\"d4\"}]}";
+    struct scene s;
+
+    scene_start(&s, answers, 2);
+    char *path = pj_asprintf("/repositories/%s/analysis", s.repo);
+    json_decref(world_call(&s.w, "PUT", path, analysis, 200));
+    char *task = scene_run(&s, "Improve it");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    char *body = pj_json_text(model_server_body(s.model, 0));
+    const char *worst = strstr(body, "[critical] Worst matter");
+    const char *helpful = strstr(body, "[high] Helpful matter");
+    const char *plain = strstr(body, "[high] Plain matter");
+    const char *minor = strstr(body, "[low] Minor matter (src/main.py:1)");
+    cr_assert(worst && helpful && plain && minor, "%s", body);
+    cr_expect(worst < helpful && helpful < plain && plain < minor,
+              "by severity, suggestions first");
+    cr_expect_not_null(strstr(body, "Suggested: return a constant"));
+    cr_expect_not_null(strstr(body, "Mostly fine."));
+    free(body);
+    free(task);
+    free(path);
+    scene_stop(&s);
+}
+
+Test(r2_model, r2_4_the_call_that_would_pass_the_limit_is_not_made)
+{
+    /* clang-format off */
+    static const struct model_answer answers[] = {
+        {.text = "I write.",
+         .calls = {{"write_file", "{\"path\":\"part.txt\",\"content\":\"half\\n\"}"}},
+         .prompt_tokens = 7000, .completion_tokens = 500},
+        {.repeat = true, .calls = {{"list_dir", "{}"}}},
+    };
+    /* clang-format on */
+    struct scene s;
+    struct http_answer a;
+
+    scene_start(&s, answers, 2);
+    char *task = world_task(&s.w, s.repo, "Write much", "Write.", ",\"limits\":{\"tokens\":12000}");
+    world_execute(&s.w, task);
+    json_t *doc = world_wait_status(&s.w, task, "failed");
+    cr_expect_str_eq(scene_error_code(doc), "token_limit");
+    cr_expect_eq(model_server_count(s.model), 1);
+    cr_expect_eq(pj_json_i64(json_object_get(doc, "usage"), "totalTokens", 0), 7500);
+    cr_expect_not(json_is_true(json_object_get(json_object_get(doc, "error"), "retryable")));
+    char *path = pj_asprintf("/api/v1/tasks/%s/patch", task);
+    http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
+    cr_expect_eq(a.status, 200, "the partial patch is kept: %s", a.body);
+    cr_expect_not_null(strstr(a.body, "+++ b/part.txt"));
+    cr_expect(world_log_has(&s.w, task, "7000 tokens in"), "usage is in the log");
+    http_answer_release(&a);
+    free(path);
+    json_decref(doc);
+    free(task);
+    scene_stop(&s);
+}
+
+/* A stranger's agent, as small as it can be: one question, one file. */
+#define STRANGER                                                                                   \
+    "use IO::Socket::INET; my ($h) = $ENV{OPENAI_BASE_URL} =~ m{//([^/]+)/v1$};"                   \
+    "my $b = "                                                                                     \
+    "q({\\\"model\\\":\\\"mine\\\",\\\"messages\\\":[{\\\"role\\\":\\\"user\\\",\\\"content\\\":"  \
+    "\\\"the answer?\\\"}]});"                                                                     \
+    "my $s = IO::Socket::INET->new(PeerAddr => $h) or die $!;"                                     \
+    "print $s qq(POST /v1/chat/completions HTTP/1.1\\\\r\\\\nHost: x\\\\r\\\\nContent-Type: "      \
+    "application/json\\\\r\\\\n"                                                                   \
+    "Authorization: Bearer $ENV{OPENAI_API_KEY}\\\\r\\\\nContent-Length: ) . length($b) . "        \
+    "qq(\\\\r\\\\n\\\\r\\\\n$b);"                                                                  \
+    "local $/; my $a = <$s>; print qq(asked\\\\n); open my $f, q(>), q(answer.txt) or die $!;"     \
+    "print $f $a =~ /forty-two/ ? qq(42\\\\n) : qq(none\\\\n); close $f"
+
+Test(r2_model, r2_1_another_agent_works_in_the_box_through_the_gateway)
+{
+    static const struct model_answer answers[] = {{.text = "It is forty-two."}};
+    struct scene s;
+
+    if (access("/usr/bin/perl", X_OK) != 0)
+        cr_skip_test("perl, which plays the other agent, is not installed");
+    scene_prepare(&s, answers, 1);
+    scene_open(&s, ",\"codeRabbit\":\"off\",\"agent\":[\"/usr/bin/perl\",\"-e\",\"" STRANGER "\"]");
+    char *task = scene_run(&s, "Find the answer");
+    json_t *doc = world_wait_status(&s.w, task, "completed");
+    char *branch = scene_branch(task);
+    char *spec = pj_asprintf("%s:answer.txt", branch);
+    char *text = gitfix_show(s.remote, spec);
+    cr_assert_not_null(text);
+    cr_expect_str_eq(text, "42\n");
+    cr_expect_str_eq(pj_json_str(model_server_body(s.model, 0), "model", ""), "stand-in-model");
+    cr_expect_eq(pj_json_i64(json_object_get(doc, "usage"), "totalTokens", 0), 1100);
+    cr_expect(world_log_has(&s.w, task, "asked"), "its output is in the log");
+    free(text);
+    free(spec);
+    free(branch);
+    json_decref(doc);
+    free(task);
+    scene_stop(&s);
+}
