@@ -8,3 +8,4 @@ pj_test(test_patch_property SOURCES workspace_fix.c test_patch_property.c LIBS p
 pj_test(test_publish_crash SOURCES workspace_fix.c test_publish_crash.c LIBS pj_publish pj_support TIMEOUT 600)
 pj_test(test_credential SOURCES test_credential.c LIBS pj_publish pj_support PkgConfig::CRYPTO)
 pj_test(test_pull_gitea SOURCES test_pull_gitea.c LIBS pj_publish pj_support)
+pj_test(test_collect_property SOURCES workspace_fix.c test_collect_property.c LIBS pj_publish pj_support)
