@@ -11,5 +11,7 @@ struct request;
 int execute_choose(const struct request *req, const struct pj_repo *repo, int wish);
 /* True when it may; else the request was answered (422). `repo` NULL: it was removed. */
 bool execute_allowed(struct request *req, const struct pj_repo *repo, int executor);
+/* The same question, without an answer to the client. */
+bool execute_would_be_allowed(const struct request *req, const struct pj_repo *repo, int executor);
 
 #endif

@@ -92,6 +92,8 @@ static void apply_end(struct request *req)
     struct pj_outcome out;
     pj_outcome_init(&out);
     hook_body_outcome(b, &out);
+    if (b->type == HOOK_FAILED && req->task->cancel_ms > 0) /* it failed because it was told to stop */
+        pj_outcome_cancel(&out);
     pj_lease_finish_cmd(&cmd, req->task->id, -1, b->attempt > 0 ? b->attempt : 0, &out);
     pj_outcome_release(&out);
     request_redis(req, &cmd, on_finished);

@@ -128,7 +128,7 @@ static void create(struct request *req, const char *owner)
                             comment != NULL ? pj_json_str(comment, "html_url", NULL) : NULL, "by",
                             pj_json_str(json_object_get(h->doc, "sender"), "login", ""));
     snprintf(scope, sizeof scope, "h:%s", repo->id);
-    bool execute = repo->status == PJ_REPO_CONNECTED && task.executor == PJ_EXECUTOR_SANDBOX;
+    bool execute = execute_would_be_allowed(req, repo, task.executor);
     pj_task_create_cmd(&cmd, &task, execute,
                        h->delivery[0] != '\0' ? pj_idem_key(key, partition, scope, h->delivery) : NULL);
     pj_task_release(&task);

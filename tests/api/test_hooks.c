@@ -486,3 +486,32 @@ Test(hooks, r2_2_review_comments_of_coderabbit_become_findings)
     http_answer_release(&a);
     forge_scene_stop(&s);
 }
+
+Test(hooks, a_github_actions_task_needs_a_forge_and_an_address_that_reach_each_other)
+{
+    static const struct gitfix_file files[] = {{"README", "hello\n", false}};
+    struct forge_scene s;
+
+    forge_scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *bare = gitfix_bare(s.w.remotes, "plain", files, 1);
+    PJ_CLEANUP(pj_freep) char *plain = world_connect(&s.w, bare, "");
+    PJ_CLEANUP(pj_freep) char *on_plain = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\",\"executor\":\"github_actions\",\"execute\":true}", plain);
+    PJ_CLEANUP(pj_freep) char *on_forge = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\",\"executor\":\"github_actions\",\"execute\":true}", s.repository);
+    json_t *problem = world_call(&s.w, "POST", "/tasks", on_plain, 422);
+    cr_expect_str_eq(pj_json_str(problem, "code", ""), "executor_unavailable");
+    json_decref(problem);
+    json_decref(world_call(&s.w, "POST", "/tasks", on_forge, 201));
+    program_stop(&s.w.api, 15, 30000);
+    program_release(&s.w.api);
+    world_set(&s.w, "PJ_PUBLIC_URL", "http://127.0.0.1:8080");
+    world_api_start(&s.w);
+    problem = world_call(&s.w, "POST", "/tasks", on_forge, 422);
+    cr_expect_str_eq(pj_json_str(problem, "code", ""), "public_url_unreachable");
+    json_decref(problem);
+    program_stop(&s.w.api, 15, 30000);
+    program_release(&s.w.api);
+    world_set(&s.w, "PJ_ALLOW_LOOPBACK_CALLBACK", "1");
+    world_api_start(&s.w);
+    json_decref(world_call(&s.w, "POST", "/tasks", on_forge, 201));
+    forge_scene_stop(&s);
+}
