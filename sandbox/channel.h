@@ -12,7 +12,6 @@ enum channel_type {
     CHANNEL_TREE,      /* fd: /workspace as the box sees it */
     CHANNEL_FAILED,    /* err: a step of the set-up; process 1 is gone */
     CHANNEL_NO_EXEC,   /* value: errno of execve; process 1 is gone */
-    CHANNEL_STARTED,   /* the command's program is running */
     CHANNEL_ENDED,     /* value: wait status of the command; process 1 is going */
 };
 

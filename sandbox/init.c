@@ -105,7 +105,6 @@ static pid_t start(const struct plan *plan, const struct rlimits *limits, int ch
         report(channel, CHANNEL_NO_EXEC, l.exec_errno);
         _exit(1);
     }
-    report(channel, CHANNEL_STARTED, 0);
     return pid;
 }
 

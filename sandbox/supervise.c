@@ -35,8 +35,10 @@ struct supervisor {
     struct pump in, out, err;
     int reopened[2]; /* our stdout and stderr as descriptions of our own, -1: as they are */
     int timer, signals;
+    int expected; /* descriptors to come from process 1; what else it says is read when it has ended */
     int64_t output_left;
     int64_t started_ms, stop_at_ms, give_up_ms; /* 0: not set */
+    bool rang; /* the deadline has passed */
     bool reaped;
 };
 
@@ -144,18 +146,18 @@ static void hear(struct supervisor *s)
         switch (msg.type) {
         case CHANNEL_LISTENERS:
             relay_listen(s->relay, fds, n);
+            s->expected--;
             break;
         case CHANNEL_TREE:
             if (n == 1)
                 hand_tree_on(s, fds[0]);
+            s->expected--;
             break;
         case CHANNEL_FAILED:
             s->result->err = msg.err;
             break;
         case CHANNEL_NO_EXEC:
             s->result->exec_errno = msg.value;
-            break;
-        case CHANNEL_STARTED:
             break;
         case CHANNEL_ENDED:
             s->result->ended = true;
@@ -165,6 +167,14 @@ static void hear(struct supervisor *s)
     }
     if (rc < 0)
         pj_fd_close(&s->box.channel);
+}
+
+/* Process 1 has said that the command ended, and is on its way out. */
+static bool has_ended(struct supervisor *s)
+{
+    if (s->box.channel >= 0)
+        hear(s);
+    return s->result->ended;
 }
 
 static void heed_signal(struct supervisor *s)
@@ -195,9 +205,7 @@ static void reap_box(struct supervisor *s)
                         (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
     s->result->max_rss_bytes = usage.ru_maxrss * 1024LL;
     hear(s);
-    if (s->result->timed_out && !s->give_up_ms)
-        s->give_up_ms = pj_mono_ms() + DRAIN_GRACE_MS;
-    if (s->result->timed_out || s->stop_at_ms)
+    if (s->rang || s->stop_at_ms)
         s->give_up_ms = pj_mono_ms() + DRAIN_GRACE_MS;
     else
         s->give_up_ms = 0;
@@ -240,11 +248,11 @@ static bool turn(struct supervisor *s)
     size_t n = 0, relay_at;
     int timeout = -1;
 
-    if (s->box.channel >= 0)
+    if (s->box.channel >= 0 && s->expected > 0)
         fds[n++] = (struct pollfd){.fd = s->box.channel, .events = POLLIN};
     if (!s->reaped) {
         fds[n++] = (struct pollfd){.fd = s->box.pidfd, .events = POLLIN};
-        if (!s->result->timed_out)
+        if (!s->rang)
             fds[n++] = (struct pollfd){.fd = s->timer, .events = POLLIN};
         n += pump_want(&s->in, fds + n);
     }
@@ -256,20 +264,21 @@ static bool turn(struct supervisor *s)
         n += relay_want(s->relay, fds + n);
     if (s->give_up_ms)
         wait_until(&timeout, s->give_up_ms);
-    if (s->stop_at_ms && !s->reaped)
+    if (s->stop_at_ms && !s->reaped && !s->give_up_ms)
         wait_until(&timeout, s->stop_at_ms);
     if (poll(fds, n, timeout) < 0)
         n = relay_at = 0;
 
-    if (seen(fds, n, s->box.channel))
+    if (s->expected > 0 && seen(fds, n, s->box.channel))
         hear(s);
-    if (seen(fds, n, s->timer) && !s->reaped && !s->result->ended) {
-        s->result->timed_out = true;
+    if (!s->reaped && !s->rang && seen(fds, n, s->timer)) {
+        s->rang = true;
+        s->result->timed_out = !has_ended(s);
         kill_box(s);
     }
     if (seen(fds, n, s->signals))
         heed_signal(s);
-    if (s->stop_at_ms && !s->reaped && pj_mono_ms() >= s->stop_at_ms)
+    if (s->stop_at_ms && !s->reaped && !s->give_up_ms && pj_mono_ms() >= s->stop_at_ms)
         kill_box(s);
     if (!s->reaped)
         step_input(s, fds, n);
@@ -343,6 +352,8 @@ void supervise(struct plan *plan, struct result *result)
     };
 
     s.relay = relay_new(plan->spec, result);
+    s.expected =
+        (plan->spec->gateway_count || plan->spec->allow_count) + (plan->spec->tree_fd >= 0);
     if (catch_signals(&s) == 0 && start_clock(&s) == 0 &&
         launch_box(&s.box, plan, &result->err) == 0) {
         set_up_pumps(&s);
