@@ -90,3 +90,47 @@ Test(r4, r4_2_a_pull_request_that_was_made_though_the_answer_was_lost_is_adopted
     free(task);
     scene_stop(&s);
 }
+
+Test(r4, r4_3_a_missing_coderabbit_configuration_is_added_and_documented)
+{
+    struct scene s;
+
+    scene_prepare(&s, write_and_finish, 2);
+    scene_open_forge(&s, "");
+    char *task = scene_run(&s, "Write a file");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    char *branch = scene_branch(task), *spec = pj_asprintf("%s:.coderabbit.yaml", branch);
+    char *file = gitfix_show(s.remote, spec);
+    cr_assert_not_null(file);
+    cr_expect_not_null(strstr(file, "reviews:"), "%s", file);
+    json_t *pull = only_pull(&s);
+    cr_expect_not_null(strstr(pj_json_str(pull, "body", ""), ".coderabbit.yaml"), "documented in the body");
+    const json_t *comment = json_array_get(json_object_get(pull, "comments_list"), 0);
+    cr_expect_not_null(strstr(pj_json_str(comment, "body", ""), "@coderabbitai review"), "the review is asked for");
+    json_decref(pull);
+    free(file);
+    free(spec);
+    free(branch);
+    free(task);
+    scene_stop(&s);
+}
+
+Test(r4, r4_3_a_configuration_that_is_there_stays_as_it_is)
+{
+    static const struct gitfix_file own[] = {{".coderabbit.yaml", "language: de\n", false}};
+    struct scene s;
+
+    scene_prepare(&s, write_and_finish, 2);
+    scene_open_forge(&s, "");
+    free(gitfix_commit(s.remote, "main", own, 1, "Configure"));
+    char *task = scene_run(&s, "Write a file");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    char *branch = scene_branch(task), *spec = pj_asprintf("%s:.coderabbit.yaml", branch);
+    char *file = gitfix_show(s.remote, spec);
+    cr_expect_str_eq(file, "language: de\n");
+    free(file);
+    free(spec);
+    free(branch);
+    free(task);
+    scene_stop(&s);
+}

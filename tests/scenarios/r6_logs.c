@@ -125,6 +125,37 @@ Test(r6, r6_1_a_resumed_stream_loses_and_repeats_nothing)
     scene_stop(&s);
 }
 
+Test(r6, r6_2_logs_are_dropped_after_their_time_and_the_task_stays)
+{
+    static const struct model_answer answers[] = {SCENE_WRITE("new.txt", "x\\n"), SCENE_FINISH};
+    struct scene s;
+    struct http_answer a;
+
+    scene_prepare(&s, answers, 2);
+    world_set(&s.w, "PJ_LOG_RETENTION", "2s");
+    world_set(&s.w, "PJ_JANITOR_INTERVAL", "1s");
+    scene_open(&s, ",\"codeRabbit\":\"off\"");
+    char *task = scene_run(&s, "Write a file");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    json_t *log = world_log(&s.w, task);
+    cr_expect_gt(json_array_size(log), 0, "kept until then");
+    json_decref(log);
+    cr_assert(program_wait_log(&s.w.runner[0], "logs_dropped", WORLD_SOON));
+    char *path = pj_asprintf("/api/v1/tasks/%s/logs", task);
+    http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
+    cr_expect_eq(a.status, 410, "%s", a.body);
+    cr_expect_str_eq(pj_json_str(a.json, "code", ""), "logs_expired");
+    http_answer_release(&a);
+    free(path);
+    path = pj_asprintf("/tasks/%s", task);
+    json_t *doc = world_call(&s.w, "GET", path, NULL, 200);
+    cr_expect_str_eq(scene_status(doc), "completed");
+    json_decref(doc);
+    free(path);
+    free(task);
+    scene_stop(&s);
+}
+
 Test(r6, r6_3_the_history_is_paged_and_can_be_downloaded)
 {
     static const struct model_answer answers[] = {SCENE_WRITE("new.txt", "x\\n"), SCENE_FINISH};

@@ -1,0 +1,209 @@
+/* Secrets of the installation are found nowhere but in the settings of the programs: not in logs, Redis, the box, argv, work trees,
+ * commits or answers, after good runs and bad ones. The stand-in model even says the key back. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "lib/base/fs.h"
+#include "lib/store/conn.h"
+#include "tests/scenarios/scene.h"
+
+static const char *const secrets[] = {
+    MODEL_SERVER_KEY, FORGE_TOKEN, WORLD_TOKEN, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" /* PJ_SECRET_KEY of the world */};
+
+static const char *found_in(const void *bytes, size_t n)
+{
+    for (size_t i = 0; i < PJ_COUNT_OF(secrets); i++)
+        if (memmem(bytes, n, secrets[i], strlen(secrets[i])))
+            return secrets[i];
+    return NULL;
+}
+
+static int look_at(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    int fd;
+    void *bytes;
+
+    if (strcmp(path + where->base, "forges.json") == 0) /* a settings file, like the environment */
+        return 0;
+    if (type != FTW_F || st->st_size == 0 || (fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+        return 0;
+    bytes = mmap(NULL, (size_t)st->st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (bytes == MAP_FAILED)
+        return 0;
+    const char *secret = found_in(bytes, (size_t)st->st_size);
+    cr_expect_null(secret, "%s holds %s", path, secret);
+    munmap(bytes, (size_t)st->st_size);
+    return 0;
+}
+
+static void look_at_files(const char *dir)
+{
+    cr_assert_eq(nftw(dir, look_at, 32, FTW_PHYS), 0);
+}
+
+static void look_at_text(const char *what, const char *text)
+{
+    const char *secret = text ? found_in(text, strlen(text)) : NULL;
+
+    cr_expect_null(secret, "%s holds %s", what, secret);
+}
+
+/* Everything git has, unpacked. */
+static void look_at_commits(const char *remote)
+{
+    char *log = gitfix_run(remote, NULL, "log", "-p", "--all", "--format=fuller", (const char *)NULL);
+
+    look_at_text("a commit", log);
+    free(log);
+}
+
+static void look_at_redis(struct world *w)
+{
+    struct pj_redis *redis = test_redis_connect(&w->redis);
+    struct redisReply *reply = test_redis_words(redis, "CONFIG", "SET", "rdbcompression", "no", NULL);
+
+    pj_reply_freep(&reply);
+    reply = test_redis_words(redis, "SAVE", NULL);
+    pj_reply_freep(&reply);
+    pj_redis_free(redis);
+    look_at_files(w->redis.dir);
+}
+
+static void look_at_api(struct world *w, const char *task)
+{
+    static const char *const paths[] = {"", "/logs", "/logs?download=1", "/patch", "/usage", "/trajectory"};
+
+    for (size_t i = 0; i < PJ_COUNT_OF(paths); i++) {
+        char *path = pj_asprintf("/api/v1/tasks/%s%s", task, paths[i]);
+        struct http_answer a;
+
+        http_call(w->base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
+        look_at_text(path, a.body);
+        http_answer_release(&a);
+        free(path);
+    }
+}
+
+static void look_at_proc_file(const char *pid, const char *name)
+{
+    char path[300];
+    struct pj_str text;
+    struct pj_err err;
+
+    (void)snprintf(path, sizeof path, "/proc/%s/%s", pid, name);
+    pj_str_init(&text, 1 << 20);
+    if (pj_fs_read(path, &text, &err) == 0) {
+        const char *secret = found_in(pj_str_cstr(&text), text.len);
+        cr_expect_null(secret, "%s holds %s", path, secret);
+    }
+    pj_str_release(&text);
+}
+
+/* The memory of a process, as far as it may be read. */
+static void look_at_memory(const char *pid)
+{
+    char path[300], line[600];
+    unsigned long from, to;
+    size_t pages = 0;
+
+    (void)snprintf(path, sizeof path, "/proc/%s/maps", pid);
+    FILE *maps = fopen(path, "re");
+    (void)snprintf(path, sizeof path, "/proc/%s/mem", pid);
+    int mem = open(path, O_RDONLY | O_CLOEXEC);
+    while (maps && mem >= 0 && fgets(line, sizeof line, maps)) {
+        char mode[5];
+        if (sscanf(line, "%lx-%lx %4s", &from, &to, mode) != 3 || mode[1] != 'w' || to - from > (64UL << 20))
+            continue;
+        char *bytes = pj_alloc(to - from, 1);
+        ssize_t n = pread(mem, bytes, to - from, (off_t)from);
+        const char *secret = n > 0 ? found_in(bytes, (size_t)n) : NULL;
+        cr_expect_null(secret, "the memory of the agent holds %s", secret);
+        pages += n > 0 ? (size_t)n / 4096 : 0;
+        free(bytes);
+    }
+    if (maps)
+        (void)fclose(maps);
+    if (mem >= 0)
+        close(mem);
+    cr_expect(pages > 0 || geteuid() != 0, "nothing of the agent's memory could be read");
+}
+
+static bool is_ours(const char *pid, const char *dir)
+{
+    char path[300], comm[64] = "", root[600];
+    FILE *f;
+    ssize_t n;
+
+    (void)snprintf(path, sizeof path, "/proc/%s/comm", pid);
+    if (!(f = fopen(path, "re")))
+        return false;
+    if (!fgets(comm, sizeof comm, f))
+        comm[0] = '\0';
+    (void)fclose(f);
+    (void)snprintf(path, sizeof path, "/proc/%s/mountinfo", pid);
+    struct pj_str mounts;
+    struct pj_err err;
+    pj_str_init(&mounts, 1 << 20);
+    n = pj_fs_read(path, &mounts, &err);
+    (void)snprintf(root, sizeof root, "%s/", strrchr(dir, '/'));
+    bool ours = strcmp(comm, "pj-agent\n") == 0 && n == 0 && strstr(pj_str_cstr(&mounts), root) != NULL;
+    pj_str_release(&mounts);
+    return ours;
+}
+
+static void look_at_processes(const char *dir)
+{
+    DIR *proc = opendir("/proc");
+    struct dirent *e;
+    size_t agents = 0;
+
+    while ((e = readdir(proc))) {
+        if (e->d_name[0] < '1' || e->d_name[0] > '9')
+            continue;
+        look_at_proc_file(e->d_name, "cmdline");
+        if (!is_ours(e->d_name, dir))
+            continue;
+        agents++;
+        look_at_proc_file(e->d_name, "environ");
+        look_at_memory(e->d_name);
+    }
+    closedir(proc);
+    cr_expect_gt(agents, 0, "the agent was looked at while it ran");
+}
+
+Test(canary, secrets_are_found_nowhere_after_good_and_bad_runs)
+{
+    static const struct model_answer answers[] = {
+        {.text = "My key is " MODEL_SERVER_KEY ".", .calls = {{"run", "{\"command\":\"env; echo " MODEL_SERVER_KEY "\"}"}}},
+        {.trouble = MODEL_GATE, .calls = {{"write_file", "{\"path\":\"new.txt\",\"content\":\"x\\n\"}"}}},
+        SCENE_FINISH,
+        {.status = 401, .body = "{\"error\":{\"message\":\"Incorrect API key provided: " MODEL_SERVER_KEY "\"}}",
+         .headers = {"X-Request-Id: " MODEL_SERVER_KEY}},
+    };
+    struct scene s;
+
+    scene_prepare(&s, answers, PJ_COUNT_OF(answers));
+    scene_open_forge(&s, ",\"codeRabbit\":\"off\"");
+    char *good = scene_run(&s, "Write a file");
+    cr_assert(model_server_wait(s.model, 2, WORLD_SOON));
+    look_at_processes(s.w.dir);
+    model_server_release(s.model);
+    json_decref(world_wait_status(&s.w, good, "completed"));
+    char *bad = scene_run(&s, "Fail");
+    json_t *doc = world_wait_status(&s.w, bad, "failed");
+    cr_expect_str_eq(scene_error_code(doc), "llm_auth");
+    json_decref(doc);
+    look_at_api(&s.w, good);
+    look_at_api(&s.w, bad);
+    look_at_commits(s.remote);
+    look_at_redis(&s.w);
+    look_at_files(s.w.dir);
+    free(good);
+    free(bad);
+    scene_stop(&s);
+}
