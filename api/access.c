@@ -64,7 +64,8 @@ static void on_task_repo(struct request *req, const struct redisReply *reply)
     if (rc == PJ_NONE || req->repo->visibility != PJ_REPO_SHARED)
         reply_not_found(req, "task");
     else if (a->change)
-        reply_problem(req, 403, "forbidden", "ask its owner or an admin", "only the task's owner may change it");
+        reply_problem(req, 403, "forbidden", "ask its owner or an admin",
+                      "only the task's owner may change it");
     else
         granted(req);
 }

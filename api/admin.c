@@ -80,7 +80,8 @@ static bool is_stream_id(const char *text)
 
     if (text[0] == '\0')
         return true;
-    return pj_view_cut(&rest, '-', &ms) && rest.p != NULL && pj_parse_u64(ms, &n) == 0 && pj_parse_u64(rest, &n) == 0;
+    return pj_view_cut(&rest, '-', &ms) && rest.p != NULL && pj_parse_u64(ms, &n) == 0 &&
+           pj_parse_u64(rest, &n) == 0;
 }
 
 void admin_audit(struct request *req)
@@ -144,15 +145,17 @@ void admin_outbox(struct request *req)
     struct pj_view rest = pj_view_of(page.cursor), head;
     int64_t partition = rc == 0 ? (int64_t)pj_partition_of_task(task) : 0;
     if (page.cursor[0] != '\0') {
-        if (strchr(page.cursor, ':') == NULL || !pj_view_cut(&rest, ':', &head) || pj_parse_i64(head, &partition) < 0 ||
-            partition < 0 || partition >= (int64_t)req->api->partitions) {
+        if (strchr(page.cursor, ':') == NULL || !pj_view_cut(&rest, ':', &head) ||
+            pj_parse_i64(head, &partition) < 0 || partition < 0 ||
+            partition >= (int64_t)req->api->partitions) {
             reply_fault(req, "cursor", "is not a cursor of this list");
             return;
         }
         before = strchr(page.cursor, ':') + 1;
     }
     o->partition = (unsigned)partition;
-    pj_outbox_list_cmd(&cmd, o->partition, rc == 0 ? task : NULL, before[0] != '\0' ? before : NULL, page.limit);
+    pj_outbox_list_cmd(&cmd, o->partition, rc == 0 ? task : NULL, before[0] != '\0' ? before : NULL,
+                       page.limit);
     request_redis(req, &cmd, on_outbox);
 }
 
@@ -179,9 +182,10 @@ static void on_depth(void *arg, const struct redisReply *reply, struct pj_err *e
     if (s->err.cls != PJ_E_OK)
         reply_err(s->req, &s->err);
     else
-        reply_json(s->req, 200, json_pack("{s:I, s:I, s:I}", "queued", (json_int_t)s->sum.queued, "running",
-                                          (json_int_t)s->sum.running, "desiredSlots",
-                                          (json_int_t)(s->sum.queued + s->sum.running)));
+        reply_json(s->req, 200,
+                   json_pack("{s:I, s:I, s:I}", "queued", (json_int_t)s->sum.queued, "running",
+                             (json_int_t)s->sum.running, "desiredSlots",
+                             (json_int_t)(s->sum.queued + s->sum.running)));
 }
 
 void admin_autoscale(struct request *req)

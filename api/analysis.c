@@ -28,7 +28,8 @@ static const char *const severities[] = {"critical", "high", "medium", "low", NU
 static const struct pj_field finding_fields[] = {
     {"path", PJ_F_STR, offsetof(struct finding, path), 0, 1, 1024},
     {"line", PJ_F_INT, offsetof(struct finding, line), PJ_FF_NULL_NEG, 1, 100000000},
-    {"severity", PJ_F_WORD, offsetof(struct finding, severity), PJ_FF_REQUIRED, .words = severities},
+    {"severity", PJ_F_WORD, offsetof(struct finding, severity), PJ_FF_REQUIRED,
+     .words = severities},
     {"title", PJ_F_STR, offsetof(struct finding, title), PJ_FF_REQUIRED, 1, 500},
     {"detail", PJ_F_STR, offsetof(struct finding, detail), PJ_FF_REQUIRED, 1, 16384},
     {"suggestion", PJ_F_STR, offsetof(struct finding, suggestion), 0, 1, 16384},
@@ -50,11 +51,13 @@ static int check_findings(struct request *req, const json_t *findings)
         reply_fault(req, "findings", "must be an array of at most %d findings", FINDINGS_MAX);
         return -1;
     }
-    json_array_foreach(findings, i, item) {
+    json_array_foreach(findings, i, item)
+    {
         struct finding one = {0};
         struct pj_field_errors faults = {0};
         struct pj_err err;
-        int rc = pj_json_decode(item, finding_fields, PJ_COUNT_OF(finding_fields), &one, &faults, &err);
+        int rc =
+            pj_json_decode(item, finding_fields, PJ_COUNT_OF(finding_fields), &one, &faults, &err);
         pj_json_release(finding_fields, PJ_COUNT_OF(finding_fields), &one);
         if (rc == 0)
             continue;
@@ -76,7 +79,8 @@ static void on_put(struct request *req, const struct redisReply *reply)
         return;
     }
     audit(req, "repository.analysis", req->param[0], NULL);
-    reply_bytes(req, 200, "application/json", pj_strndup(req->body.data, req->body.len), req->body.len);
+    reply_bytes(req, 200, "application/json", pj_strndup(req->body.data, req->body.len),
+                req->body.len);
 }
 
 static void put_found(struct request *req)

@@ -73,7 +73,8 @@ static void reply_csv(struct request *req, json_t *doc)
     for (size_t c = 0; c < PJ_COUNT_OF(columns); c++)
         pj_str_putf(&out, ",%s", columns[c].title);
     pj_str_puts(&out, "\r\n");
-    json_array_foreach(json_object_get(doc, "buckets"), i, bucket) {
+    json_array_foreach(json_object_get(doc, "buckets"), i, bucket)
+    {
         pj_str_puts(&out, pj_json_str(bucket, "start", ""));
         for (size_t c = 0; c < PJ_COUNT_OF(columns); c++)
             put_cell(&out, bucket, columns[c].group, columns[c].name);
@@ -124,7 +125,8 @@ static int query_time(struct request *req, const char *name, int64_t def, int64_
 }
 
 /* "hour" or "day", "json" or "csv"; -1 when answered. */
-static int query_word(struct request *req, const char *name, const char *first, const char *second, int *out)
+static int query_word(struct request *req, const char *name, const char *first, const char *second,
+                      int *out)
 {
     char text[16];
 
@@ -148,7 +150,8 @@ void admin_analytics(struct request *req)
     int hourly, csv;
 
     if (request_query_known(req, known) < 0 || query_time(req, "to", now, &to) < 0 ||
-        query_time(req, "from", to - 30 * DAY_MS, &from) < 0 || query_word(req, "bucket", "day", "hour", &hourly) < 0 ||
+        query_time(req, "from", to - 30 * DAY_MS, &from) < 0 ||
+        query_word(req, "bucket", "day", "hour", &hourly) < 0 ||
         query_word(req, "format", "json", "csv", &csv) < 0)
         return;
     int64_t bucket = hourly ? HOUR_MS : DAY_MS;

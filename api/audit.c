@@ -18,8 +18,8 @@ void audit(struct request *req, const char *action, const char *target, const ch
     const struct pj_audit entry = {req->who.user_id, action, target, detail, req->client};
     struct pj_cmd cmd = {0};
 
-    pj_log(PJ_LOG_INFO, "audit", "action", action, "actor", req->who.user_id, "target", target, "detail", detail,
-           "client", req->client, "requestId", req->id, NULL);
+    pj_log(PJ_LOG_INFO, "audit", "action", action, "actor", req->who.user_id, "target", target,
+           "detail", detail, "client", req->client, "requestId", req->id, NULL);
     pj_audit_add_cmd(&cmd, &entry);
     pj_aredis_submit(req->api->redis, &cmd, on_added, NULL);
 }

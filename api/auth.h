@@ -15,8 +15,8 @@ struct request;
 
 /* Rights of a token. An admin's token has them all unless it was made with fewer. */
 enum scope {
-    SCOPE_PUBLIC = 0,       /* no token needed */
-    SCOPE_SELF = 1,         /* any valid token */
+    SCOPE_PUBLIC = 0, /* no token needed */
+    SCOPE_SELF = 1,   /* any valid token */
     SCOPE_TASKS_READ = 2,
     SCOPE_TASKS_WRITE = 4,
     SCOPE_REPOS_READ = 8,

@@ -30,7 +30,9 @@ static bool is_from_our_page(const struct request *req)
         return pj_view_is(site, "same-origin");
     if (origin.p == NULL)
         return false;
-    size_t skip = pj_view_starts(origin, "https://") ? 8 : pj_view_starts(origin, "http://") ? 7 : 0;
+    size_t skip = pj_view_starts(origin, "https://")  ? 8
+                  : pj_view_starts(origin, "http://") ? 7
+                                                      : 0;
     return skip > 0 && origin.n - skip == req->head.host.n &&
            memcmp(origin.p + skip, req->head.host.p, req->head.host.n) == 0;
 }
@@ -41,11 +43,12 @@ int auth_session_token(struct request *req, char *text, size_t cap)
 
     while (rest.p != NULL && pj_view_cut(&rest, ';', &item)) {
         struct pj_view value = pj_view_trim(item);
-        if (!pj_view_cut(&value, '=', &name) || !pj_view_is(name, cookie_name(req)) || value.p == NULL ||
-            value.n == 0 || value.n >= cap)
+        if (!pj_view_cut(&value, '=', &name) || !pj_view_is(name, cookie_name(req)) ||
+            value.p == NULL || value.n == 0 || value.n >= cap)
             continue;
         if (req->route->method != METHOD_GET && !is_from_our_page(req)) {
-            reply_problem(req, 403, "cross_site", "send the request from a page of this server, or use a token",
+            reply_problem(req, 403, "cross_site",
+                          "send the request from a page of this server, or use a token",
                           "a session only counts for requests of our own pages");
             return -1;
         }
@@ -80,8 +83,8 @@ static void login_free(void *ctx)
 
 static void set_cookie(struct request *req, const char *value, int64_t max_age)
 {
-    reply_header(req, "Set-Cookie", "%s=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Strict%s", cookie_name(req), value,
-                 (long long)max_age, req->secure ? "; Secure" : "");
+    reply_header(req, "Set-Cookie", "%s=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Strict%s",
+                 cookie_name(req), value, (long long)max_age, req->secure ? "; Secure" : "");
 }
 
 static void on_created(struct request *req, const struct redisReply *reply)
@@ -108,7 +111,8 @@ static void on_login(struct request *req, const struct redisReply *reply)
     char digest[65];
 
     if (pj_token_find_reply(reply, &user, &from, &err) < 0) {
-        reply_problem(req, 401, "unauthenticated", "log in with a token that is valid", "%s", err.message);
+        reply_problem(req, 401, "unauthenticated", "log in with a token that is valid", "%s",
+                      err.message);
         return;
     }
     pj_token_make(PJ_TOKEN_SESSION, login->text);
@@ -119,8 +123,13 @@ static void on_login(struct request *req, const struct redisReply *reply)
     if (from.expires_ms > 0 && from.expires_ms < login->expires_ms)
         login->expires_ms = from.expires_ms; /* a session never outlives the token it came from */
     char name[] = "session";
-    const struct pj_token session = {.id = login->token_id, .user_id = user.id, .name = name, .scopes = from.scopes,
-                                     .kind = PJ_TOKEN_SESSION, .created_ms = now, .expires_ms = login->expires_ms};
+    const struct pj_token session = {.id = login->token_id,
+                                     .user_id = user.id,
+                                     .name = name,
+                                     .scopes = from.scopes,
+                                     .kind = PJ_TOKEN_SESSION,
+                                     .created_ms = now,
+                                     .expires_ms = login->expires_ms};
     pj_token_create_cmd(&cmd, &session, digest);
     pj_user_release(&user);
     pj_token_release(&from);
@@ -140,7 +149,8 @@ void session_create(struct request *req)
     if (request_json(req, login_fields, PJ_COUNT_OF(login_fields), login) < 0)
         return;
     if (!pj_token_is_plausible(login->token)) {
-        reply_problem(req, 401, "unauthenticated", "log in with a token that is valid", "this is not a token");
+        reply_problem(req, 401, "unauthenticated", "log in with a token that is valid",
+                      "this is not a token");
         return;
     }
     pj_token_digest(login->token, digest);
@@ -166,7 +176,8 @@ void session_delete(struct request *req)
     struct pj_cmd cmd = {0};
 
     if (!req->who.session) {
-        reply_problem(req, 400, "no_session", "DELETE /tokens/{id} revokes a token", "this request came with a token, not a session");
+        reply_problem(req, 400, "no_session", "DELETE /tokens/{id} revokes a token",
+                      "this request came with a token, not a session");
         return;
     }
     pj_token_revoke_cmd(&cmd, req->who.user_id, req->who.token_id);

@@ -54,8 +54,9 @@ static struct found *slot_of(struct auth *auth, const char *digest)
 
 static void refuse_caller(struct request *req, const char *code, const char *detail)
 {
-    reply_problem(req, 401, code, "send the header Authorization: Bearer <token>; `pj login` or an admin gives one", "%s",
-                  detail);
+    reply_problem(req, 401, code,
+                  "send the header Authorization: Bearer <token>; `pj login` or an admin gives one",
+                  "%s", detail);
 }
 
 static void check_scope(struct request *req)
@@ -69,8 +70,8 @@ static void check_scope(struct request *req)
     if ((need & (SCOPE_ADMIN_READ | SCOPE_ADMIN_WRITE | SCOPE_METRICS)) != 0 && !req->who.admin)
         reply_problem(req, 403, "forbidden", "ask an admin", "this is for admins");
     else
-        reply_problem(req, 403, "insufficient_scope", "use a token that has this scope", "this token lacks the scope %s",
-                      scope_name(need));
+        reply_problem(req, 403, "insufficient_scope", "use a token that has this scope",
+                      "this token lacks the scope %s", scope_name(need));
 }
 
 static unsigned effective_scopes(const struct pj_token *token, bool admin)

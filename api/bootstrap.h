@@ -8,6 +8,7 @@
 struct pj_redis;
 
 /* Does nothing when a user exists. Several processes may try at once: one wins. */
-int bootstrap(struct pj_redis *redis, const struct settings *settings, struct pj_err *err) PJ_MUST_CHECK;
+int bootstrap(struct pj_redis *redis, const struct settings *settings,
+              struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -103,7 +103,8 @@ bool cidr_list_has(const struct cidr_list *list, const char *address)
     return false;
 }
 
-void cidr_client(const struct cidr_list *list, const char *peer, struct pj_view forwarded_for, char out[64])
+void cidr_client(const struct cidr_list *list, const char *peer, struct pj_view forwarded_for,
+                 char out[64])
 {
     snprintf(out, 64, "%s", peer);
     while (forwarded_for.n > 0 && cidr_list_has(list, out)) {

@@ -15,6 +15,7 @@ void cidr_list_free(struct cidr_list *list);
 bool cidr_list_has(const struct cidr_list *list, const char *address);
 /* The client of a request that came through trusted proxies: the last address of X-Forwarded-For that is not one of ours.
  * Falls back to `peer`. The result is written to out (64 bytes). */
-void cidr_client(const struct cidr_list *list, const char *peer, struct pj_view forwarded_for, char out[64]);
+void cidr_client(const struct cidr_list *list, const char *peer, struct pj_view forwarded_for,
+                 char out[64]);
 
 #endif

@@ -104,7 +104,8 @@ static bool flush(struct conn *conn)
             return false;
         }
         if (conn->kind == DEADLINE_WRITE)
-            server_deadline(conn->server, conn, DEADLINE_WRITE); /* it took something: the 30 s begin again */
+            server_deadline(conn->server, conn,
+                            DEADLINE_WRITE); /* it took something: the 30 s begin again */
     }
     return true;
 }
@@ -246,7 +247,9 @@ static bool process_head(struct conn *conn)
     static struct http_head head; /* one loop, and its content ends with this call */
     struct http_refusal why;
 
-    int rc = conn->in.len == 0 ? PJ_NONE : http_parse(conn->in.data, conn->in.len, &conn->scanned, &head, &why);
+    int rc = conn->in.len == 0
+                 ? PJ_NONE
+                 : http_parse(conn->in.data, conn->in.len, &conn->scanned, &head, &why);
     if (rc == PJ_NONE) {
         if (conn->in.len > 0 && conn->kind == DEADLINE_IDLE)
             server_deadline(conn->server, conn, DEADLINE_HEAD);
@@ -330,12 +333,14 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         conn_close(conn);
         return;
     }
-    if (conn->state == CONN_WAIT || conn->state == CONN_WRITE) { /* its next request waits in the kernel */
+    if (conn->state == CONN_WAIT ||
+        conn->state == CONN_WRITE) { /* its next request waits in the kernel */
         stop_reading(conn);
         return;
     }
     size_t room = IN_MAX - conn->in.len;
-    ssize_t n = read(fd, bytes, conn->state == CONN_LINGER || room > sizeof bytes ? sizeof bytes : room);
+    ssize_t n =
+        read(fd, bytes, conn->state == CONN_LINGER || room > sizeof bytes ? sizeof bytes : room);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
@@ -357,7 +362,8 @@ void conn_expired(struct conn *conn)
 {
     static const struct http_refusal slow = {408, "the request did not arrive in time"};
 
-    if (conn->state == CONN_STREAM && conn->kind == DEADLINE_NONE && conn->beats && !conn_stream_blocked(conn)) {
+    if (conn->state == CONN_STREAM && conn->kind == DEADLINE_NONE && conn->beats &&
+        !conn_stream_blocked(conn)) {
         conn_stream_write(conn, ":\n\n", 3);
         return;
     }

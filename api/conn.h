@@ -51,14 +51,14 @@ struct conn {
     struct server *server;
     int fd;
     enum conn_state state;
-    bool close_after;  /* no further request on this connection */
-    bool busy;         /* conn_process() is on the stack */
-    bool dead;         /* close when conn_process() returns */
-    bool chunked;      /* the stream is framed in chunks */
-    bool ending;       /* the stream closes once drained */
-    bool beats;        /* the stream gets comments */
-    bool reading;      /* `readable` is armed */
-    bool trusted;      /* the peer is a proxy of ours */
+    bool close_after; /* no further request on this connection */
+    bool busy;        /* conn_process() is on the stack */
+    bool dead;        /* close when conn_process() returns */
+    bool chunked;     /* the stream is framed in chunks */
+    bool ending;      /* the stream closes once drained */
+    bool beats;       /* the stream gets comments */
+    bool reading;     /* `readable` is armed */
+    bool trusted;     /* the peer is a proxy of ours */
     struct event readable, writable;
     struct evbuffer *out;
     struct pj_str in;

@@ -10,7 +10,7 @@ struct view {
     const struct pj_task_error *error;
     json_t *files, *file, *hunks;
     int64_t added, removed;
-    char *path, *old_path; /* of the present file */
+    char *path, *old_path;      /* of the present file */
     int64_t old_left, new_left; /* lines of the present hunk still to come */
 };
 
@@ -30,9 +30,11 @@ static void end_file(struct view *v)
     if (v->file == NULL)
         return;
     const char *path = v->path != NULL ? v->path : v->old_path;
-    json_object_set_new(v->file, "path", path != NULL ? clean_string(pj_view_of(path)) : json_null());
+    json_object_set_new(v->file, "path",
+                        path != NULL ? clean_string(pj_view_of(path)) : json_null());
     bool moved = v->path != NULL && v->old_path != NULL && strcmp(v->path, v->old_path) != 0;
-    json_object_set_new(v->file, "oldPath", moved ? clean_string(pj_view_of(v->old_path)) : json_null());
+    json_object_set_new(v->file, "oldPath",
+                        moved ? clean_string(pj_view_of(v->old_path)) : json_null());
     json_object_set_new(v->file, "added", json_integer(v->added));
     json_object_set_new(v->file, "removed", json_integer(v->removed));
     json_object_set_new(v->file, "hunks", v->hunks);
@@ -84,8 +86,8 @@ static void add_hunk(struct view *v, struct pj_view line)
     const struct pj_task_error *e = v->error;
     const char *path = v->path != NULL ? v->path : v->old_path;
     struct pj_view rest = line, word;
-    bool rejected = e->code != NULL && strcmp(e->code, "patch_conflict") == 0 && e->detail != NULL && path != NULL &&
-                    strstr(e->detail, path) != NULL;
+    bool rejected = e->code != NULL && strcmp(e->code, "patch_conflict") == 0 &&
+                    e->detail != NULL && path != NULL && strstr(e->detail, path) != NULL;
 
     if (!pj_view_cut(&rest, ' ', &word) || !pj_view_cut(&rest, ' ', &word) || word.n < 2)
         return;
@@ -93,8 +95,10 @@ static void add_hunk(struct view *v, struct pj_view line)
     if (!pj_view_cut(&rest, ' ', &word) || word.n < 2)
         return;
     v->new_left = range_length(pj_view_n(word.p + 1, word.n - 1));
-    json_array_append_new(v->hunks, json_pack("{s:o, s:b, s:o}", "header", clean_string(line), "rejected", rejected,
-                                              "reason", rejected ? clean_string(pj_view_of(e->detail)) : json_null()));
+    json_array_append_new(v->hunks,
+                          json_pack("{s:o, s:b, s:o}", "header", clean_string(line), "rejected",
+                                    rejected, "reason",
+                                    rejected ? clean_string(pj_view_of(e->detail)) : json_null()));
 }
 
 static void add_line(struct view *v, struct pj_view line)

@@ -23,7 +23,8 @@ static void serve(struct request *req, const char *name, const char *type)
 void docs_page(struct request *req)
 {
     reply_header(req, "Content-Security-Policy",
-                 "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+                 "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+                 "connect-src 'self'; "
                  "frame-ancestors 'none'; base-uri 'none'");
     serve(req, "docs.html", "text/html; charset=utf-8");
 }

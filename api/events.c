@@ -45,7 +45,8 @@ static bool parse_stamp(struct pj_view text, struct stamp *out)
 
     if (!pj_view_cut(&text, '-', &ms) || text.p == NULL)
         return false;
-    return pj_parse_i64(ms, &out->ms) == 0 && pj_parse_i64(text, &out->seq) == 0 && out->ms >= 0 && out->seq >= 0;
+    return pj_parse_i64(ms, &out->ms) == 0 && pj_parse_i64(text, &out->seq) == 0 && out->ms >= 0 &&
+           out->seq >= 0;
 }
 
 static int compare(struct stamp a, struct stamp b)

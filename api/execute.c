@@ -51,7 +51,8 @@ static bool is_unreachable(const struct api *api)
 bool execute_would_be_allowed(const struct request *req, const struct pj_repo *repo, int executor)
 {
     return repo->status == PJ_REPO_CONNECTED &&
-           (executor != PJ_EXECUTOR_GITHUB_ACTIONS || (is_github(req, repo) && !is_unreachable(req->api)));
+           (executor != PJ_EXECUTOR_GITHUB_ACTIONS ||
+            (is_github(req, repo) && !is_unreachable(req->api)));
 }
 
 static bool actions_allowed(struct request *req, const struct pj_repo *repo)
@@ -59,13 +60,15 @@ static bool actions_allowed(struct request *req, const struct pj_repo *repo)
     const struct api *api = req->api;
 
     if (!is_github(req, repo)) {
-        reply_problem(req, 422, "executor_unavailable", "use the executor sandbox",
-                      "the executor github_actions works for repositories on a forge of kind github");
+        reply_problem(
+            req, 422, "executor_unavailable", "use the executor sandbox",
+            "the executor github_actions works for repositories on a forge of kind github");
         return false;
     }
     if (is_unreachable(api)) {
         reply_problem(req, 422, "public_url_unreachable",
-                      "set PJ_PUBLIC_URL to an address that GitHub's runners reach, or PJ_ALLOW_LOOPBACK_CALLBACK=1 for "
+                      "set PJ_PUBLIC_URL to an address that GitHub's runners reach, or "
+                      "PJ_ALLOW_LOOPBACK_CALLBACK=1 for "
                       "self-hosted ones on this machine",
                       "a workflow could not report to %s", api->public_url);
         return false;
@@ -78,12 +81,15 @@ bool execute_allowed(struct request *req, const struct pj_repo *repo, int execut
     if (repo == NULL || repo->status != PJ_REPO_CONNECTED) {
         char cause[500] = "it was removed";
         if (repo != NULL)
-            snprintf(cause, sizeof cause, "%s", repo->status_cause != NULL ? repo->status_cause : "it is invalid");
-        reply_problem(req, 422, "repository_not_connected",
-                      repo != NULL ? "repair its credential or branch with PATCH /api/v1/repositories/{id}, then POST "
-                                     "/api/v1/repositories/{id}/verify"
-                                   : "connect it with POST /api/v1/repositories and make the task there",
-                      "the task's repository is not connected: %s", cause);
+            snprintf(cause, sizeof cause, "%s",
+                     repo->status_cause != NULL ? repo->status_cause : "it is invalid");
+        reply_problem(
+            req, 422, "repository_not_connected",
+            repo != NULL
+                ? "repair its credential or branch with PATCH /api/v1/repositories/{id}, then POST "
+                  "/api/v1/repositories/{id}/verify"
+                : "connect it with POST /api/v1/repositories and make the task there",
+            "the task's repository is not connected: %s", cause);
         return false;
     }
     return executor != PJ_EXECUTOR_GITHUB_ACTIONS || actions_allowed(req, repo);

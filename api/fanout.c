@@ -123,7 +123,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 int fanout_new(struct api *api, struct fanout **out, struct pj_err *err)
 {
     static const struct pj_sub_events events = {on_message, on_lost, on_back};
-    const struct pj_redis_options options = {.url = api->settings.redis_url, .password = api->settings.redis_password,
+    const struct pj_redis_options options = {.url = api->settings.redis_url,
+                                             .password = api->settings.redis_password,
                                              .name = "pj-api-sub"};
     struct fanout *fanout = pj_alloc(1, sizeof *fanout);
     struct timeval tick = {5, 0};

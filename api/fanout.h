@@ -39,8 +39,8 @@ struct hub_member {
     uint64_t end_offset; /* UINT64_MAX, or where the task ended: `ended` is called there */
     struct log_id end_id;
     int end_status;
-    bool end_shown; /* the ring has the `status` of this end */
-    void (*confirmed)(void *arg);             /* the channel is subscribed: replay now */
+    bool end_shown;               /* the ring has the `status` of this end */
+    void (*confirmed)(void *arg); /* the channel is subscribed: replay now */
     void (*ended)(void *arg);
     void *arg;
     TAILQ_ENTRY(hub_member) link;

@@ -17,8 +17,8 @@ void health_ready(struct request *req)
     if (api->draining)
         reply_problem(req, 503, "draining", NULL, "this process is stopping");
     else if (!pj_aredis_is_up(api->redis))
-        reply_problem(req, 503, "store_unavailable", "check PJ_REDIS_URL and the Redis server", "%s",
-                      pj_aredis_last_error(api->redis));
+        reply_problem(req, 503, "store_unavailable", "check PJ_REDIS_URL and the Redis server",
+                      "%s", pj_aredis_last_error(api->redis));
     else
         reply_json(req, 200, json_pack("{s:s, s:s}", "status", "ready", "version", PJ_VERSION));
 }

@@ -9,7 +9,8 @@
 #define AT(member) offsetof(struct hook_body, member)
 #define TOKENS_MAX 1000000000000LL
 
-static const char *const types[] = {"task.claim", "task.progress", "task.completed", "task.failed", NULL};
+static const char *const types[] = {"task.claim", "task.progress", "task.completed", "task.failed",
+                                    NULL};
 
 static const struct pj_field error_fields[] = {
     {"code", PJ_F_STR, offsetof(struct hook_error, code), PJ_FF_REQUIRED, 1, 40},
@@ -25,7 +26,8 @@ static const struct pj_field usage_fields[] = {
     {"model", PJ_F_OBJ, offsetof(struct hook_usage, model), PJ_FF_REQUIRED, .sub = model_fields,
      .sub_count = PJ_COUNT_OF(model_fields)},
     {"promptTokens", PJ_F_INT, offsetof(struct hook_usage, prompt), PJ_FF_REQUIRED, 0, TOKENS_MAX},
-    {"completionTokens", PJ_F_INT, offsetof(struct hook_usage, completion), PJ_FF_REQUIRED, 0, TOKENS_MAX},
+    {"completionTokens", PJ_F_INT, offsetof(struct hook_usage, completion), PJ_FF_REQUIRED, 0,
+     TOKENS_MAX},
     {"cachedTokens", PJ_F_INT, offsetof(struct hook_usage, cached), 0, 0, TOKENS_MAX},
 };
 
@@ -61,7 +63,8 @@ static int check(struct request *req, const struct hook_body *b)
         reply_fault(req, "error.code", "is a word of a-z, 0-9 and _");
         return -1;
     }
-    if (b->pr_url != NULL && strncmp(b->pr_url, "https://", 8) != 0 && strncmp(b->pr_url, "http://", 7) != 0) {
+    if (b->pr_url != NULL && strncmp(b->pr_url, "https://", 8) != 0 &&
+        strncmp(b->pr_url, "http://", 7) != 0) {
         reply_fault(req, "prUrl", "starts with https:// or http://");
         return -1;
     }
@@ -71,7 +74,8 @@ static int check(struct request *req, const struct hook_body *b)
     }
     size_t i;
     json_t *entry;
-    json_array_foreach(b->logs, i, entry) {
+    json_array_foreach(b->logs, i, entry)
+    {
         if (!json_is_string(entry) && !json_is_string(json_object_get(entry, "message"))) {
             reply_fault(req, "logs", "entry %zu is neither text nor an object with a message", i);
             return -1;
@@ -106,7 +110,8 @@ void hook_body_outcome(const struct hook_body *body, struct pj_outcome *out)
     if (body->type == HOOK_COMPLETED)
         pj_outcome_complete(out);
     else
-        pj_outcome_fail(out, body->error.code, body->error.message != NULL ? body->error.message : "", NULL);
+        pj_outcome_fail(out, body->error.code,
+                        body->error.message != NULL ? body->error.message : "", NULL);
     pj_str_set(&out->branch, body->branch);
     pj_str_set(&out->commit_sha, body->commit_sha);
     pj_str_set(&out->base_sha, body->base_sha);

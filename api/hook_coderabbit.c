@@ -16,7 +16,8 @@
 static const struct severity {
     const char *sign, *word;
 } severities[] = {
-    {"Critical", "critical"}, {"Major", "high"}, {"Potential issue", "high"}, {"Minor", "medium"}, {"Refactor", "medium"},
+    {"Critical", "critical"}, {"Major", "high"},      {"Potential issue", "high"},
+    {"Minor", "medium"},      {"Refactor", "medium"},
 };
 
 static const char *severity_of(const char *body)
@@ -57,8 +58,9 @@ static json_t *finding_of(const json_t *comment)
     const char *body = pj_json_str(comment, "body", ""), *path = pj_json_str(comment, "path", NULL);
     int64_t line = pj_json_i64(comment, "line", pj_json_i64(comment, "original_line", 0));
 
-    return json_pack("{s:s?, s:o, s:s, s:o, s:o}", "path", path, "line", line > 0 ? json_integer(line) : json_null(),
-                     "severity", severity_of(body), "title", title_of(body), "detail", cut(body, strlen(body), DETAIL_MAX));
+    return json_pack("{s:s?, s:o, s:s, s:o, s:o}", "path", path, "line",
+                     line > 0 ? json_integer(line) : json_null(), "severity", severity_of(body),
+                     "title", title_of(body), "detail", cut(body, strlen(body), DETAIL_MAX));
 }
 
 static bool is_known(const json_t *findings, const json_t *finding)
@@ -66,10 +68,11 @@ static bool is_known(const json_t *findings, const json_t *finding)
     size_t i;
     json_t *one;
 
-    json_array_foreach(findings, i, one)
-        if (json_equal(json_object_get(one, "path"), json_object_get(finding, "path")) &&
-            json_equal(json_object_get(one, "title"), json_object_get(finding, "title")))
-            return true;
+    json_array_foreach(
+        findings, i,
+        one) if (json_equal(json_object_get(one, "path"), json_object_get(finding, "path")) &&
+                 json_equal(json_object_get(one, "title"),
+                            json_object_get(finding, "title"))) return true;
     return false;
 }
 
@@ -136,7 +139,8 @@ static void next(struct request *req)
     struct pj_cmd cmd = {0};
 
     if (h->at == h->repos.count) {
-        reply_json(req, 200, json_pack("{s:s, s:b}", "event", "review", "handled", h->repos.count > 0));
+        reply_json(req, 200,
+                   json_pack("{s:s, s:b}", "event", "review", "handled", h->repos.count > 0));
         return;
     }
     pj_repo_analysis_get_cmd(&cmd, h->repos.items[h->at]->id);
@@ -147,13 +151,15 @@ static bool is_coderabbit(const json_t *said)
 {
     const json_t *user = json_object_get(said, "user");
 
-    return strcmp(pj_json_str(user, "login", ""), "coderabbitai[bot]") == 0 && strcmp(pj_json_str(user, "type", ""), "Bot") == 0;
+    return strcmp(pj_json_str(user, "login", ""), "coderabbitai[bot]") == 0 &&
+           strcmp(pj_json_str(user, "type", ""), "Bot") == 0;
 }
 
 void hook_coderabbit(struct request *req)
 {
     const struct github_hook *h = req->ctx;
-    const json_t *comment = json_object_get(h->doc, "comment"), *review = json_object_get(h->doc, "review");
+    const json_t *comment = json_object_get(h->doc, "comment"),
+                 *review = json_object_get(h->doc, "review");
     const char *action = pj_json_str(h->doc, "action", "");
 
     if (!is_coderabbit(comment != NULL ? comment : review) ||

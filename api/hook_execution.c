@@ -43,9 +43,10 @@ static void answer(struct request *req, const char *status)
     const struct hook *h = req->ctx;
 
     if (h->too_large)
-        reply_problem_members(req, 413, "logs_too_large",
-                              json_pack("{s:s, s:s}", "taskId", req->task->id, "taskStatus", status),
-                              "logs of more than 100 KB were dropped; the rest was applied, the task is %s", status);
+        reply_problem_members(
+            req, 413, "logs_too_large",
+            json_pack("{s:s, s:s}", "taskId", req->task->id, "taskStatus", status),
+            "logs of more than 100 KB were dropped; the rest was applied, the task is %s", status);
     else
         reply_json(req, 200, json_pack("{s:s, s:s}", "taskId", req->task->id, "status", status));
 }
@@ -60,7 +61,8 @@ static void on_finished(struct request *req, const struct redisReply *reply)
         return;
     }
     const char *status = pj_task_status_word((enum pj_task_status)finished.status);
-    pj_log(PJ_LOG_INFO, "task_finished", "taskId", req->task->id, "status", status, "by", "webhook", NULL);
+    pj_log(PJ_LOG_INFO, "task_finished", "taskId", req->task->id, "status", status, "by", "webhook",
+           NULL);
     answer(req, status);
 }
 
@@ -92,7 +94,8 @@ static void apply_end(struct request *req)
     struct pj_outcome out;
     pj_outcome_init(&out);
     hook_body_outcome(b, &out);
-    if (b->type == HOOK_FAILED && req->task->cancel_ms > 0) /* it failed because it was told to stop */
+    if (b->type == HOOK_FAILED &&
+        req->task->cancel_ms > 0) /* it failed because it was told to stop */
         pj_outcome_cancel(&out);
     pj_lease_finish_cmd(&cmd, req->task->id, -1, b->attempt > 0 ? b->attempt : 0, &out);
     pj_outcome_release(&out);
@@ -124,7 +127,8 @@ static void apply_logs(struct request *req)
         hook_logs_store(req, h->logs, apply_end);
         return;
     }
-    pj_events_note_cmd(&cmd, req->task->id, PJ_EVENT_WARN, "The workflow sent more than 100 KB of logs; they were dropped.");
+    pj_events_note_cmd(&cmd, req->task->id, PJ_EVENT_WARN,
+                       "The workflow sent more than 100 KB of logs; they were dropped.");
     request_redis(req, &cmd, on_note);
 }
 
@@ -153,9 +157,11 @@ static void on_usage(struct request *req, const struct redisReply *reply)
         apply_logs(req);
         return;
     }
-    pj_log(PJ_LOG_WARN, "token_alert", "taskId", req->task->id, "tokens", PJ_I64(after), "threshold", PJ_I64(alert), "title",
-           req->task->title, "description", req->task->description, NULL);
-    snprintf(text, sizeof text, "The task has used %lld tokens, more than %lld.", (long long)after, (long long)alert);
+    pj_log(PJ_LOG_WARN, "token_alert", "taskId", req->task->id, "tokens", PJ_I64(after),
+           "threshold", PJ_I64(alert), "title", req->task->title, "description",
+           req->task->description, NULL);
+    snprintf(text, sizeof text, "The task has used %lld tokens, more than %lld.", (long long)after,
+             (long long)alert);
     pj_events_note_cmd(&cmd, req->task->id, PJ_EVENT_WARN, text);
     request_redis(req, &cmd, on_alert);
 }
@@ -170,22 +176,32 @@ static void apply_usage(struct request *req)
         apply_logs(req);
         return;
     }
-    const struct pj_price *price = pj_prices_find(req->api->prices, u->model.provider, u->model.name, pj_now_ms());
-    const struct pj_usage tokens = {.uncached = u->prompt > u->cached ? u->prompt - u->cached : 0, .cached = u->cached,
-                                    .output = u->completion, .reported_microusd = -1};
+    const struct pj_price *price =
+        pj_prices_find(req->api->prices, u->model.provider, u->model.name, pj_now_ms());
+    const struct pj_usage tokens = {.uncached = u->prompt > u->cached ? u->prompt - u->cached : 0,
+                                    .cached = u->cached,
+                                    .output = u->completion,
+                                    .reported_microusd = -1};
     PJ_CLEANUP(pj_json_decrefp) json_t *row = pj_price_json(price);
-    const struct pj_usage_call call = {.id = h->webhook_id, .provider = u->model.provider, .model = u->model.name,
-                                       .prompt_tokens = u->prompt, .completion_tokens = u->completion,
-                                       .cached_tokens = u->cached, .cost_microusd = pj_price_cost(price, &tokens),
-                                       .price = row, .purpose = "workflow"};
+    const struct pj_usage_call call = {.id = h->webhook_id,
+                                       .provider = u->model.provider,
+                                       .model = u->model.name,
+                                       .prompt_tokens = u->prompt,
+                                       .completion_tokens = u->completion,
+                                       .cached_tokens = u->cached,
+                                       .cost_microusd = pj_price_cost(price, &tokens),
+                                       .price = row,
+                                       .purpose = "workflow"};
     pj_usage_record_cmd(&cmd, req->task->id, -1, req->task->attempt, &call);
     request_redis(req, &cmd, on_usage);
 }
 
 static void answer_claim(struct request *req, json_t *analysis)
 {
-    reply_json(req, 200, json_pack("{s:s, s:s, s:o, s:o, s:o}", "taskId", req->task->id, "status", "running", "task",
-                                   pj_task_json(req->task), "analysis", analysis, "repository", pj_repo_json(req->repo)));
+    reply_json(req, 200,
+               json_pack("{s:s, s:s, s:o, s:o, s:o}", "taskId", req->task->id, "status", "running",
+                         "task", pj_task_json(req->task), "analysis", analysis, "repository",
+                         pj_repo_json(req->repo)));
 }
 
 static void on_analysis(struct request *req, const struct redisReply *reply)
@@ -201,7 +217,8 @@ static void on_analysis(struct request *req, const struct redisReply *reply)
             reply_err(req, &err);
         return;
     }
-    answer_claim(req, pj_json_parse(pj_view_of(text), &analysis, &err) == 0 ? analysis : json_null());
+    answer_claim(req,
+                 pj_json_parse(pj_view_of(text), &analysis, &err) == 0 ? analysis : json_null());
 }
 
 /* The first delivery of this id. */
@@ -212,9 +229,11 @@ static void apply(struct request *req)
     struct pj_cmd cmd = {0};
 
     if (task->status != PJ_TASK_RUNNING) {
-        reply_problem(req, 409, "not_running", NULL, "the task is %s", pj_task_status_word((enum pj_task_status)task->status));
+        reply_problem(req, 409, "not_running", NULL, "the task is %s",
+                      pj_task_status_word((enum pj_task_status)task->status));
     } else if (h->body.attempt > 0 && h->body.attempt != task->attempt) {
-        reply_problem(req, 409, "stale_attempt", NULL, "the task is at attempt %lld", (long long)task->attempt);
+        reply_problem(req, 409, "stale_attempt", NULL, "the task is at attempt %lld",
+                      (long long)task->attempt);
     } else if (h->body.type == HOOK_CLAIM) {
         pj_repo_analysis_get_cmd(&cmd, req->repo->id);
         request_redis(req, &cmd, on_analysis);
@@ -225,8 +244,8 @@ static void apply(struct request *req)
 
 static void unknown_task(struct request *req, const char *task_id)
 {
-    pj_log(PJ_LOG_WARN, "webhook_unknown_task", "taskId", task_id, "repositoryId", req->repo->id, "client", req->client,
-           "requestId", req->id, NULL);
+    pj_log(PJ_LOG_WARN, "webhook_unknown_task", "taskId", task_id, "repositoryId", req->repo->id,
+           "client", req->client, "requestId", req->id, NULL);
     reply_not_found(req, "task in this repository");
 }
 
@@ -269,7 +288,8 @@ static bool is_signed(struct request *req)
         }
         if (secret == NULL)
             continue;
-        ok = hook_signed(secret, http_header(head, "webhook-id"), http_header(head, "webhook-timestamp"), body,
+        ok = hook_signed(secret, http_header(head, "webhook-id"),
+                         http_header(head, "webhook-timestamp"), body,
                          http_header(head, "webhook-signature"));
         pj_wipe(secret, strlen(secret));
     }

@@ -61,7 +61,8 @@ static const char *pull_state(const json_t *doc)
     if (strcmp(action, "reopened") == 0)
         return "open";
     if (strcmp(action, "closed") == 0)
-        return pj_json_bool(json_object_get(doc, "pull_request"), "merged", false) ? "merged" : "closed";
+        return pj_json_bool(json_object_get(doc, "pull_request"), "merged", false) ? "merged"
+                                                                                   : "closed";
     return NULL;
 }
 
@@ -75,8 +76,9 @@ static void on_changed(struct request *req, const struct redisReply *reply)
     if (pj_task_move_reply(reply, &task, &err) < 0)
         reply_err(req, &err);
     else
-        reply_json(req, 200, json_pack("{s:s, s:s, s:s}", "event", "pull_request", "taskId", task.id, "state",
-                                       pull_state(h->doc)));
+        reply_json(req, 200,
+                   json_pack("{s:s, s:s, s:s}", "event", "pull_request", "taskId", task.id, "state",
+                             pull_state(h->doc)));
     pj_task_release(&task);
 }
 
@@ -165,7 +167,8 @@ void hook_github(struct request *req)
         return;
     }
     if (pj_json_parse(body, &h->doc, &err) < 0 || !json_is_object(h->doc)) {
-        reply_problem(req, 400, "malformed_json", "choose the content type application/json for the webhook",
+        reply_problem(req, 400, "malformed_json",
+                      "choose the content type application/json for the webhook",
                       "the body is not a JSON object");
         return;
     }

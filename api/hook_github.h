@@ -11,10 +11,10 @@
 /* The request's context while a GitHub hook is worked on. */
 struct github_hook {
     json_t *doc;
-    char delivery[80];          /* X-GitHub-Delivery */
-    struct pj_repo_page repos;  /* connected under the hook's repository */
-    size_t at;                  /* the one that is next */
-    json_t *made;               /* array of ids, for the answer */
+    char delivery[80];         /* X-GitHub-Delivery */
+    struct pj_repo_page repos; /* connected under the hook's repository */
+    size_t at;                 /* the one that is next */
+    json_t *made;              /* array of ids, for the answer */
     void (*then)(struct request *req);
 };
 

@@ -59,7 +59,8 @@ static void add_entry(struct hook_logs *logs, const json_t *entry)
     int type = pj_word_index(pj_event_type_words, pj_json_str(entry, "type", "info"));
     const char *message = pj_json_str(entry, "message", "");
     logs->bytes += strlen(message);
-    add_line(logs, pj_view_of(message), stream < 0 ? PJ_STREAM_STDOUT : stream, type < 0 ? PJ_EVENT_INFO : type);
+    add_line(logs, pj_view_of(message), stream < 0 ? PJ_STREAM_STDOUT : stream,
+             type < 0 ? PJ_EVENT_INFO : type);
 }
 
 struct hook_logs *hook_logs_new(const json_t *logs)
@@ -70,8 +71,7 @@ struct hook_logs *hook_logs_new(const json_t *logs)
 
     if (json_is_string(logs))
         add_text(out, json_string_value(logs), PJ_STREAM_STDOUT, PJ_EVENT_INFO);
-    json_array_foreach(logs, i, entry)
-        add_entry(out, entry);
+    json_array_foreach(logs, i, entry) add_entry(out, entry);
     return out;
 }
 
@@ -103,21 +103,26 @@ static void on_stored(void *arg, const struct redisReply *reply, struct pj_err *
     if (rc < 0) {
         reply_err(req, &local);
     } else if (rc == PJ_NONE && ++logs->tries > TRIES_MAX) {
-        reply_problem(req, 503, "unavailable", "send the webhook again", "the task's log is being written by another");
+        reply_problem(req, 503, "unavailable", "send the webhook again",
+                      "the task's log is being written by another");
     } else {
         logs->done += rc == 0 ? logs->sent : 0;
         send_chunk(logs);
     }
 }
 
-static void put_entry(const struct hook_logs *logs, const struct line *line, int64_t n, struct pj_str *out)
+static void put_entry(const struct hook_logs *logs, const struct line *line, int64_t n,
+                      struct pj_str *out)
 {
     struct pj_str masked;
 
     pj_str_init(&masked, 2 * HOOK_LOGS_MAX);
     pj_redact_append(logs->req->api->redact, &masked, line->text);
-    const struct pj_event event = {.attempt = logs->req->task->attempt, .n = n, .ts_ms = pj_now_ms(),
-                                   .stream = (enum pj_event_stream)line->stream, .type = (enum pj_event_type)line->type,
+    const struct pj_event event = {.attempt = logs->req->task->attempt,
+                                   .n = n,
+                                   .ts_ms = pj_now_ms(),
+                                   .stream = (enum pj_event_stream)line->stream,
+                                   .type = (enum pj_event_type)line->type,
                                    .message = pj_view_n(pj_str_cstr(&masked), masked.len)};
     pj_event_encode(&event, out);
     pj_str_putc(out, '\n');
@@ -135,9 +140,11 @@ static void send_chunk(struct hook_logs *logs)
         return;
     }
     pj_str_init(&chunk, CHUNK_BYTES + PJ_EVENT_ENTRY_MAX);
-    for (logs->sent = 0; logs->sent < CHUNK_LINES && logs->done + logs->sent < logs->count && chunk.len < CHUNK_BYTES;
+    for (logs->sent = 0; logs->sent < CHUNK_LINES && logs->done + logs->sent < logs->count &&
+                         chunk.len < CHUNK_BYTES;
          logs->sent++)
-        put_entry(logs, &logs->lines[logs->done + logs->sent], logs->next + (int64_t)logs->sent, &chunk);
+        put_entry(logs, &logs->lines[logs->done + logs->sent], logs->next + (int64_t)logs->sent,
+                  &chunk);
     pj_events_append_cmd(&cmd, task->id, -1, task->attempt, logs->next, (int64_t)logs->sent,
                          pj_view_n(chunk.data, chunk.len));
     pj_str_release(&chunk);

@@ -15,6 +15,7 @@ void hook_logs_free(struct hook_logs *logs);
 /* More than 100 KB of text: not to be stored. */
 bool hook_logs_too_large(const struct hook_logs *logs);
 /* Append them to the log of req->task, then call `then`; or the request was answered. */
-void hook_logs_store(struct request *req, struct hook_logs *logs, void (*then)(struct request *req));
+void hook_logs_store(struct request *req, struct hook_logs *logs,
+                     void (*then)(struct request *req));
 
 #endif

@@ -27,7 +27,8 @@ static bool mentions(const char *text, const char *mention)
     static const char inside[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
     for (const char *p = text; (p = strstr(p, mention)) != NULL; p++)
-        if ((p == text || strchr(inside, p[-1]) == NULL) && (p[n] == '\0' || strchr(inside, p[n]) == NULL))
+        if ((p == text || strchr(inside, p[-1]) == NULL) &&
+            (p[n] == '\0' || strchr(inside, p[n]) == NULL))
             return true;
     return false;
 }
@@ -38,10 +39,12 @@ static bool triggers(const struct github_hook *h, const struct pj_repo *repo)
     const char *action = pj_json_str(h->doc, "action", "");
 
     if (comment != NULL)
-        return repo->trigger_mention != NULL && strcmp(action, "created") == 0 && may_write(comment) &&
+        return repo->trigger_mention != NULL && strcmp(action, "created") == 0 &&
+               may_write(comment) &&
                mentions(pj_json_str(comment, "body", ""), repo->trigger_mention);
     return repo->trigger_label != NULL && strcmp(action, "labeled") == 0 &&
-           strcmp(pj_json_str(json_object_get(h->doc, "label"), "name", ""), repo->trigger_label) == 0;
+           strcmp(pj_json_str(json_object_get(h->doc, "label"), "name", ""), repo->trigger_label) ==
+               0;
 }
 
 /* One line of at most PJ_TITLE_MAX bytes, cut at a character. */
@@ -70,11 +73,13 @@ static char *description_of(const struct github_hook *h, const json_t *issue)
     const char *body = pj_json_str(issue, "body", "");
     pj_str_puts(&text, body[0] != '\0' ? body : pj_json_str(issue, "title", ""));
     if (comment != NULL)
-        pj_str_putf(&text, "\n\nComment of %s:\n\n%s", pj_json_str(json_object_get(comment, "user"), "login", ""),
+        pj_str_putf(&text, "\n\nComment of %s:\n\n%s",
+                    pj_json_str(json_object_get(comment, "user"), "login", ""),
                     pj_json_str(comment, "body", ""));
     struct pj_str clean;
     pj_str_init(&clean, PJ_DESCRIPTION_MAX);
-    pj_utf8_append_clean(&clean, pj_view_n(pj_str_cstr(&text), text.len)); /* it may have been cut in a character */
+    pj_utf8_append_clean(
+        &clean, pj_view_n(pj_str_cstr(&text), text.len)); /* it may have been cut in a character */
     pj_str_release(&text);
     char *out = pj_str_take(&clean);
     pj_str_release(&clean);
@@ -96,8 +101,8 @@ static void on_created(struct request *req, const struct redisReply *reply)
         pj_task_release(&task);
         return;
     }
-    pj_log(PJ_LOG_INFO, "task_triggered", "taskId", task.id, "repositoryId", task.repository_id, "delivery", h->delivery,
-           "repeated", existing ? "true" : "false", NULL);
+    pj_log(PJ_LOG_INFO, "task_triggered", "taskId", task.id, "repositoryId", task.repository_id,
+           "delivery", h->delivery, "repeated", existing ? "true" : "false", NULL);
     json_array_append_new(h->made, json_string(task.id));
     pj_task_release(&task);
     h->at++;
@@ -108,7 +113,8 @@ static void create(struct request *req, const char *owner)
 {
     const struct github_hook *h = req->ctx;
     const struct pj_repo *repo = h->repos.items[h->at];
-    const json_t *issue = json_object_get(h->doc, "issue"), *comment = json_object_get(h->doc, "comment");
+    const json_t *issue = json_object_get(h->doc, "issue"),
+                 *comment = json_object_get(h->doc, "comment");
     const unsigned partition = pj_partition_of_user(owner, req->api->partitions);
     char id[PJ_ID_SIZE], scope[80], key[PJ_KEY_SIZE];
     struct pj_task task;
@@ -124,13 +130,15 @@ static void create(struct request *req, const char *owner)
     task.priority = PJ_PRIORITY_NORMAL;
     task.executor = execute_choose(req, repo, -1);
     task.source = json_pack("{s:s, s:I, s:s, s:s?, s:s}", "kind", "github_issue", "number",
-                            (json_int_t)pj_json_i64(issue, "number", 0), "url", pj_json_str(issue, "html_url", ""), "comment",
+                            (json_int_t)pj_json_i64(issue, "number", 0), "url",
+                            pj_json_str(issue, "html_url", ""), "comment",
                             comment != NULL ? pj_json_str(comment, "html_url", NULL) : NULL, "by",
                             pj_json_str(json_object_get(h->doc, "sender"), "login", ""));
     snprintf(scope, sizeof scope, "h:%s", repo->id);
     bool execute = execute_would_be_allowed(req, repo, task.executor);
     pj_task_create_cmd(&cmd, &task, execute,
-                       h->delivery[0] != '\0' ? pj_idem_key(key, partition, scope, h->delivery) : NULL);
+                       h->delivery[0] != '\0' ? pj_idem_key(key, partition, scope, h->delivery)
+                                              : NULL);
     pj_task_release(&task);
     request_redis(req, &cmd, on_created);
 }
@@ -150,7 +158,8 @@ static void on_user(struct request *req, const struct redisReply *reply)
             reply_err(req, &err);
         return;
     }
-    bool his = user.role == PJ_ROLE_ADMIN || repo->visibility == PJ_REPO_SHARED || strcmp(user.id, repo->owner) == 0;
+    bool his = user.role == PJ_ROLE_ADMIN || repo->visibility == PJ_REPO_SHARED ||
+               strcmp(user.id, repo->owner) == 0;
     create(req, his ? user.id : repo->owner);
     pj_user_release(&user);
 }
@@ -169,7 +178,9 @@ static void next(struct request *req)
     } else if (json_array_size(h->made) == 0) {
         hook_github_nothing(req, "issue");
     } else {
-        reply_json(req, 200, json_pack("{s:s, s:b, s:O}", "event", "issue", "handled", 1, "taskIds", h->made));
+        reply_json(
+            req, 200,
+            json_pack("{s:s, s:b, s:O}", "event", "issue", "handled", 1, "taskIds", h->made));
     }
 }
 

@@ -12,20 +12,24 @@
 void hook_reject(struct request *req, const char *sender, const char *why)
 {
     req->api->metrics.webhooks_rejected++;
-    pj_log(PJ_LOG_WARN, "webhook_rejected", "sender", sender, "repositoryId", req->param[0][0] != '\0' ? req->param[0] : NULL,
-           "detail", why, "client", req->client, "requestId", req->id, NULL);
-    reply_problem(req, 401, "invalid_signature", "sign the body with the repository's webhook secret", "the webhook is not accepted");
+    pj_log(PJ_LOG_WARN, "webhook_rejected", "sender", sender, "repositoryId",
+           req->param[0][0] != '\0' ? req->param[0] : NULL, "detail", why, "client", req->client,
+           "requestId", req->id, NULL);
+    reply_problem(req, 401, "invalid_signature",
+                  "sign the body with the repository's webhook secret",
+                  "the webhook is not accepted");
 }
 
-bool hook_signed(const char *secret, struct pj_view id, struct pj_view timestamp, struct pj_view body,
-                 struct pj_view header)
+bool hook_signed(const char *secret, struct pj_view id, struct pj_view timestamp,
+                 struct pj_view body, struct pj_view header)
 {
     uint8_t key[128], mac[PJ_SHA256_SIZE], given[PJ_SHA256_SIZE + 1];
     size_t key_n = 0, given_n = 0;
     struct pj_view item;
     bool found = false;
 
-    if (strncmp(secret, "whsec_", 6) != 0 || pj_base64_decode(pj_view_of(secret + 6), key, sizeof key, &key_n) < 0)
+    if (strncmp(secret, "whsec_", 6) != 0 ||
+        pj_base64_decode(pj_view_of(secret + 6), key, sizeof key, &key_n) < 0)
         return false;
     struct pj_str text;
     pj_str_init(&text, id.n + timestamp.n + body.n + 2);

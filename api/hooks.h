@@ -18,8 +18,8 @@ void hook_reject(struct request *req, const char *sender, const char *why);
 
 /* Standard Webhooks: is one of the "v1,<base64>" signatures in `header` that of "id.timestamp.body" under `secret`
  * ("whsec_<base64>")? Compares in constant time. */
-bool hook_signed(const char *secret, struct pj_view id, struct pj_view timestamp, struct pj_view body,
-                 struct pj_view header);
+bool hook_signed(const char *secret, struct pj_view id, struct pj_view timestamp,
+                 struct pj_view body, struct pj_view header);
 /* GitHub: "sha256=<hex>" of the body under the secret's text. */
 bool hook_signed_github(const char *secret, struct pj_view body, struct pj_view header);
 /* Unix seconds within five minutes of `now_ms`. */

@@ -5,17 +5,19 @@
 
 /* tchar of RFC 9110, section 5.6.2. */
 static const bool token_char[256] = {
-    ['!'] = true,  ['#'] = true,  ['$'] = true,  ['%'] = true,  ['&'] = true,  ['\''] = true, ['*'] = true,
-    ['+'] = true,  ['-'] = true,  ['.'] = true,  ['^'] = true,  ['_'] = true,  ['`'] = true,  ['|'] = true,
-    ['~'] = true,  ['0'] = true,  ['1'] = true,  ['2'] = true,  ['3'] = true,  ['4'] = true,  ['5'] = true,
-    ['6'] = true,  ['7'] = true,  ['8'] = true,  ['9'] = true,  ['A'] = true,  ['B'] = true,  ['C'] = true,
-    ['D'] = true,  ['E'] = true,  ['F'] = true,  ['G'] = true,  ['H'] = true,  ['I'] = true,  ['J'] = true,
-    ['K'] = true,  ['L'] = true,  ['M'] = true,  ['N'] = true,  ['O'] = true,  ['P'] = true,  ['Q'] = true,
-    ['R'] = true,  ['S'] = true,  ['T'] = true,  ['U'] = true,  ['V'] = true,  ['W'] = true,  ['X'] = true,
-    ['Y'] = true,  ['Z'] = true,  ['a'] = true,  ['b'] = true,  ['c'] = true,  ['d'] = true,  ['e'] = true,
-    ['f'] = true,  ['g'] = true,  ['h'] = true,  ['i'] = true,  ['j'] = true,  ['k'] = true,  ['l'] = true,
-    ['m'] = true,  ['n'] = true,  ['o'] = true,  ['p'] = true,  ['q'] = true,  ['r'] = true,  ['s'] = true,
-    ['t'] = true,  ['u'] = true,  ['v'] = true,  ['w'] = true,  ['x'] = true,  ['y'] = true,  ['z'] = true,
+    ['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true, ['\''] = true,
+    ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true, ['^'] = true, ['_'] = true,
+    ['`'] = true, ['|'] = true, ['~'] = true, ['0'] = true, ['1'] = true, ['2'] = true,
+    ['3'] = true, ['4'] = true, ['5'] = true, ['6'] = true, ['7'] = true, ['8'] = true,
+    ['9'] = true, ['A'] = true, ['B'] = true, ['C'] = true, ['D'] = true, ['E'] = true,
+    ['F'] = true, ['G'] = true, ['H'] = true, ['I'] = true, ['J'] = true, ['K'] = true,
+    ['L'] = true, ['M'] = true, ['N'] = true, ['O'] = true, ['P'] = true, ['Q'] = true,
+    ['R'] = true, ['S'] = true, ['T'] = true, ['U'] = true, ['V'] = true, ['W'] = true,
+    ['X'] = true, ['Y'] = true, ['Z'] = true, ['a'] = true, ['b'] = true, ['c'] = true,
+    ['d'] = true, ['e'] = true, ['f'] = true, ['g'] = true, ['h'] = true, ['i'] = true,
+    ['j'] = true, ['k'] = true, ['l'] = true, ['m'] = true, ['n'] = true, ['o'] = true,
+    ['p'] = true, ['q'] = true, ['r'] = true, ['s'] = true, ['t'] = true, ['u'] = true,
+    ['v'] = true, ['w'] = true, ['x'] = true, ['y'] = true, ['z'] = true,
 };
 
 static bool is_token(struct pj_view v)
@@ -34,7 +36,8 @@ static int refuse(struct http_refusal *why, int status, const char *detail)
 }
 
 /* Walks the bytes not seen yet; 0 with *end behind the empty line, PJ_NONE, or -1. */
-static int scan_lines(const char *p, size_t n, size_t *scanned, size_t *end, struct http_refusal *why)
+static int scan_lines(const char *p, size_t n, size_t *scanned, size_t *end,
+                      struct http_refusal *why)
 {
     size_t i = *scanned;
 
@@ -68,15 +71,18 @@ static int take_target(struct pj_view target, struct http_head *head, struct pj_
     if (target.n > HTTP_TARGET_MAX)
         return refuse(why, 414, "the request target is longer than 4096 bytes");
     for (size_t i = 0; i < target.n; i++)
-        if ((unsigned char)target.p[i] <= ' ' || (unsigned char)target.p[i] >= 0x7f || target.p[i] == '#')
-            return refuse(why, 400, "the request target has a character that must be percent-encoded");
+        if ((unsigned char)target.p[i] <= ' ' || (unsigned char)target.p[i] >= 0x7f ||
+            target.p[i] == '#')
+            return refuse(why, 400,
+                          "the request target has a character that must be percent-encoded");
     if (pj_view_is(target, "*")) {
         if (!pj_view_is(head->method, "OPTIONS"))
             return refuse(why, 400, "'*' is a target for OPTIONS only");
         head->path = target;
         return 0;
     }
-    if (target.n > 7 && (memcmp(target.p, "http://", 7) == 0 || memcmp(target.p, "https:/", 7) == 0)) {
+    if (target.n > 7 &&
+        (memcmp(target.p, "http://", 7) == 0 || memcmp(target.p, "https:/", 7) == 0)) {
         size_t skip = target.p[4] == 's' ? 8 : 7;
         struct pj_view rest = pj_view_n(target.p + skip, target.n - skip);
         size_t slash = 0;
@@ -92,7 +98,8 @@ static int take_target(struct pj_view target, struct http_head *head, struct pj_
     const char *mark = memchr(target.p, '?', target.n);
     size_t path_n = mark != NULL ? (size_t)(mark - target.p) : target.n;
     head->path = pj_view_n(target.p, path_n);
-    head->query = mark != NULL ? pj_view_n(mark + 1, target.n - path_n - 1) : pj_view_n(target.p + path_n, 0);
+    head->query =
+        mark != NULL ? pj_view_n(mark + 1, target.n - path_n - 1) : pj_view_n(target.p + path_n, 0);
     return 0;
 }
 
@@ -109,8 +116,8 @@ static int take_request_line(struct pj_view line, struct http_head *head, struct
         return refuse(why, 400, "malformed request line");
     struct pj_view target = pj_view_n(rest.p, (size_t)(sp2 - rest.p));
     struct pj_view version = pj_view_n(sp2 + 1, rest.n - target.n - 1);
-    if (version.n != 8 || memcmp(version.p, "HTTP/", 5) != 0 || version.p[5] < '0' || version.p[5] > '9' ||
-        version.p[6] != '.' || version.p[7] < '0' || version.p[7] > '9')
+    if (version.n != 8 || memcmp(version.p, "HTTP/", 5) != 0 || version.p[5] < '0' ||
+        version.p[5] > '9' || version.p[6] != '.' || version.p[7] < '0' || version.p[7] > '9')
         return refuse(why, 400, "malformed request line");
     if (version.p[5] != '1' || version.p[7] > '1')
         return refuse(why, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
@@ -210,7 +217,8 @@ static int judge_headers(struct http_head *head, struct pj_view authority, struc
     return 0;
 }
 
-int http_parse(const char *p, size_t n, size_t *scanned, struct http_head *head, struct http_refusal *why)
+int http_parse(const char *p, size_t n, size_t *scanned, struct http_head *head,
+               struct http_refusal *why)
 {
     size_t end = 0;
     struct pj_view authority = {NULL, 0};
@@ -227,7 +235,8 @@ int http_parse(const char *p, size_t n, size_t *scanned, struct http_head *head,
     for (size_t at = 0; at + 2 < end;) {
         const char *lf = memchr(p + at, '\n', end - at);
         struct pj_view line = pj_view_n(p + at, (size_t)(lf - (p + at)) - 1);
-        if (first ? take_request_line(line, head, &authority, why) < 0 : take_header(line, head, why) < 0)
+        if (first ? take_request_line(line, head, &authority, why) < 0
+                  : take_header(line, head, why) < 0)
             return -1;
         if (first)
             head->keep_alive = head->minor == 1;
@@ -256,7 +265,16 @@ static int hex_digit(char c)
     return -1;
 }
 
-enum { CHUNK_SIZE, CHUNK_SIZE_LF, CHUNK_DATA, CHUNK_CR, CHUNK_LF, CHUNK_LAST_CR, CHUNK_LAST_LF, CHUNK_DONE };
+enum {
+    CHUNK_SIZE,
+    CHUNK_SIZE_LF,
+    CHUNK_DATA,
+    CHUNK_CR,
+    CHUNK_LF,
+    CHUNK_LAST_CR,
+    CHUNK_LAST_LF,
+    CHUNK_DONE
+};
 
 /* One byte of framing; the sizes are at most 8 digits. */
 static int chunk_byte(struct http_chunks *c, char b, struct http_refusal *why)
@@ -277,7 +295,9 @@ static int chunk_byte(struct http_chunks *c, char b, struct http_refusal *why)
     case CHUNK_CR:
     case CHUNK_LAST_CR:
         if (b != '\r')
-            return refuse(why, 400, c->state == CHUNK_CR ? "a chunk is longer than its size" : "trailers are not accepted");
+            return refuse(why, 400,
+                          c->state == CHUNK_CR ? "a chunk is longer than its size"
+                                               : "trailers are not accepted");
         c->state++;
         return 0;
     default: /* one of the three line feeds */
@@ -292,8 +312,8 @@ static int chunk_byte(struct http_chunks *c, char b, struct http_refusal *why)
     }
 }
 
-int http_chunks_feed(struct http_chunks *c, const char *p, size_t n, size_t *used, struct pj_str *out,
-                     struct http_refusal *why)
+int http_chunks_feed(struct http_chunks *c, const char *p, size_t n, size_t *used,
+                     struct pj_str *out, struct http_refusal *why)
 {
     size_t i = 0;
 

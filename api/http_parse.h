@@ -45,7 +45,8 @@ struct http_refusal {
 /* Look for a whole head at `p`. Returns 0 with *head filled, PJ_NONE when bytes are missing, -1 with *why. `*scanned`, 0 for
  * a new head, remembers what was looked at, so that a head that drips in is read once. No proper prefix of an accepted
  * head is accepted or refused. */
-int http_parse(const char *p, size_t n, size_t *scanned, struct http_head *head, struct http_refusal *why) PJ_MUST_CHECK;
+int http_parse(const char *p, size_t n, size_t *scanned, struct http_head *head,
+               struct http_refusal *why) PJ_MUST_CHECK;
 
 /* The value of a header, by its lower-case name; p is NULL when it is absent. The first one when it came twice. */
 struct pj_view http_header(const struct http_head *head, const char *name);
@@ -59,8 +60,8 @@ struct http_chunks {
 
 /* Consume bytes at `p`, append the content to `out` (its max is the body limit). Returns 0 when the body is complete, PJ_NONE
  * when more must come, -1 with *why (400, or 413 when `out` is full). *used tells how many bytes were taken. */
-int http_chunks_feed(struct http_chunks *c, const char *p, size_t n, size_t *used, struct pj_str *out,
-                     struct http_refusal *why) PJ_MUST_CHECK;
+int http_chunks_feed(struct http_chunks *c, const char *p, size_t n, size_t *used,
+                     struct pj_str *out, struct http_refusal *why) PJ_MUST_CHECK;
 
 /* Percent-decode `in` into `out` (cap bytes, NUL-terminated). -1 when an escape is broken, the result has a control character
  * or is not UTF-8, or does not fit. `plus` reads '+' as a space (query strings). */

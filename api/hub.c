@@ -115,10 +115,10 @@ static void admit(struct hub *hub)
     struct hub_member *m;
 
     TAILQ_FOREACH(m, &hub->members, link)
-        if (m->state == MEMBER_WAITING && log_id_compare(m->last, hub->last) <= 0) {
-            m->state = MEMBER_LIVE;
-            m->offset = ring_seek(&hub->ring, m->last.attempt, m->last.n);
-        }
+    if (m->state == MEMBER_WAITING && log_id_compare(m->last, hub->last) <= 0) {
+        m->state = MEMBER_LIVE;
+        m->offset = ring_seek(&hub->ring, m->last.attempt, m->last.n);
+    }
 }
 
 static void append(struct hub *hub, const struct pj_str *frames, struct log_id first, int64_t count)
@@ -127,14 +127,15 @@ static void append(struct hub *hub, const struct pj_str *frames, struct log_id f
 
     if (frames->len == 0)
         return;
-    if (ring_append(&hub->ring, pj_view_n(frames->data, frames->len), first.attempt, first.n, count, &forgot.attempt,
-                    &forgot.n) > 0)
+    if (ring_append(&hub->ring, pj_view_n(frames->data, frames->len), first.attempt, first.n, count,
+                    &forgot.attempt, &forgot.n) > 0)
         hub->start = forgot;
     schedule(hub);
 }
 
 /* Lines first..first+count-1, each with its '\n'; what is known already is left out. */
-static void append_lines(struct hub *hub, int64_t attempt, int64_t first, int64_t count, struct pj_view lines)
+static void append_lines(struct hub *hub, int64_t attempt, int64_t first, int64_t count,
+                         struct pj_view lines)
 {
     struct pj_str frames;
     struct pj_view line;
@@ -160,12 +161,12 @@ static void end_viewers(struct hub *hub, struct log_id last, int status, bool sh
     struct hub_member *m;
 
     TAILQ_FOREACH(m, &hub->members, link)
-        if (m->state == MEMBER_LIVE && m->end_offset == UINT64_MAX) {
-            m->end_offset = hub->ring.end;
-            m->end_id = (struct log_id){last.attempt, last.n + 1};
-            m->end_status = status;
-            m->end_shown = shown;
-        }
+    if (m->state == MEMBER_LIVE && m->end_offset == UINT64_MAX) {
+        m->end_offset = hub->ring.end;
+        m->end_id = (struct log_id){last.attempt, last.n + 1};
+        m->end_status = status;
+        m->end_shown = shown;
+    }
     schedule(hub);
 }
 
@@ -178,7 +179,8 @@ static bool apply_log(struct hub *hub, const struct pj_message *msg, bool force)
         hub->placed = true;
         hub->start = hub->last = (struct log_id){msg->attempt, msg->first - 1};
     }
-    if (msg->attempt == hub->last.attempt ? msg->first > hub->last.n + 1 : log_id_compare(first, hub->last) > 0) {
+    if (msg->attempt == hub->last.attempt ? msg->first > hub->last.n + 1
+                                          : log_id_compare(first, hub->last) > 0) {
         if (!force)
             return false;
     }
@@ -212,12 +214,14 @@ static bool apply(struct hub *hub, struct pj_view payload, bool force)
         pj_log_err(PJ_LOG_WARN, "message_malformed", &err, "taskId", hub->task_id);
         return true;
     }
-    return msg.kind == PJ_MESSAGE_LOG ? apply_log(hub, &msg, force) : apply_status(hub, &msg, force);
+    return msg.kind == PJ_MESSAGE_LOG ? apply_log(hub, &msg, force)
+                                      : apply_status(hub, &msg, force);
 }
 
 static void enqueue(struct hub *hub, struct pj_view payload)
 {
-    if (hub->queued_bytes + payload.n > QUEUED_MAX) /* what is dropped here jumps later, and is filled then */
+    if (hub->queued_bytes + payload.n >
+        QUEUED_MAX) /* what is dropped here jumps later, and is filled then */
         return;
     struct queued *q = pj_alloc(1, sizeof *q + payload.n);
     q->n = payload.n;
@@ -257,7 +261,8 @@ static void take_page(struct hub *hub, const struct pj_events_page *page)
 {
     for (size_t i = 0; i < page->count; i++) {
         struct log_id id;
-        if (pj_event_line_id(page->lines[i], &id.attempt, &id.n) == 0 && log_id_compare(id, hub->last) > 0) {
+        if (pj_event_line_id(page->lines[i], &id.attempt, &id.n) == 0 &&
+            log_id_compare(id, hub->last) > 0) {
             struct pj_str frame;
             pj_str_init(&frame, page->lines[i].n + 96);
             frame_log(&frame, id, page->lines[i]);

@@ -25,11 +25,13 @@ static void send_again(struct request *req, const char *kept, size_t n)
     (void)pj_view_cut(&rest, '\n', &status_text);
     (void)pj_view_cut(&rest, '\n', &type);
     if (pj_parse_i64(status_text, &status) < 0 || status < 200 || status > 499) {
-        reply_problem(req, 500, "internal", NULL, "the kept answer of this Idempotency-Key cannot be read");
+        reply_problem(req, 500, "internal", NULL,
+                      "the kept answer of this Idempotency-Key cannot be read");
         return;
     }
     char type_text[80];
-    snprintf(type_text, sizeof type_text, "%.*s", (int)(type.n < 70 ? type.n : 70), type.p != NULL ? type.p : "");
+    snprintf(type_text, sizeof type_text, "%.*s", (int)(type.n < 70 ? type.n : 70),
+             type.p != NULL ? type.p : "");
     reply_header(req, "Idempotency-Replayed", "true");
     reply_bytes(req, (int)status, type_text[0] != '\0' ? type_text : NULL,
                 rest.n > 0 ? pj_strndup(rest.p, rest.n) : NULL, rest.n);
@@ -43,7 +45,8 @@ static void replay(struct request *req, const char *key, const char *sealed, siz
 
     pj_str_init(&kept, KEPT_MAX + 256);
     if (pj_unseal(req->api->keyring, key, pj_view_n(sealed, sealed_n), &kept, &err) < 0)
-        reply_problem(req, 500, "internal", NULL, "the kept answer of this Idempotency-Key cannot be opened");
+        reply_problem(req, 500, "internal", NULL,
+                      "the kept answer of this Idempotency-Key cannot be opened");
     else
         send_again(req, kept.data, kept.len);
 }
@@ -145,7 +148,8 @@ void idempotency_begin(struct request *req, void (*go)(struct request *req))
     pj_str_append(&whole, req->body.data != NULL ? req->body.data : "", req->body.len);
     pj_sha256_hex(whole.data, whole.len, fingerprint);
     pj_str_release(&whole);
-    idempotency_with(req, scope, text, pj_partition_of_user(req->who.user_id, req->api->partitions), fingerprint, go);
+    idempotency_with(req, scope, text, pj_partition_of_user(req->who.user_id, req->api->partitions),
+                     fingerprint, go);
 }
 
 struct finishing {
@@ -177,8 +181,8 @@ static void keep(struct request *req, struct pj_cmd *cmd, struct pj_view answer)
     pj_idem_abandon_cmd(cmd, req->idempotency);
 }
 
-void idempotency_finish(struct request *req, int status, const char *type, const char *bytes, size_t n,
-                        void (*then)(void *arg), void *arg)
+void idempotency_finish(struct request *req, int status, const char *type, const char *bytes,
+                        size_t n, void (*then)(void *arg), void *arg)
 {
     struct finishing *f = pj_alloc(1, sizeof *f);
     struct pj_cmd cmd = {0};

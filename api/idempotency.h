@@ -14,7 +14,7 @@ void idempotency_with(struct request *req, const char *scope, const char *text, 
                       const char *fingerprint, void (*go)(struct request *req));
 /* The answer is known: keep it, then call `then` (answers of 500 and above are not kept: nothing was decided). The client gets
  * it when it is kept: a repetition that follows at once finds it. */
-void idempotency_finish(struct request *req, int status, const char *type, const char *bytes, size_t n,
-                        void (*then)(void *arg), void *arg);
+void idempotency_finish(struct request *req, int status, const char *type, const char *bytes,
+                        size_t n, void (*then)(void *arg), void *arg);
 
 #endif

@@ -65,6 +65,7 @@ struct limits_verdict limits_take(struct limits *limits, const char *who)
     if (v.allowed)
         b->spent_us += one;
     v.remaining = (MINUTE_US - b->spent_us) / one;
-    v.retry_after = v.allowed ? (b->spent_us + 999999) / 1000000 : (b->spent_us + one - MINUTE_US + 999999) / 1000000;
+    v.retry_after = v.allowed ? (b->spent_us + 999999) / 1000000
+                              : (b->spent_us + one - MINUTE_US + 999999) / 1000000;
     return v;
 }

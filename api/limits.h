@@ -9,7 +9,7 @@ struct limits;
 
 struct limits_verdict {
     bool allowed;
-    int64_t limit;       /* a minute */
+    int64_t limit; /* a minute */
     int64_t remaining;
     int64_t retry_after; /* seconds until the next is allowed */
 };

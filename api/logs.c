@@ -170,8 +170,8 @@ static void on_page(struct request *req, const struct redisReply *reply)
         char id[PJ_EVENT_ID_SIZE];
         pj_event_id(page.last_attempt, page.last_n, id);
         pj_str_putf(&out, "],\"nextCursor\":\"%s\"}", id);
-        reply_header(req, "Link", "<%.*s?after=%s&limit=%d>; rel=\"next\"", (int)req->head.path.n, req->head.path.p, id,
-                     (int)page.count);
+        reply_header(req, "Link", "<%.*s?after=%s&limit=%d>; rel=\"next\"", (int)req->head.path.n,
+                     req->head.path.p, id, (int)page.count);
     } else {
         pj_str_puts(&out, "],\"nextCursor\":null}");
     }
@@ -187,7 +187,8 @@ static bool wants_text(struct request *req)
     char value[8];
 
     int rc = request_query(req, "download", value, sizeof value);
-    return (rc == 0 && strcmp(value, "1") == 0) || (rc == PJ_NONE && pj_view_starts(accept, "text/plain"));
+    return (rc == 0 && strcmp(value, "1") == 0) ||
+           (rc == PJ_NONE && pj_view_starts(accept, "text/plain"));
 }
 
 static void page_found(struct request *req)
@@ -198,7 +199,8 @@ static void page_found(struct request *req)
     struct pj_cmd cmd = {0};
     struct pj_err err;
 
-    if (request_query_known(req, known) < 0 || request_query_int(req, "limit", 1, PAGE_MAX, PAGE_MAX, &limit) < 0 ||
+    if (request_query_known(req, known) < 0 ||
+        request_query_int(req, "limit", 1, PAGE_MAX, PAGE_MAX, &limit) < 0 ||
         request_query_int(req, "attempt", 1, 1000000, 0, &only) < 0 ||
         request_query(req, "download", download, sizeof download) < 0)
         return;

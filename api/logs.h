@@ -4,8 +4,8 @@
 
 struct request;
 
-void logs_page(struct request *req);   /* logs.c */
-void logs_stream(struct request *req); /* sse.c */
+void logs_page(struct request *req);     /* logs.c */
+void logs_stream(struct request *req);   /* sse.c */
 void events_stream(struct request *req); /* events.c */
 
 #endif

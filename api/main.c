@@ -48,13 +48,16 @@ static enum pj_log_level level_of(const char *word)
 
 static enum pj_log_format format_of(const char *word)
 {
-    return strcmp(word, "json") == 0 ? PJ_LOG_JSON : strcmp(word, "text") == 0 ? PJ_LOG_TEXT : PJ_LOG_AUTO;
+    return strcmp(word, "json") == 0   ? PJ_LOG_JSON
+           : strcmp(word, "text") == 0 ? PJ_LOG_TEXT
+                                       : PJ_LOG_AUTO;
 }
 
 /* One line for people; a mistake in the settings is 78. */
 static int complain(const struct pj_err *err, int status)
 {
-    fprintf(stderr, "pj-api: %s%s%s\n", err->message, err->remedy[0] != '\0' ? "; " : "", err->remedy);
+    fprintf(stderr, "pj-api: %s%s%s\n", err->message, err->remedy[0] != '\0' ? "; " : "",
+            err->remedy);
     return status;
 }
 
@@ -69,17 +72,22 @@ static int check_settings(struct api *api, struct pj_err *err)
         pj_fail(err, PJ_E_INVALID, "PJ_SECRET_KEY is not set");
         return pj_err_remedy(err, "make one with: openssl rand -base64 32");
     }
-    if (pj_keyring_new(s->secret_key, &api->keyring, err) < 0 || pj_redis_target_parse(&redis, &target, err) < 0)
+    if (pj_keyring_new(s->secret_key, &api->keyring, err) < 0 ||
+        pj_redis_target_parse(&redis, &target, err) < 0)
         return -1;
     pj_redis_target_release(&target);
     if (s->bootstrap_token != NULL && !pj_token_is_plausible(s->bootstrap_token)) {
         pj_fail(err, PJ_E_INVALID, "PJ_BOOTSTRAP_TOKEN is not 16 to 200 visible ASCII characters");
         return pj_err_remedy(err, "make one with: openssl rand -hex 24");
     }
-    if (s->public_url != NULL && strncmp(s->public_url, "http://", 7) != 0 && strncmp(s->public_url, "https://", 8) != 0)
-        return pj_fail(err, PJ_E_INVALID, "PJ_PUBLIC_URL: '%s' does not start with http:// or https://", s->public_url);
+    if (s->public_url != NULL && strncmp(s->public_url, "http://", 7) != 0 &&
+        strncmp(s->public_url, "https://", 8) != 0)
+        return pj_fail(err, PJ_E_INVALID,
+                       "PJ_PUBLIC_URL: '%s' does not start with http:// or https://",
+                       s->public_url);
     if (server_address_check(s->listen, "PJ_LISTEN", err) < 0 ||
-        (s->metrics_listen != NULL && server_address_check(s->metrics_listen, "PJ_METRICS_LISTEN", err) < 0))
+        (s->metrics_listen != NULL &&
+         server_address_check(s->metrics_listen, "PJ_METRICS_LISTEN", err) < 0))
         return -1;
     if (cidr_list_new(s->trusted_proxies, &api->trusted, err) < 0)
         return pj_err_wrap(err, "PJ_TRUSTED_PROXIES");
@@ -92,7 +100,8 @@ static int check_settings(struct api *api, struct pj_err *err)
 /* Before the loop: the store is there and fit, and somebody can log in. */
 static int open_store(struct api *api, struct pj_err *err)
 {
-    const struct pj_redis_options options = {.url = api->settings.redis_url, .password = api->settings.redis_password,
+    const struct pj_redis_options options = {.url = api->settings.redis_url,
+                                             .password = api->settings.redis_password,
                                              .name = "pj-api-start"};
     PJ_CLEANUP(pj_redis_freep) struct pj_redis *redis = NULL;
     struct pj_store_finding finding[PJ_STORE_FINDINGS_MAX];
@@ -105,8 +114,8 @@ static int open_store(struct api *api, struct pj_err *err)
         pj_store_check(redis, finding, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
-        pj_log(finding[i].level >= 2 ? PJ_LOG_ERROR : PJ_LOG_WARN, finding[i].event, "detail", finding[i].detail, "remedy",
-               finding[i].remedy, NULL);
+        pj_log(finding[i].level >= 2 ? PJ_LOG_ERROR : PJ_LOG_WARN, finding[i].event, "detail",
+               finding[i].detail, "remedy", finding[i].remedy, NULL);
         if (finding[i].level >= 2) {
             pj_fail(err, PJ_E_UNAVAILABLE, "this Redis cannot be used: %s", finding[i].detail);
             return pj_err_remedy(err, "%s", finding[i].remedy);
@@ -128,16 +137,18 @@ static void raise_file_limit(size_t connections)
         return;
     limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < want)
-        pj_log(PJ_LOG_WARN, "file_limit", "detail", "fewer descriptors than PJ_MAX_CONNECTIONS", "limit",
-               PJ_I64((int64_t)limit.rlim_cur), NULL);
+        pj_log(PJ_LOG_WARN, "file_limit", "detail", "fewer descriptors than PJ_MAX_CONNECTIONS",
+               "limit", PJ_I64((int64_t)limit.rlim_cur), NULL);
 }
 
 static int start_servers(struct api *api, struct pj_err *err)
 {
     const struct settings *s = &api->settings;
-    struct server_options options = {.listen = s->listen, .setting = "PJ_LISTEN",
+    struct server_options options = {.listen = s->listen,
+                                     .setting = "PJ_LISTEN",
                                      .max_connections = (size_t)s->max_connections,
-                                     .max_per_address = (size_t)s->max_per_address, .trusted = api->trusted};
+                                     .max_per_address = (size_t)s->max_per_address,
+                                     .trusted = api->trusted};
 
     if (server_new(api, api->base, &options, &api->server, err) < 0)
         return -1;
@@ -165,16 +176,16 @@ static void note_public_url(struct api *api)
 
 static int build(struct api *api, struct pj_err *err)
 {
-    const struct pj_redis_options redis = {.url = api->settings.redis_url, .password = api->settings.redis_password,
-                                           .name = "pj-api"};
+    const struct pj_redis_options redis = {
+        .url = api->settings.redis_url, .password = api->settings.redis_password, .name = "pj-api"};
 
     api->base = event_base_new();
     api->auth = auth_new();
     api->limits = limits_new(api->settings.rate_limit);
     /* An address that is taken is found before anything is written to the store; clients wait until the loop runs. */
-    if (pj_git_setup(api->settings.ca_file, err) < 0 || start_servers(api, err) < 0 || open_store(api, err) < 0 ||
-        pj_aredis_new(api->base, &redis, &api->redis, err) < 0 || fanout_new(api, &api->fanout, err) < 0 ||
-        pool_new(api->base, &api->pool, err) < 0)
+    if (pj_git_setup(api->settings.ca_file, err) < 0 || start_servers(api, err) < 0 ||
+        open_store(api, err) < 0 || pj_aredis_new(api->base, &redis, &api->redis, err) < 0 ||
+        fanout_new(api, &api->fanout, err) < 0 || pool_new(api->base, &api->pool, err) < 0)
         return -1;
     note_public_url(api);
     return 0;
@@ -258,7 +269,8 @@ static void serve(struct program *p)
     p->drain_tick = event_new(base, -1, EV_PERSIST, on_drain_tick, p);
     event_add(p->on_term, NULL);
     event_add(p->on_int, NULL);
-    pj_log(PJ_LOG_INFO, "listening", "address", server_address(p->api.server), "publicUrl", p->api.public_url, NULL);
+    pj_log(PJ_LOG_INFO, "listening", "address", server_address(p->api.server), "publicUrl",
+           p->api.public_url, NULL);
     pj_notify("READY=1\nSTATUS=listening on %s", server_address(p->api.server));
     event_base_dispatch(base);
     event_free(p->trim);
@@ -286,10 +298,12 @@ static int run(struct program *p)
 
 static void usage(FILE *to)
 {
-    fprintf(to, "Usage: pj-api [OPTION]...\nThe HTTP API of Pithy Jaunt. Settings come from options, the environment, or the file "
+    fprintf(to, "Usage: pj-api [OPTION]...\nThe HTTP API of Pithy Jaunt. Settings come from "
+                "options, the environment, or the file "
                 "that PJ_CONFIG names.\n\n");
     pj_settings_help(settings_table, settings_count, to);
-    fprintf(to, "\nExit: 0 stopped by a signal, 1 cannot run, %d a mistake in the settings.\n", PJ_EXIT_CONFIG);
+    fprintf(to, "\nExit: 0 stopped by a signal, 1 cannot run, %d a mistake in the settings.\n",
+            PJ_EXIT_CONFIG);
 }
 
 int main(int argc, char **argv)
@@ -301,7 +315,8 @@ int main(int argc, char **argv)
     int status = 0;
 
     api->redact = pj_redact_new();
-    if (pj_settings_load(settings_table, settings_count, &api->settings, &args, api->redact, &err) < 0) {
+    if (pj_settings_load(settings_table, settings_count, &api->settings, &args, api->redact, &err) <
+        0) {
         pj_redact_free(api->redact);
         return complain(&err, PJ_EXIT_CONFIG);
     }
@@ -313,7 +328,8 @@ int main(int argc, char **argv)
         pj_redact_free(api->redact);
         return 0;
     }
-    pj_log_setup("pj-api", level_of(api->settings.log_level), format_of(api->settings.log_format), api->redact);
+    pj_log_setup("pj-api", level_of(api->settings.log_level), format_of(api->settings.log_format),
+                 api->redact);
     if (args.rest < argc && argv[args.rest] != NULL) {
         pj_fail(&err, PJ_E_INVALID, "'%s' is no option; see --help", argv[args.rest]);
         status = complain(&err, PJ_EXIT_CONFIG);

@@ -10,9 +10,9 @@ struct request;
 #define METRICS_BUCKETS 12
 
 struct metrics {
-    int64_t requests[6];                    /* by status class, 1xx unused */
-    int64_t latency[METRICS_BUCKETS + 1];   /* not cumulative; the last is beyond all bounds */
-    int64_t latency_us;                     /* sum */
+    int64_t requests[6];                  /* by status class, 1xx unused */
+    int64_t latency[METRICS_BUCKETS + 1]; /* not cumulative; the last is beyond all bounds */
+    int64_t latency_us;                   /* sum */
     int64_t sse_opened, sse_dropped;
     int64_t sse_viewers; /* now */
     int64_t webhooks_rejected;

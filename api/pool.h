@@ -18,7 +18,8 @@ int pool_new(struct event_base *base, struct pool **out, struct pj_err *err) PJ_
 /* Waits for the work that runs; queued work is not begun, its `done` is called all the same. */
 void pool_free(struct pool *pool);
 /* False when the queue is full: nothing was taken. */
-bool pool_submit(struct pool *pool, void (*work)(void *arg), void (*done)(void *arg), void *arg) PJ_MUST_CHECK;
+bool pool_submit(struct pool *pool, void (*work)(void *arg), void (*done)(void *arg),
+                 void *arg) PJ_MUST_CHECK;
 /* True in `work` when the process is going: long work gives up. */
 bool pool_is_ending(const struct pool *pool);
 

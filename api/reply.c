@@ -102,24 +102,27 @@ static void log_access(const struct request *req, int status, size_t bytes)
     int64_t us = pj_mono_us() - req->started_us;
     snprintf(ms, sizeof ms, "%lld.%03lld", (long long)(us / 1000), (long long)(us % 1000));
     char method[HTTP_METHOD_MAX + 1];
-    snprintf(method, sizeof method, "%.*s", (int)(req->head.method.n < sizeof method ? req->head.method.n : 0),
+    snprintf(method, sizeof method, "%.*s",
+             (int)(req->head.method.n < sizeof method ? req->head.method.n : 0),
              req->head.method.n > 0 ? req->head.method.p : "");
-    pj_log(PJ_LOG_INFO, "http_request", "method", method, "path", path, "status", PJ_I64(status), "bytes",
-           PJ_I64((int64_t)bytes), "ms", ms, "client", req->client, "userId",
-           req->who.user_id[0] != '\0' ? req->who.user_id : NULL, "requestId", req->id, "traceparent",
-           req->traceparent[0] != '\0' ? req->traceparent : NULL, NULL);
+    pj_log(PJ_LOG_INFO, "http_request", "method", method, "path", path, "status", PJ_I64(status),
+           "bytes", PJ_I64((int64_t)bytes), "ms", ms, "client", req->client, "userId",
+           req->who.user_id[0] != '\0' ? req->who.user_id : NULL, "requestId", req->id,
+           "traceparent", req->traceparent[0] != '\0' ? req->traceparent : NULL, NULL);
 }
 
 /* The head of an answer; `n` < 0: no length (a stream). */
-static void build_head(struct request *req, struct pj_str *head, int status, const char *type, ssize_t n, bool close)
+static void build_head(struct request *req, struct pj_str *head, int status, const char *type,
+                       ssize_t n, bool close)
 {
-    pj_str_putf(head, "HTTP/1.1 %d %s\r\nDate: %s\r\nX-Request-Id: %s\r\n", status, http_reason(status), http_date(),
-                req->id);
+    pj_str_putf(head, "HTTP/1.1 %d %s\r\nDate: %s\r\nX-Request-Id: %s\r\n", status,
+                http_reason(status), http_date(), req->id);
     if (type != NULL)
         pj_str_putf(head, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n", type);
     if (n >= 0 && status != 204 && status != 304)
         pj_str_putf(head, "Content-Length: %zd\r\n", n);
-    if (memmem(req->headers.data != NULL ? req->headers.data : "", req->headers.len, "Cache-Control:", 14) == NULL)
+    if (memmem(req->headers.data != NULL ? req->headers.data : "", req->headers.len,
+               "Cache-Control:", 14) == NULL)
         pj_str_puts(head, "Cache-Control: no-store\r\n");
     if (close)
         pj_str_puts(head, "Connection: close\r\n");
@@ -238,7 +241,8 @@ void reply_json_etag(struct request *req, json_t *doc)
     send_reply(req, 200, "application/json", text, n);
 }
 
-void reply_static(struct request *req, const char *type, const char *etag, const void *bytes, size_t n)
+void reply_static(struct request *req, const char *type, const char *etag, const void *bytes,
+                  size_t n)
 {
     if (etag != NULL) {
         reply_header(req, "ETag", "%s", etag);
@@ -291,7 +295,8 @@ static void send_problem(struct request *req, int status, json_t *doc)
     send_reply(req, status, "application/problem+json", text, strlen(text));
 }
 
-void reply_problem(struct request *req, int status, const char *code, const char *remedy, const char *fmt, ...)
+void reply_problem(struct request *req, int status, const char *code, const char *remedy,
+                   const char *fmt, ...)
 {
     char detail[1200];
     va_list ap;
@@ -302,7 +307,8 @@ void reply_problem(struct request *req, int status, const char *code, const char
     send_problem(req, status, problem(req, status, code, remedy, detail));
 }
 
-void reply_problem_members(struct request *req, int status, const char *code, json_t *members, const char *fmt, ...)
+void reply_problem_members(struct request *req, int status, const char *code, json_t *members,
+                           const char *fmt, ...)
 {
     char detail[1200];
     va_list ap;
@@ -332,11 +338,12 @@ void reply_faults(struct request *req, const struct pj_field_errors *faults)
     const struct pj_field_error *first = &faults->item[0];
 
     snprintf(detail, sizeof detail, "%s: %s", first->field, first->detail);
-    json_t *doc = problem(req, 400, "invalid_fields", "correct the fields listed under errors", detail);
+    json_t *doc =
+        problem(req, 400, "invalid_fields", "correct the fields listed under errors", detail);
     json_t *list = json_array();
     for (size_t i = 0; i < faults->count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s}", "field", faults->item[i].field, "detail",
-                                              faults->item[i].detail));
+        json_array_append_new(list, json_pack("{s:s, s:s}", "field", faults->item[i].field,
+                                              "detail", faults->item[i].detail));
     json_object_set_new(doc, "errors", list);
     send_problem(req, 400, doc);
 }

@@ -22,14 +22,15 @@ void reply_json_etag(struct request *req, json_t *doc);
 /* `bytes` (malloc) is taken. */
 void reply_bytes(struct request *req, int status, const char *type, char *bytes, size_t n);
 /* Constant bytes with an ETag that the caller knows (NULL: none). */
-void reply_static(struct request *req, const char *type, const char *etag, const void *bytes, size_t n);
+void reply_static(struct request *req, const char *type, const char *etag, const void *bytes,
+                  size_t n);
 void reply_empty(struct request *req, int status);
 
-void reply_problem(struct request *req, int status, const char *code, const char *remedy, const char *fmt, ...)
-    PJ_PRINTF(5, 6);
+void reply_problem(struct request *req, int status, const char *code, const char *remedy,
+                   const char *fmt, ...) PJ_PRINTF(5, 6);
 /* The same with further members; `members` (an object) is taken. */
-void reply_problem_members(struct request *req, int status, const char *code, json_t *members, const char *fmt, ...)
-    PJ_PRINTF(5, 6);
+void reply_problem_members(struct request *req, int status, const char *code, json_t *members,
+                           const char *fmt, ...) PJ_PRINTF(5, 6);
 /* Status by the error's class, code and remedy from it. */
 void reply_err(struct request *req, const struct pj_err *err);
 /* The same with another status (422 for what the class alone would call 400). */

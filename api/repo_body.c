@@ -28,23 +28,28 @@ static const struct pj_field fields[] = {
     {"url", PJ_F_STR, AT(url), PJ_FF_REQUIRED, 1, 2000},
     {"agent", PJ_F_STRS, AT(agent), 0, 0, 32, .presence_offset = AT(has_agent)},
     {"agentNetwork", PJ_F_BOOL, AT(agent_network), .presence_offset = AT(has_agent_network)},
-    {"checkCommand", PJ_F_STR, AT(check_command), 0, 1, COMMAND_MAX, .presence_offset = AT(has_check)},
-    {"codeRabbit", PJ_F_WORD, AT(code_rabbit), .words = on_off, .presence_offset = AT(has_code_rabbit)},
-    {"credential", PJ_F_OBJ, AT(credential), .sub = credential_fields, .sub_count = PJ_COUNT_OF(credential_fields),
-     .presence_offset = AT(has_credential)},
+    {"checkCommand", PJ_F_STR, AT(check_command), 0, 1, COMMAND_MAX,
+     .presence_offset = AT(has_check)},
+    {"codeRabbit", PJ_F_WORD, AT(code_rabbit), .words = on_off,
+     .presence_offset = AT(has_code_rabbit)},
+    {"credential", PJ_F_OBJ, AT(credential), .sub = credential_fields,
+     .sub_count = PJ_COUNT_OF(credential_fields), .presence_offset = AT(has_credential)},
     {"defaultBranch", PJ_F_STR, AT(default_branch), 0, 1, 255, .presence_offset = AT(has_branch)},
-    {"executor", PJ_F_WORD, AT(executor), .words = pj_task_executor_words, .presence_offset = AT(has_executor)},
+    {"executor", PJ_F_WORD, AT(executor), .words = pj_task_executor_words,
+     .presence_offset = AT(has_executor)},
     {"networkAllow", PJ_F_STRS, AT(network_allow), 0, 0, 64, .presence_offset = AT(has_network)},
     {"notifyUrl", PJ_F_STR, AT(notify_url), 0, 1, 2000, .presence_offset = AT(has_notify)},
     {"onCheckFailure", PJ_F_WORD, AT(on_check_failure), .words = pj_repo_on_check_words,
      .presence_offset = AT(has_on_check)},
     {"rootfs", PJ_F_STR, AT(rootfs), 0, 1, 64, .presence_offset = AT(has_rootfs)},
-    {"setupCommand", PJ_F_STR, AT(setup_command), 0, 1, COMMAND_MAX, .presence_offset = AT(has_setup)},
+    {"setupCommand", PJ_F_STR, AT(setup_command), 0, 1, COMMAND_MAX,
+     .presence_offset = AT(has_setup)},
     {"setupTimeoutMs", PJ_F_INT, AT(setup_timeout_ms), PJ_FF_NULL_NEG, 1000, SETUP_TIMEOUT_MAX_MS,
      .presence_offset = AT(has_setup_timeout)},
-    {"trigger", PJ_F_OBJ, AT(trigger), .sub = trigger_fields, .sub_count = PJ_COUNT_OF(trigger_fields),
-     .presence_offset = AT(has_trigger)},
-    {"visibility", PJ_F_WORD, AT(visibility), .words = pj_repo_visibility_words, .presence_offset = AT(has_visibility)},
+    {"trigger", PJ_F_OBJ, AT(trigger), .sub = trigger_fields,
+     .sub_count = PJ_COUNT_OF(trigger_fields), .presence_offset = AT(has_trigger)},
+    {"visibility", PJ_F_WORD, AT(visibility), .words = pj_repo_visibility_words,
+     .presence_offset = AT(has_visibility)},
 };
 
 /* "name", "name:443", "*.name": what pj-sandbox's --net-allow takes. */
@@ -56,17 +61,20 @@ static bool is_host_port(const char *text)
     if (!pj_view_cut(&rest, ':', &host) || host.n == 0 || host.n > 253)
         return false;
     for (size_t i = 0; i < host.n; i++)
-        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-", host.p[i]) == NULL)
+        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-", host.p[i]) ==
+            NULL)
             return false;
-    return rest.p == NULL || rest.n == 0 ? strchr(text, ':') == NULL
-                                         : pj_parse_i64(rest, &port) == 0 && port > 0 && port < 65536;
+    return rest.p == NULL || rest.n == 0
+               ? strchr(text, ':') == NULL
+               : pj_parse_i64(rest, &port) == 0 && port > 0 && port < 65536;
 }
 
 /* A name under rootfs/, not a path. */
 static bool is_plain_name(const char *text)
 {
     return text[0] != '.' &&
-           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == strlen(text);
+           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+               strlen(text);
 }
 
 static int check(struct request *req, const struct repo_body *b)
@@ -140,7 +148,8 @@ void repo_body_apply(struct repo_body *b, struct pj_repo *repo)
 {
     int rabbit = repo->code_rabbit ? 1 : 0;
 
-    move_text(b->has_branch && b->default_branch != NULL, &b->default_branch, &repo->default_branch);
+    move_text(b->has_branch && b->default_branch != NULL, &b->default_branch,
+              &repo->default_branch);
     move_text(b->has_rootfs, &b->rootfs, &repo->rootfs);
     move_text(b->has_setup, &b->setup_command, &repo->setup_command);
     move_text(b->has_check, &b->check_command, &repo->check_command);
@@ -151,7 +160,8 @@ void repo_body_apply(struct repo_body *b, struct pj_repo *repo)
     move_texts(b->has_agent, &b->agent, &repo->agent);
     move_word(b->has_visibility, b->visibility, PJ_REPO_PRIVATE, &repo->visibility);
     move_word(b->has_executor, b->executor, -1, &repo->executor);
-    move_word(b->has_on_check, b->on_check_failure, PJ_ON_CHECK_NEEDS_REVIEW, &repo->on_check_failure);
+    move_word(b->has_on_check, b->on_check_failure, PJ_ON_CHECK_NEEDS_REVIEW,
+              &repo->on_check_failure);
     move_word(b->has_code_rabbit, b->code_rabbit, 1, &rabbit);
     repo->code_rabbit = rabbit == 1;
     if (b->has_setup_timeout)

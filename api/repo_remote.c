@@ -48,16 +48,17 @@ int repo_remote_address(struct request *req, const char *text, char **url, char 
         return -1;
     }
     *url = pj_strdup(address.url);
-    *name = address.owner != NULL && address.owner[0] != '\0' ? pj_asprintf("%s/%s", address.owner, address.name)
-                                                              : pj_strdup(address.name);
+    *name = address.owner != NULL && address.owner[0] != '\0'
+                ? pj_asprintf("%s/%s", address.owner, address.name)
+                : pj_strdup(address.name);
     pj_repo_address_release(&address);
     return 0;
 }
 
 static bool is_private_v4(uint32_t a)
 {
-    return a >> 24 == 0 || a >> 24 == 10 || a >> 24 == 127 || a >> 20 == 0xac1 || a >> 16 == 0xc0a8 ||
-           a >> 16 == 0xa9fe || a >> 22 == 0x191 || a >> 28 >= 0xe;
+    return a >> 24 == 0 || a >> 24 == 10 || a >> 24 == 127 || a >> 20 == 0xac1 ||
+           a >> 16 == 0xc0a8 || a >> 16 == 0xa9fe || a >> 22 == 0x191 || a >> 28 >= 0xe;
 }
 
 /* Public hosts must not lead us into the operator's network (a name can point anywhere). */
@@ -79,7 +80,8 @@ static bool may_reach(void *ctx, const struct sockaddr *addr, socklen_t n)
     memcpy(&in6, addr, sizeof in6);
     const uint8_t *b = in6.sin6_addr.s6_addr;
     if (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr))
-        return !is_private_v4((uint32_t)b[12] << 24 | (uint32_t)b[13] << 16 | (uint32_t)b[14] << 8 | b[15]);
+        return !is_private_v4((uint32_t)b[12] << 24 | (uint32_t)b[13] << 16 | (uint32_t)b[14] << 8 |
+                              b[15]);
     return (b[0] & 0xe0) == 0x20; /* 2000::/3, global unicast (RFC 4291) */
 }
 
@@ -104,36 +106,45 @@ static size_t wait_want(void *ctx, struct pollfd *fds, size_t cap, int *timeout_
 
 static bool wants_app(const struct check *check, const struct pj_repo_address *address)
 {
-    return check->app.id != NULL && check->app.private_key != NULL && check->token == NULL && !address->is_path &&
-           address->forge->kind == PJ_FORGE_GITHUB;
+    return check->app.id != NULL && check->app.private_key != NULL && check->token == NULL &&
+           !address->is_path && address->forge->kind == PJ_FORGE_GITHUB;
 }
 
 /* A token of the GitHub App for this repository; its text is the caller's to wipe. */
-static int mint(struct check *check, const struct pj_repo_address *address, const struct pj_pump *pump,
-                struct pj_str *token)
+static int mint(struct check *check, const struct pj_repo_address *address,
+                const struct pj_pump *pump, struct pj_str *token)
 {
     struct pj_http *http = pj_http_new(check->ca_file);
-    const struct pj_rest rest = {.http = http, .forge = address->forge, .timeout_ms = CHECK_MS, .pump = pump};
+    const struct pj_rest rest = {
+        .http = http, .forge = address->forge, .timeout_ms = CHECK_MS, .pump = pump};
     int64_t expires_ms;
 
-    int rc = pj_app_token_mint(&rest, &check->app, address->owner, address->name, token, &expires_ms, &check->answer.err);
+    int rc = pj_app_token_mint(&rest, &check->app, address->owner, address->name, token,
+                               &expires_ms, &check->answer.err);
     pj_http_free(http);
     return rc;
 }
 
-static void reach(struct check *check, const struct pj_repo_address *address, const struct pj_pump *pump,
-                  const char *app_token)
+static void reach(struct check *check, const struct pj_repo_address *address,
+                  const struct pj_pump *pump, const char *app_token)
 {
-    const struct pj_credential_choice choice = {.repository_token = check->token, .repository_username = check->username,
-                                                .app_token = app_token, .env_token = check->env_token};
+    const struct pj_credential_choice choice = {.repository_token = check->token,
+                                                .repository_username = check->username,
+                                                .app_token = app_token,
+                                                .env_token = check->env_token};
     struct pj_credential credential = {0};
     struct pj_remote_head head;
 
     enum pj_credential_source source =
         pj_credential_choose(address->forge, &choice, &credential.token, &credential.username);
-    check->answer.credential_source = source == PJ_CREDENTIAL_NONE ? -1 : (int)source; /* the order of both enums */
-    const struct pj_git_net net = {.credential = &credential, .ca_file = check->ca_file, .timeout_ms = CHECK_MS,
-                                   .pump = pump, .allow = may_reach, .allow_ctx = check};
+    check->answer.credential_source =
+        source == PJ_CREDENTIAL_NONE ? -1 : (int)source; /* the order of both enums */
+    const struct pj_git_net net = {.credential = &credential,
+                                   .ca_file = check->ca_file,
+                                   .timeout_ms = CHECK_MS,
+                                   .pump = pump,
+                                   .allow = may_reach,
+                                   .allow_ctx = check};
     if (pj_remote_check(check->url, &net, check->branch, &head, &check->answer.err) < 0)
         return;
     check->answer.reached = true;
@@ -200,6 +211,7 @@ void repo_remote_check(struct request *req, const char *url, const char *branch,
     check->then = then;
     if (!pool_submit(req->api->pool, work, done, check)) {
         free_check(check);
-        reply_problem(req, 503, "busy", "try again in a moment", "too many repositories are being checked at once");
+        reply_problem(req, 503, "busy", "try again in a moment",
+                      "too many repositories are being checked at once");
     }
 }

@@ -9,12 +9,13 @@ struct repo_remote_answer {
     char branch[256];      /* the branch asked for, else the remote's default */
     int credential_source; /* enum pj_repo_credential of lib/task/repo.h, -1: none was used */
     bool reached;
-    struct pj_err err;     /* when not */
+    struct pj_err err; /* when not */
 };
 
 /* What a user typed, normalised. `url` and `name` are owned by the caller. -1 when the request was answered (400 for a malformed
  * address, 422 for a forge that is not listed or a path that is not there). */
-int repo_remote_address(struct request *req, const char *text, char **url, char **name) PJ_MUST_CHECK;
+int repo_remote_address(struct request *req, const char *text, char **url,
+                        char **name) PJ_MUST_CHECK;
 
 typedef void repo_remote_then(struct request *req, const struct repo_remote_answer *answer);
 /* Reach `url` (normalised) with the repository's own credential (may be NULL) or the best there is, and find `branch` (NULL: the

@@ -32,8 +32,8 @@ void repo_secret_make(char out[REPO_SECRET_SIZE])
     pj_str_release(&text);
 }
 
-static int seal(const struct api *api, const struct pj_repo *repo, const char *what, const char *plain, char **slot,
-                struct pj_err *err)
+static int seal(const struct api *api, const struct pj_repo *repo, const char *what,
+                const char *plain, char **slot, struct pj_err *err)
 {
     struct pj_str sealed;
     char ctx[80];
@@ -48,8 +48,8 @@ static int seal(const struct api *api, const struct pj_repo *repo, const char *w
     return 0;
 }
 
-static int open_sealed(const struct api *api, const struct pj_repo *repo, const char *what, const char *sealed,
-                       char **plain, struct pj_err *err)
+static int open_sealed(const struct api *api, const struct pj_repo *repo, const char *what,
+                       const char *sealed, char **plain, struct pj_err *err)
 {
     struct pj_str text;
     char ctx[80];
@@ -67,8 +67,8 @@ static int open_sealed(const struct api *api, const struct pj_repo *repo, const 
     return 0;
 }
 
-int repo_secret_seal_credential(const struct api *api, struct pj_repo *repo, const char *token, const char *username,
-                                struct pj_err *err)
+int repo_secret_seal_credential(const struct api *api, struct pj_repo *repo, const char *token,
+                                const char *username, struct pj_err *err)
 {
     pj_str_set(&repo->credential_username, token != NULL ? username : NULL);
     if (token == NULL) {
@@ -78,18 +78,20 @@ int repo_secret_seal_credential(const struct api *api, struct pj_repo *repo, con
     return seal(api, repo, "credential", token, &repo->credential_sealed, err);
 }
 
-int repo_secret_seal_webhook(const struct api *api, struct pj_repo *repo, const char *secret, struct pj_err *err)
+int repo_secret_seal_webhook(const struct api *api, struct pj_repo *repo, const char *secret,
+                             struct pj_err *err)
 {
     return seal(api, repo, "webhook", secret, &repo->webhook_sealed, err);
 }
 
-int repo_secret_open_credential(const struct api *api, const struct pj_repo *repo, char **token, struct pj_err *err)
+int repo_secret_open_credential(const struct api *api, const struct pj_repo *repo, char **token,
+                                struct pj_err *err)
 {
     return open_sealed(api, repo, "credential", repo->credential_sealed, token, err);
 }
 
-int repo_secret_open_webhook(const struct api *api, const struct pj_repo *repo, bool old, char **secret,
-                             struct pj_err *err)
+int repo_secret_open_webhook(const struct api *api, const struct pj_repo *repo, bool old,
+                             char **secret, struct pj_err *err)
 {
     const char *sealed = repo->webhook_sealed;
 

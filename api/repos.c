@@ -36,8 +36,8 @@ static void unreachable(struct request *req, const struct pj_err *err)
     if (err->cls == PJ_E_CANCELLED)
         reply_problem(req, 503, "unavailable", "try again", "%s", err->message);
     else
-        reply_problem(req, 422, "repository_unreachable", err->remedy[0] != '\0' ? err->remedy : ANSWER_REMEDY, "%s",
-                      err->message);
+        reply_problem(req, 422, "repository_unreachable",
+                      err->remedy[0] != '\0' ? err->remedy : ANSWER_REMEDY, "%s", err->message);
 }
 
 static struct pj_repo *new_repo(struct request *req)
@@ -83,7 +83,8 @@ static void on_reached(struct request *req, const struct repo_remote_answer *ans
     repo->credential_source = answer->credential_source;
     repo->created_ms = repo->updated_ms = repo->verified_ms = pj_now_ms();
     repo_secret_make(d->secret);
-    if (repo_secret_seal_credential(req->api, repo, d->body.credential.token, d->body.credential.username, &err) < 0 ||
+    if (repo_secret_seal_credential(req->api, repo, d->body.credential.token,
+                                    d->body.credential.username, &err) < 0 ||
         repo_secret_seal_webhook(req->api, repo, d->secret, &err) < 0) {
         reply_err_status(req, 500, &err);
         return;
@@ -105,8 +106,8 @@ void repo_create(struct request *req)
     pj_id_new(0, id);
     pj_str_set(&repo->id, id);
     pj_str_set(&repo->owner, req->who.user_id);
-    repo_remote_check(req, repo->url, d->body.default_branch, d->body.credential.token, d->body.credential.username,
-                      on_reached);
+    repo_remote_check(req, repo->url, d->body.default_branch, d->body.credential.token,
+                      d->body.credential.username, on_reached);
 }
 
 static void on_list(struct request *req, const struct redisReply *reply)
@@ -133,8 +134,8 @@ void repo_list(struct request *req)
 
     if (request_query_known(req, known) < 0 || page_query(req, PJ_REPO_PAGE_MAX, &page) < 0)
         return;
-    pj_repo_list_cmd(&cmd, req->who.admin ? NULL : req->who.user_id, page.cursor[0] != '\0' ? page.cursor : NULL,
-                     page.limit);
+    pj_repo_list_cmd(&cmd, req->who.admin ? NULL : req->who.user_id,
+                     page.cursor[0] != '\0' ? page.cursor : NULL, page.limit);
     request_redis(req, &cmd, on_list);
 }
 
@@ -188,7 +189,8 @@ static void on_edit_reached(struct request *req, const struct repo_remote_answer
     repo->credential_source = answer->credential_source;
     repo->verified_ms = pj_now_ms();
     if (d->body.has_credential &&
-        repo_secret_seal_credential(req->api, repo, d->body.credential.token, d->body.credential.username, &err) < 0) {
+        repo_secret_seal_credential(req->api, repo, d->body.credential.token,
+                                    d->body.credential.username, &err) < 0) {
         reply_err_status(req, 500, &err);
         return;
     }
@@ -210,15 +212,16 @@ static void edit_found(struct request *req)
         store_repo(req);
         return;
     }
-    const char *username = d->body.has_credential ? d->body.credential.username : repo->credential_username;
+    const char *username =
+        d->body.has_credential ? d->body.credential.username : repo->credential_username;
     if (d->body.has_credential) {
         token = pj_strdup_or_null(d->body.credential.token);
     } else if (repo_secret_open_credential(req->api, repo, &token, &err) < 0) {
         reply_err_status(req, 500, &err);
         return;
     }
-    repo_remote_check(req, repo->url, branch ? d->body.default_branch : repo->default_branch, token, username,
-                      on_edit_reached);
+    repo_remote_check(req, repo->url, branch ? d->body.default_branch : repo->default_branch, token,
+                      username, on_edit_reached);
     if (token != NULL)
         pj_wipe(token, strlen(token));
 }
@@ -302,7 +305,8 @@ static void verify_found(struct request *req)
         reply_err_status(req, 500, &err);
         return;
     }
-    repo_remote_check(req, repo->url, repo->default_branch, token, repo->credential_username, on_verified);
+    repo_remote_check(req, repo->url, repo->default_branch, token, repo->credential_username,
+                      on_verified);
     if (token != NULL)
         pj_wipe(token, strlen(token));
 }
@@ -324,8 +328,9 @@ static void on_secret(struct request *req, const struct redisReply *reply)
     } else {
         char until[PJ_RFC3339_SIZE];
         audit(req, "repository.webhook_secret", repo.id, NULL);
-        reply_json(req, 201, json_pack("{s:s, s:s}", "webhookSecret", d->secret, "oldValidUntil",
-                                       pj_rfc3339(repo.webhook_old_until_ms, until)));
+        reply_json(req, 201,
+                   json_pack("{s:s, s:s}", "webhookSecret", d->secret, "oldValidUntil",
+                             pj_rfc3339(repo.webhook_old_until_ms, until)));
     }
     pj_repo_release(&repo);
 }

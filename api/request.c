@@ -40,7 +40,8 @@ static void take_request_id(struct request *req)
     bool plain = given.n > 0 && given.n < sizeof req->id;
 
     for (size_t i = 0; plain && i < given.n; i++)
-        plain = strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.", given.p[i]) != NULL &&
+        plain = strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.",
+                       given.p[i]) != NULL &&
                 given.p[i] != '\0';
     if (plain)
         memcpy(req->id, given.p, given.n);
@@ -57,8 +58,9 @@ static void take_traceparent(struct request *req)
     if (given.n != sizeof shape - 1)
         return;
     for (size_t i = 0; i < given.n; i++) {
-        bool fits = shape[i] == 'h' ? strchr("0123456789abcdef", given.p[i]) != NULL && given.p[i] != '\0'
-                                    : given.p[i] == shape[i];
+        bool fits = shape[i] == 'h'
+                        ? strchr("0123456789abcdef", given.p[i]) != NULL && given.p[i] != '\0'
+                        : given.p[i] == shape[i];
         if (!fits)
             return;
     }
@@ -87,7 +89,8 @@ struct request *request_new(struct conn *conn, const char *raw, size_t n)
     }
     take_request_id(req);
     if (conn->trusted) {
-        cidr_client(server_trusted(conn->server), conn->peer, http_header(&req->head, "x-forwarded-for"), req->client);
+        cidr_client(server_trusted(conn->server), conn->peer,
+                    http_header(&req->head, "x-forwarded-for"), req->client);
         req->secure = pj_view_is(http_header(&req->head, "x-forwarded-proto"), "https");
     }
     return req;
@@ -128,12 +131,14 @@ int request_judge(struct request *req, struct http_refusal *why)
     return 0;
 }
 
-int request_feed(struct request *req, const char *p, size_t n, size_t *used, struct http_refusal *why)
+int request_feed(struct request *req, const char *p, size_t n, size_t *used,
+                 struct http_refusal *why)
 {
     *used = 0;
     if (req->head.chunked)
         return http_chunks_feed(&req->chunks, p, n, used, &req->body, why);
-    size_t missing = req->head.content_length > 0 ? (size_t)req->head.content_length - req->body.len : 0;
+    size_t missing =
+        req->head.content_length > 0 ? (size_t)req->head.content_length - req->body.len : 0;
     *used = n < missing ? n : missing;
     if (*used > 0 && pj_str_append(&req->body, p, *used) < 0) {
         *why = (struct http_refusal){413, "the body is larger than this path takes"};
@@ -161,7 +166,8 @@ static void allow_header(struct request *req)
 static void no_route(struct request *req)
 {
     if (req->allowed == 0 && !pj_view_is(req->head.path, "*")) {
-        reply_problem(req, 404, "not_found", "see /docs for what there is", "there is nothing at this path");
+        reply_problem(req, 404, "not_found", "see /docs for what there is",
+                      "there is nothing at this path");
         return;
     }
     allow_header(req);
@@ -204,7 +210,8 @@ void request_authorised(struct request *req)
     struct limits_verdict v = limits_take(req->api->limits, req->who.token_id);
 
     if (v.limit > 0)
-        reply_header(req, "RateLimit", "\"minute\";r=%lld;t=%lld", (long long)v.remaining, (long long)v.retry_after);
+        reply_header(req, "RateLimit", "\"minute\";r=%lld;t=%lld", (long long)v.remaining,
+                     (long long)v.retry_after);
     if (!v.allowed) {
         req->api->metrics.rate_limited++;
         reply_header(req, "Retry-After", "%lld", (long long)v.retry_after);
@@ -214,7 +221,8 @@ void request_authorised(struct request *req)
     }
     if (req->body.len > 0 && (req->route->flags & ROUTE_RAW) == 0 &&
         !is_json(http_header(&req->head, "content-type"))) {
-        reply_problem(req, 415, NULL, "send Content-Type: application/json", "the body must be JSON");
+        reply_problem(req, 415, NULL, "send Content-Type: application/json",
+                      "the body must be JSON");
         return;
     }
     if ((req->route->flags & ROUTE_IDEMPOTENT) != 0)
@@ -244,10 +252,11 @@ static void on_redis(void *arg, const struct redisReply *reply, struct pj_err *e
     free(p);
     if (reply != NULL)
         then(req, reply);
-    else if (err->cls == PJ_E_UNAVAILABLE || err->cls == PJ_E_TIMEOUT || err->cls == PJ_E_CANCELLED ||
-             err->cls == PJ_E_AUTH)
+    else if (err->cls == PJ_E_UNAVAILABLE || err->cls == PJ_E_TIMEOUT ||
+             err->cls == PJ_E_CANCELLED || err->cls == PJ_E_AUTH)
         reply_problem(req, 503, err->code[0] != '\0' ? err->code : "store_unavailable",
-                      "try again in a moment; the operator finds the cause in /readyz and the log", "%s", err->message);
+                      "try again in a moment; the operator finds the cause in /readyz and the log",
+                      "%s", err->message);
     else
         reply_err_status(req, 500, err);
 }
@@ -274,7 +283,8 @@ int request_json(struct request *req, const struct pj_field *table, size_t count
         return -1;
     }
     if (!json_is_object(doc)) {
-        reply_problem(req, 400, "malformed_json", "send one JSON object", "the body is not a JSON object");
+        reply_problem(req, 400, "malformed_json", "send one JSON object",
+                      "the body is not a JSON object");
         return -1;
     }
     if (pj_json_decode(doc, table, count, out, &faults, &err) < 0) {
@@ -298,7 +308,8 @@ int request_query(struct request *req, const char *name, char *out, size_t cap)
     return 0;
 }
 
-int request_query_int(struct request *req, const char *name, int64_t min, int64_t max, int64_t def, int64_t *out)
+int request_query_int(struct request *req, const char *name, int64_t min, int64_t max, int64_t def,
+                      int64_t *out)
 {
     char text[32];
 
@@ -307,7 +318,8 @@ int request_query_int(struct request *req, const char *name, int64_t min, int64_
     if (rc != 0)
         return rc < 0 ? -1 : 0;
     if (pj_parse_i64(pj_view_of(text), out) < 0 || *out < min || *out > max) {
-        reply_fault(req, name, "must be a whole number from %lld to %lld", (long long)min, (long long)max);
+        reply_fault(req, name, "must be a whole number from %lld to %lld", (long long)min,
+                    (long long)max);
         return -1;
     }
     return 0;

@@ -29,21 +29,22 @@ struct route;
 
 struct request {
     struct api *api;
-    struct conn *conn; /* NULL: the client has gone */
+    struct conn *conn;         /* NULL: the client has gone */
     const struct route *route; /* NULL: none fits the path */
     unsigned allowed;          /* methods the path has, bits of enum method */
     char *raw;                 /* the head's bytes; `head` points into them */
     struct http_head head;
     struct pj_str body;
     struct http_chunks chunks;
-    char param[REQUEST_PARAMS_MAX][REQUEST_PARAM_SIZE]; /* decoded values of the path's ":name" parts */
+    char param[REQUEST_PARAMS_MAX]
+              [REQUEST_PARAM_SIZE]; /* decoded values of the path's ":name" parts */
     struct caller who;
     char id[28];          /* the client's X-Request-Id when it is a plain word, else ours */
     char traceparent[56]; /* W3C Trace Context, "" when the client sent none */
     char client[64];      /* address, through trusted proxies */
     int64_t started_us;
-    bool secure;      /* the client speaks TLS (to a trusted proxy) */
-    bool head_only;   /* HEAD */
+    bool secure;           /* the client speaks TLS (to a trusted proxy) */
+    bool head_only;        /* HEAD */
     struct pj_str headers; /* further lines of the answer */
     char *idempotency;     /* key under which the answer is kept, or NULL */
     struct pj_task *task;  /* what access.h found; freed with the request */
@@ -57,7 +58,8 @@ struct request *request_new(struct conn *conn, const char *raw, size_t n);
 /* Route it and judge what can be judged before the body: -1 with *why when the body is not to be read. */
 int request_judge(struct request *req, struct http_refusal *why) PJ_MUST_CHECK;
 /* Bytes of the body: as http_chunks_feed(). */
-int request_feed(struct request *req, const char *p, size_t n, size_t *used, struct http_refusal *why) PJ_MUST_CHECK;
+int request_feed(struct request *req, const char *p, size_t n, size_t *used,
+                 struct http_refusal *why) PJ_MUST_CHECK;
 void request_dispatch(struct request *req);
 void request_refuse(struct request *req, const struct http_refusal *why);
 /* The client has gone; whoever works on it goes on and answers into the void. */
@@ -73,12 +75,13 @@ typedef void request_then(struct request *req, const struct redisReply *reply);
 void request_redis(struct request *req, struct pj_cmd *cmd, request_then *then);
 
 /* Decode a JSON body by a table. 0, or -1 when the request was answered with 400. An absent body counts as {}. */
-int request_json(struct request *req, const struct pj_field *table, size_t count, void *out) PJ_MUST_CHECK;
+int request_json(struct request *req, const struct pj_field *table, size_t count,
+                 void *out) PJ_MUST_CHECK;
 /* A query parameter, decoded. 0; PJ_NONE when absent; -1 when the request was answered with 400. */
 int request_query(struct request *req, const char *name, char *out, size_t cap) PJ_MUST_CHECK;
 /* The same for a whole number in min..max, with a default. 0 or -1 (answered). */
-int request_query_int(struct request *req, const char *name, int64_t min, int64_t max, int64_t def, int64_t *out)
-    PJ_MUST_CHECK;
+int request_query_int(struct request *req, const char *name, int64_t min, int64_t max, int64_t def,
+                      int64_t *out) PJ_MUST_CHECK;
 /* Refuse query parameters that are not among `names` (NULL-terminated): 0, or -1 when answered with 400. */
 int request_query_known(struct request *req, const char *const *names) PJ_MUST_CHECK;
 

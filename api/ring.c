@@ -96,8 +96,8 @@ static size_t forget(struct ring *ring, int64_t *attempt, int64_t *n)
     return forgotten;
 }
 
-size_t ring_append(struct ring *ring, struct pj_view frames, int64_t attempt, int64_t first, int64_t count,
-                   int64_t *forgot_attempt, int64_t *forgot_n)
+size_t ring_append(struct ring *ring, struct pj_view frames, int64_t attempt, int64_t first,
+                   int64_t count, int64_t *forgot_attempt, int64_t *forgot_n)
 {
     struct ring_segment *s = room(ring, frames.n);
     const struct ring_mark mark = {ring->end, attempt, first, count};

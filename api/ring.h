@@ -24,8 +24,8 @@ struct ring {
 void ring_release(struct ring *ring);
 /* Append frames of the entries first..first+count-1 of an attempt (count 0: frames without a number). Returns the number of
  * marks that were forgotten for it; *forgot_attempt and *forgot_n are then the last entry that is no longer there. */
-size_t ring_append(struct ring *ring, struct pj_view frames, int64_t attempt, int64_t first, int64_t count,
-                   int64_t *forgot_attempt, int64_t *forgot_n);
+size_t ring_append(struct ring *ring, struct pj_view frames, int64_t attempt, int64_t first,
+                   int64_t count, int64_t *forgot_attempt, int64_t *forgot_n);
 /* Where the first entry after (attempt, n) stands; the end when there is none. */
 uint64_t ring_seek(const struct ring *ring, int64_t attempt, int64_t n);
 /* The contiguous bytes at `offset`; empty at the end. `offset` >= base. */

@@ -36,9 +36,11 @@ const struct route route_table[] = {
     {METHOD_PATCH, P "/repositories/:id", SCOPE_REPOS_WRITE, 64 * K, 0, repo_edit},
     {METHOD_DELETE, P "/repositories/:id/analysis", SCOPE_REPOS_WRITE, 0, 0, analysis_delete},
     {METHOD_GET, P "/repositories/:id/analysis", SCOPE_REPOS_READ, 0, 0, analysis_get},
-    {METHOD_PUT, P "/repositories/:id/analysis", SCOPE_REPOS_WRITE, 1024 * K, 0, analysis_put}, /* R2.2 */
+    {METHOD_PUT, P "/repositories/:id/analysis", SCOPE_REPOS_WRITE, 1024 * K, 0,
+     analysis_put}, /* R2.2 */
     {METHOD_POST, P "/repositories/:id/verify", SCOPE_REPOS_WRITE, 4 * K, IDEM, repo_verify},
-    {METHOD_POST, P "/repositories/:id/webhook-secret", SCOPE_REPOS_WRITE, 4 * K, IDEM, repo_webhook_secret},
+    {METHOD_POST, P "/repositories/:id/webhook-secret", SCOPE_REPOS_WRITE, 4 * K, IDEM,
+     repo_webhook_secret},
     {METHOD_DELETE, P "/session", SCOPE_SELF, 0, 0, session_delete},
     {METHOD_POST, P "/session", SCOPE_PUBLIC, 4 * K, 0, session_create},
     {METHOD_GET, P "/tasks", SCOPE_TASKS_READ, 0, 0, task_list},
@@ -46,16 +48,17 @@ const struct route route_table[] = {
     {METHOD_DELETE, P "/tasks/:id", SCOPE_TASKS_WRITE, 0, 0, task_delete},
     {METHOD_GET, P "/tasks/:id", SCOPE_TASKS_READ, 0, 0, task_get},
     {METHOD_PATCH, P "/tasks/:id", SCOPE_TASKS_WRITE, 512 * K, 0, task_edit},
-    {METHOD_POST, P "/tasks/:id/answer", SCOPE_TASKS_WRITE, 128 * K, IDEM, task_answer},  /* R2.3 */
+    {METHOD_POST, P "/tasks/:id/answer", SCOPE_TASKS_WRITE, 128 * K, IDEM, task_answer}, /* R2.3 */
     {METHOD_POST, P "/tasks/:id/cancel", SCOPE_TASKS_WRITE, 4 * K, IDEM, task_cancel},
-    {METHOD_POST, P "/tasks/:id/execute", SCOPE_TASKS_WRITE, 4 * K, IDEM, task_execute},  /* R1.1 R1.2 R1.3 */
-    {METHOD_GET, P "/tasks/:id/logs", SCOPE_TASKS_READ, 0, 0, logs_page},                 /* R6.3 */
-    {METHOD_GET, P "/tasks/:id/logs/stream", SCOPE_TASKS_READ, 0, 0, logs_stream},        /* R6.1 */
-    {METHOD_GET, P "/tasks/:id/patch", SCOPE_TASKS_READ, 0, 0, task_patch},               /* R3.2 */
-    {METHOD_POST, P "/tasks/:id/publish", SCOPE_TASKS_WRITE, 4 * K, IDEM, task_publish},  /* R3.2 */
-    {METHOD_POST, P "/tasks/:id/retry", SCOPE_TASKS_WRITE, 128 * K, IDEM, task_retry},    /* R3.2 */
+    {METHOD_POST, P "/tasks/:id/execute", SCOPE_TASKS_WRITE, 4 * K, IDEM,
+     task_execute},                                                       /* R1.1 R1.2 R1.3 */
+    {METHOD_GET, P "/tasks/:id/logs", SCOPE_TASKS_READ, 0, 0, logs_page}, /* R6.3 */
+    {METHOD_GET, P "/tasks/:id/logs/stream", SCOPE_TASKS_READ, 0, 0, logs_stream},       /* R6.1 */
+    {METHOD_GET, P "/tasks/:id/patch", SCOPE_TASKS_READ, 0, 0, task_patch},              /* R3.2 */
+    {METHOD_POST, P "/tasks/:id/publish", SCOPE_TASKS_WRITE, 4 * K, IDEM, task_publish}, /* R3.2 */
+    {METHOD_POST, P "/tasks/:id/retry", SCOPE_TASKS_WRITE, 128 * K, IDEM, task_retry},   /* R3.2 */
     {METHOD_GET, P "/tasks/:id/trajectory", SCOPE_TASKS_READ, 0, 0, task_trajectory},
-    {METHOD_GET, P "/tasks/:id/usage", SCOPE_TASKS_READ, 0, 0, task_usage},               /* R11.1 */
+    {METHOD_GET, P "/tasks/:id/usage", SCOPE_TASKS_READ, 0, 0, task_usage}, /* R11.1 */
     {METHOD_GET, P "/tokens", SCOPE_SELF, 0, 0, token_list},
     {METHOD_POST, P "/tokens", SCOPE_TOKENS_WRITE, 16 * K, IDEM, token_create},
     {METHOD_DELETE, P "/tokens/:id", SCOPE_TOKENS_WRITE, 0, 0, token_delete},
@@ -63,7 +66,8 @@ const struct route route_table[] = {
     {METHOD_POST, P "/users", SCOPE_ADMIN_WRITE, 16 * K, IDEM, user_create},
     {METHOD_DELETE, P "/users/:id", SCOPE_ADMIN_WRITE, 0, 0, user_delete},
     {METHOD_PATCH, P "/users/:id", SCOPE_ADMIN_WRITE, 16 * K, 0, user_edit},
-    {METHOD_POST, P "/webhooks/execution/:repositoryId", SCOPE_PUBLIC, 1024 * K, ROUTE_RAW, hook_execution}, /* R5.1-R5.4 */
+    {METHOD_POST, P "/webhooks/execution/:repositoryId", SCOPE_PUBLIC, 1024 * K, ROUTE_RAW,
+     hook_execution}, /* R5.1-R5.4 */
     {METHOD_POST, P "/webhooks/github", SCOPE_PUBLIC, 1024 * K, ROUTE_RAW, hook_github},
     {METHOD_GET, "/docs", SCOPE_PUBLIC, 0, 0, docs_page},
     {METHOD_GET, "/livez", SCOPE_PUBLIC, 0, ROUTE_METRICS, health_live},
@@ -107,7 +111,8 @@ static bool match(const char *pattern, struct pj_view path, char (*params)[REQUE
         while (at < path.n && path.p[at] != '/')
             at++;
         if (at == begin || count == REQUEST_PARAMS_MAX ||
-            http_unescape(pj_view_n(path.p + begin, at - begin), false, params[count], REQUEST_PARAM_SIZE) < 0)
+            http_unescape(pj_view_n(path.p + begin, at - begin), false, params[count],
+                          REQUEST_PARAM_SIZE) < 0)
             return false;
         count++;
         pattern += strcspn(pattern, "/");
@@ -115,15 +120,16 @@ static bool match(const char *pattern, struct pj_view path, char (*params)[REQUE
     return at == path.n;
 }
 
-const struct route *route_find(struct pj_view method, struct pj_view path, char (*params)[REQUEST_PARAM_SIZE],
-                               unsigned *allowed)
+const struct route *route_find(struct pj_view method, struct pj_view path,
+                               char (*params)[REQUEST_PARAM_SIZE], unsigned *allowed)
 {
     *allowed = 0;
     for (size_t i = 0; i < route_count; i++) {
         const struct route *r = &route_table[i];
         if (!match(r->path, path, params))
             continue;
-        if (pj_view_is(method, method_name(r->method)) || (r->method == METHOD_GET && pj_view_is(method, "HEAD")))
+        if (pj_view_is(method, method_name(r->method)) ||
+            (r->method == METHOD_GET && pj_view_is(method, "HEAD")))
             return r;
         *allowed |= r->method;
     }

@@ -35,7 +35,8 @@ extern const size_t route_count;
 
 /* Find the row for a method and a raw path, filling the request's parameters. NULL: *allowed tells the methods the path has
  * (0: no such path). */
-const struct route *route_find(struct pj_view method, struct pj_view path, char (*params)[REQUEST_PARAM_SIZE], unsigned *allowed);
+const struct route *route_find(struct pj_view method, struct pj_view path,
+                               char (*params)[REQUEST_PARAM_SIZE], unsigned *allowed);
 const char *method_name(enum method method);
 
 #endif

@@ -81,8 +81,9 @@ size_t server_connections(const struct server *server)
 
 static bool is_counted(const struct server *server, const char *peer)
 {
-    return server->options.max_per_address > 0 && strcmp(peer, "unix") != 0 && strncmp(peer, "127.", 4) != 0 &&
-           strcmp(peer, "::1") != 0 && !cidr_list_has(server->options.trusted, peer);
+    return server->options.max_per_address > 0 && strcmp(peer, "unix") != 0 &&
+           strncmp(peer, "127.", 4) != 0 && strcmp(peer, "::1") != 0 &&
+           !cidr_list_has(server->options.trusted, peer);
 }
 
 static struct address_count *find_count(struct server *server, const char *peer)
@@ -117,7 +118,8 @@ void server_remove(struct server *server, struct conn *conn)
     server_deadline(server, conn, DEADLINE_NONE);
     TAILQ_REMOVE(&server->all, conn, all);
     server->count--;
-    struct address_count *c = is_counted(server, conn->peer) ? find_count(server, conn->peer) : NULL;
+    struct address_count *c =
+        is_counted(server, conn->peer) ? find_count(server, conn->peer) : NULL;
     if (c != NULL && --c->count == 0)
         *c = server->counts[--server->counts_n];
 }
@@ -151,17 +153,20 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 static void peer_name(const struct sockaddr *sa, char *out, size_t cap)
 {
     if (sa->sa_family == AF_UNIX ||
-        getnameinfo(sa, sa->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6), out,
-                    (socklen_t)cap, NULL, 0, NI_NUMERICHOST) != 0)
+        getnameinfo(
+            sa, sa->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6),
+            out, (socklen_t)cap, NULL, 0, NI_NUMERICHOST) != 0)
         snprintf(out, cap, "unix");
     if (strncmp(out, "::ffff:", 7) == 0)
         memmove(out, out + 7, strlen(out + 7) + 1);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *sa, int len, void *arg)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *sa,
+                      int len, void *arg)
 {
-    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
-                               "Connection: close\r\n\r\n";
+    static const char busy[] =
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
+        "Connection: close\r\n\r\n";
     struct server *server = arg;
     char peer[64] = "";
     int one = 1;
@@ -170,7 +175,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     (void)len;
     peer_name(sa, peer, sizeof peer);
     const struct address_count *c = is_counted(server, peer) ? find_count(server, peer) : NULL;
-    if (server->count >= server->options.max_connections || (c != NULL && c->count >= server->options.max_per_address)) {
+    if (server->count >= server->options.max_connections ||
+        (c != NULL && c->count >= server->options.max_per_address)) {
         if (send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
             pj_log(PJ_LOG_DEBUG, "connection_refused", "peer", peer, NULL);
         close(fd);
@@ -201,7 +207,8 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
     evtimer_add(server->resume, &pause);
 }
 
-static int unix_path(const char *path, struct sockaddr_un *sun, const char *setting, struct pj_err *err)
+static int unix_path(const char *path, struct sockaddr_un *sun, const char *setting,
+                     struct pj_err *err)
 {
     sun->sun_family = AF_UNIX;
     if (strlen(path) == 0 || strlen(path) >= sizeof sun->sun_path)
@@ -212,7 +219,8 @@ static int unix_path(const char *path, struct sockaddr_un *sun, const char *sett
 }
 
 /* A socket file that nobody listens on is left over from a process that was killed. */
-static int unix_address(const char *path, struct sockaddr_un *sun, const char *setting, struct pj_err *err)
+static int unix_address(const char *path, struct sockaddr_un *sun, const char *setting,
+                        struct pj_err *err)
 {
     struct stat st;
 
@@ -223,13 +231,14 @@ static int unix_address(const char *path, struct sockaddr_un *sun, const char *s
         bool alive = fd >= 0 && connect(fd, (const struct sockaddr *)sun, sizeof *sun) == 0;
         pj_fd_close(&fd);
         if (!alive && unlink(path) < 0)
-            return pj_fail_errno(err, errno, "%s: cannot remove the stale socket %s", setting, path);
+            return pj_fail_errno(err, errno, "%s: cannot remove the stale socket %s", setting,
+                                 path);
     }
     return 0;
 }
 
-static int tcp_address(const char *text, struct sockaddr_storage *out, socklen_t *len, const char *setting,
-                       struct pj_err *err)
+static int tcp_address(const char *text, struct sockaddr_storage *out, socklen_t *len,
+                       const char *setting, struct pj_err *err)
 {
     const char *colon = strrchr(text, ':');
     char host[128];
@@ -240,10 +249,13 @@ static int tcp_address(const char *text, struct sockaddr_storage *out, socklen_t
     bool bracket = n >= 2 && text[0] == '[' && text[n - 1] == ']';
     memcpy(host, text + (bracket ? 1 : 0), n);
     host[bracket ? n - 2 : n] = '\0';
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *list = NULL;
-    int rc = getaddrinfo(host[0] != '\0' && strcmp(host, "*") != 0 ? host : NULL, colon + 1, &hints, &list);
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM},
+                    *list = NULL;
+    int rc = getaddrinfo(host[0] != '\0' && strcmp(host, "*") != 0 ? host : NULL, colon + 1, &hints,
+                         &list);
     if (rc != 0)
-        return pj_fail(err, PJ_E_INVALID, "%s: cannot use '%s': %s", setting, text, gai_strerror(rc));
+        return pj_fail(err, PJ_E_INVALID, "%s: cannot use '%s': %s", setting, text,
+                       gai_strerror(rc));
     memcpy(out, list->ai_addr, list->ai_addrlen);
     *len = list->ai_addrlen;
     freeaddrinfo(list);
@@ -259,7 +271,8 @@ int server_address_check(const char *listen, const char *setting, struct pj_err 
     if (strncmp(listen, "unix:", 5) == 0)
         return unix_path(listen + 5, &sun, setting, err);
     if (tcp_address(listen, &ss, &len, setting, err) < 0)
-        return pj_err_remedy(err, "set %s to host:port, say 127.0.0.1:8080, or unix:/path", setting);
+        return pj_err_remedy(err, "set %s to host:port, say 127.0.0.1:8080, or unix:/path",
+                             setting);
     return 0;
 }
 
@@ -276,8 +289,8 @@ static void note_address(struct server *server)
     if (getsockname(evconnlistener_get_fd(server->listener), (struct sockaddr *)&ss, &len) == 0 &&
         getnameinfo((struct sockaddr *)&ss, len, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-        snprintf(server->address, sizeof server->address, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host,
-                 port);
+        snprintf(server->address, sizeof server->address,
+                 strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
 }
 
 static int start_listening(struct server *server, struct pj_err *err)
@@ -293,25 +306,28 @@ static int start_listening(struct server *server, struct pj_err *err)
     } else if (tcp_address(text, &ss, &len, server->options.setting, err) < 0) {
         return -1;
     }
-    server->listener = evconnlistener_new_bind(
-        server->base, on_accept, server,
-        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, 1024, (struct sockaddr *)&ss, (int)len);
+    server->listener =
+        evconnlistener_new_bind(server->base, on_accept, server,
+                                LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
+                                1024, (struct sockaddr *)&ss, (int)len);
     if (server->listener == NULL) {
         int saved = errno;
         server->socket_path[0] = '\0';
         pj_fail_errno(err, saved, "%s: cannot listen on %s", server->options.setting, text);
-        return pj_err_remedy(err, saved == EADDRINUSE
-                                      ? "another program has this address: stop it, or set %s to a free one"
-                                      : "set %s to an address of this host that you may listen on",
-                             server->options.setting);
+        return pj_err_remedy(
+            err,
+            saved == EADDRINUSE
+                ? "another program has this address: stop it, or set %s to a free one"
+                : "set %s to an address of this host that you may listen on",
+            server->options.setting);
     }
     evconnlistener_set_error_cb(server->listener, on_accept_error);
     note_address(server);
     return 0;
 }
 
-int server_new(struct api *api, struct event_base *base, const struct server_options *options, struct server **out,
-               struct pj_err *err)
+int server_new(struct api *api, struct event_base *base, const struct server_options *options,
+               struct server **out, struct pj_err *err)
 {
     struct server *server = pj_alloc(1, sizeof *server);
     struct timeval tick = {0, TICK_MS * 1000};
@@ -340,7 +356,8 @@ static void stop_listening(struct server *server)
     evconnlistener_free(server->listener);
     server->listener = NULL;
     if (server->socket_path[0] != '\0' && unlink(server->socket_path) < 0 && errno != ENOENT)
-        pj_log(PJ_LOG_WARN, "socket_left", "path", server->socket_path, "detail", strerror(errno), NULL);
+        pj_log(PJ_LOG_WARN, "socket_left", "path", server->socket_path, "detail", strerror(errno),
+               NULL);
 }
 
 void server_drain(struct server *server)
@@ -355,7 +372,8 @@ void server_drain(struct server *server)
         if (conn->state == CONN_HEAD && conn->in.len == 0)
             conn_close(conn);
         else if (conn->state == CONN_STREAM && conn->beats)
-            conn_stream_end(conn); /* the client comes back with Last-Event-ID, to another process */
+            conn_stream_end(
+                conn); /* the client comes back with Last-Event-ID, to another process */
     }
 }
 

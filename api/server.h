@@ -17,17 +17,18 @@ struct server_options {
     const char *listen;  /* "host:port", "[v6]:port", "unix:/path" */
     const char *setting; /* its name, for messages */
     size_t max_connections;
-    size_t max_per_address; /* 0: none; loopback, Unix sockets and trusted proxies are never counted */
+    size_t
+        max_per_address; /* 0: none; loopback, Unix sockets and trusted proxies are never counted */
     const struct cidr_list *trusted; /* borrowed, may be NULL */
-    bool metrics_only; /* serves /metrics, /livez and /readyz, without a token */
+    bool metrics_only;               /* serves /metrics, /livez and /readyz, without a token */
 };
 
 struct server;
 
 /* Can `listen` be an address at all? INVALID names the setting. */
 int server_address_check(const char *listen, const char *setting, struct pj_err *err) PJ_MUST_CHECK;
-int server_new(struct api *api, struct event_base *base, const struct server_options *options, struct server **out,
-               struct pj_err *err) PJ_MUST_CHECK;
+int server_new(struct api *api, struct event_base *base, const struct server_options *options,
+               struct server **out, struct pj_err *err) PJ_MUST_CHECK;
 void server_free(struct server *server);
 /* The address that is listened on, with the port the kernel chose when 0 was asked for: "127.0.0.1:8080", "unix:/path". */
 const char *server_address(const struct server *server);

@@ -31,8 +31,8 @@ struct viewer {
     struct log_id last;   /* the last entry sent, or asked to resume after */
     int status;           /* the last one shown */
     int turns;
-    bool asking;          /* a command is under way */
-    bool gone;            /* the connection has closed; free with the reply */
+    bool asking; /* a command is under way */
+    bool gone;   /* the connection has closed; free with the reply */
     bool resumed;
     bool ending;
 };
@@ -66,9 +66,11 @@ static void write_end(struct viewer *v, int status, struct log_id id)
 {
     char frame[256];
 
-    int n = snprintf(frame, sizeof frame, "id: %lld-%lld\nevent: end\ndata: {\"id\":\"%s\",\"status\":\"%s\",\"attempt\":%lld}\n\n",
-                     (long long)id.attempt, (long long)id.n, v->task_id, pj_task_status_word((enum pj_task_status)status),
-                     (long long)id.attempt);
+    int n = snprintf(
+        frame, sizeof frame,
+        "id: %lld-%lld\nevent: end\ndata: {\"id\":\"%s\",\"status\":\"%s\",\"attempt\":%lld}\n\n",
+        (long long)id.attempt, (long long)id.n, v->task_id,
+        pj_task_status_word((enum pj_task_status)status), (long long)id.attempt);
     conn_stream_write(v->conn, frame, (size_t)n);
     conn_stream_end(v->conn);
 }
@@ -141,7 +143,8 @@ static void on_drained(void *arg)
         return;
     if (v->hub != NULL && v->member.state == MEMBER_LIVE)
         hub_pump(v->hub, &v->member);
-    else if (!v->asking && (v->hub == NULL || (hub_is_confirmed(v->hub) && v->member.state == MEMBER_NONE)))
+    else if (!v->asking &&
+             (v->hub == NULL || (hub_is_confirmed(v->hub) && v->member.state == MEMBER_NONE)))
         replay(v);
 }
 
@@ -159,7 +162,8 @@ static void send_page(struct viewer *v, const struct pj_events_page *page)
     pj_str_init(&frames, bytes);
     for (size_t i = 0; i < page->count; i++) {
         struct log_id id;
-        if (pj_event_line_id(page->lines[i], &id.attempt, &id.n) == 0 && log_id_compare(id, v->last) > 0) {
+        if (pj_event_line_id(page->lines[i], &id.attempt, &id.n) == 0 &&
+            log_id_compare(id, v->last) > 0) {
             frame_log(&frames, id, page->lines[i]);
             v->last = id;
             v->turns = 0;
@@ -175,7 +179,8 @@ static void caught_up(struct viewer *v, const struct pj_events_page *page)
     bool past = v->only_attempt > 0 && v->only_attempt < page->attempt;
 
     if (past || pj_task_is_ended((enum pj_task_status)page->status)) {
-        struct log_id end = {past ? v->last.attempt : page->attempt, (past ? v->last.n : page->logged_n) + 1};
+        struct log_id end = {past ? v->last.attempt : page->attempt,
+                             (past ? v->last.n : page->logged_n) + 1};
         finish(v, page->status, end, v->status == page->status);
         return;
     }
@@ -200,7 +205,8 @@ static bool begin(struct viewer *v, const struct pj_events_page *page)
     bool past = v->only_attempt > 0 && v->only_attempt < page->attempt;
 
     if (v->resumed && page->count == 0 &&
-        (past || (pj_task_is_ended((enum pj_task_status)page->status) && log_id_compare(v->last, end) > 0))) {
+        (past || (pj_task_is_ended((enum pj_task_status)page->status) &&
+                  log_id_compare(v->last, end) > 0))) {
         reply_empty(req, 204);
         return false;
     }

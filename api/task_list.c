@@ -100,7 +100,8 @@ static void on_shared(struct request *req, const struct redisReply *reply)
 
 void task_list(struct request *req)
 {
-    static const char *const known[] = {"status", "repositoryId", "q", "owner", "limit", "cursor", NULL};
+    static const char *const known[] = {"status", "repositoryId", "q", "owner",
+                                        "limit",  "cursor",       NULL};
     struct list *l = request_ctx(req, sizeof *l, list_free);
     char status[40];
     struct pj_cmd cmd = {0};
@@ -109,7 +110,8 @@ void task_list(struct request *req)
     if (request_query_known(req, known) < 0 || page_query(req, PJ_TASK_PAGE_MAX, &l->page) < 0 ||
         request_query(req, "owner", l->owner, sizeof l->owner) < 0 ||
         request_query(req, "repositoryId", l->repository_id, sizeof l->repository_id) < 0 ||
-        request_query(req, "q", l->text, sizeof l->text) < 0 || request_query(req, "status", status, sizeof status) < 0)
+        request_query(req, "q", l->text, sizeof l->text) < 0 ||
+        request_query(req, "status", status, sizeof status) < 0)
         return;
     if (strcmp(l->owner, "me") == 0)
         memcpy(l->owner, req->who.user_id, sizeof req->who.user_id);

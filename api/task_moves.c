@@ -55,8 +55,9 @@ static bool may(struct request *req, enum pj_task_move move)
 
     if (pj_task_may(move, status))
         return true;
-    reply_problem(req, 409, pj_task_move_refusal(move), NULL, "the task is %s; this can be done while it is %s",
-                  pj_task_status_word(status), pj_task_move_from(move));
+    reply_problem(req, 409, pj_task_move_refusal(move), NULL,
+                  "the task is %s; this can be done while it is %s", pj_task_status_word(status),
+                  pj_task_move_from(move));
     return false;
 }
 

@@ -33,8 +33,10 @@ static void create_fields(struct pj_field *out)
         {"baseBranch", PJ_F_STR, IN_TASK(base_branch), 0, 1, 200},
         {"executor", PJ_F_WORD, IN_TASK(executor), .words = pj_task_executor_words},
         {"priority", PJ_F_WORD, IN_TASK(priority), .words = pj_task_priority_words},
-        {"model", PJ_F_OBJ, IN_TASK(model), .sub = pj_task_model_fields, .sub_count = pj_task_model_field_count},
-        {"limits", PJ_F_OBJ, IN_TASK(limits), .sub = pj_task_limits_fields, .sub_count = pj_task_limits_field_count},
+        {"model", PJ_F_OBJ, IN_TASK(model), .sub = pj_task_model_fields,
+         .sub_count = pj_task_model_field_count},
+        {"limits", PJ_F_OBJ, IN_TASK(limits), .sub = pj_task_limits_fields,
+         .sub_count = pj_task_limits_field_count},
         {"execute", PJ_F_BOOL, offsetof(struct create, execute)},
     };
 
@@ -161,7 +163,8 @@ static void edit_fields(struct pj_field *out)
         {"title", PJ_F_STR, offsetof(struct edit, title), 0, 1, PJ_TITLE_MAX},
         {"description", PJ_F_STR, offsetof(struct edit, description), 0, 1, PJ_DESCRIPTION_MAX},
         {"limits", PJ_F_OBJ, offsetof(struct edit, limits), .sub = pj_task_limits_fields,
-         .sub_count = pj_task_limits_field_count, .presence_offset = offsetof(struct edit, has_limits)},
+         .sub_count = pj_task_limits_field_count,
+         .presence_offset = offsetof(struct edit, has_limits)},
     };
 
     memcpy(out, fields, sizeof fields);

@@ -99,8 +99,13 @@ static void on_created(struct request *req, const struct redisReply *reply)
         reply_err(req, &err);
         return;
     }
-    const struct pj_token token = {.id = d->id, .user_id = req->who.user_id, .name = d->name, .scopes = d->scopes,
-                                   .kind = PJ_TOKEN_PERSONAL, .created_ms = pj_now_ms(), .expires_ms = d->expires_ms};
+    const struct pj_token token = {.id = d->id,
+                                   .user_id = req->who.user_id,
+                                   .name = d->name,
+                                   .scopes = d->scopes,
+                                   .kind = PJ_TOKEN_PERSONAL,
+                                   .created_ms = pj_now_ms(),
+                                   .expires_ms = d->expires_ms};
     json_t *doc = pj_token_json(&token);
     json_object_set_new(doc, "token", json_string(d->text));
     audit(req, "token.create", d->id, d->name);
@@ -115,7 +120,8 @@ static int check_scopes(struct request *req, struct draft *d)
     if (d->scopes == NULL) {
         if (req->who.scopes == scopes_of_role(req->who.admin))
             return 0;
-        reply_fault(req, "scopes", "name them: your own token does not have all that your role has");
+        reply_fault(req, "scopes",
+                    "name them: your own token does not have all that your role has");
         return -1;
     }
     for (size_t i = 0; d->scopes[i] != NULL; i++) {
@@ -130,7 +136,8 @@ static int check_scopes(struct request *req, struct draft *d)
         return -1;
     }
     if ((all & ~req->who.scopes) != 0) {
-        reply_problem(req, 403, "insufficient_scope", "ask for fewer scopes", "a token cannot have more rights than yours");
+        reply_problem(req, 403, "insufficient_scope", "ask for fewer scopes",
+                      "a token cannot have more rights than yours");
         return -1;
     }
     return 0;
@@ -142,7 +149,8 @@ void token_create(struct request *req)
     struct pj_cmd cmd = {0};
     char digest[65];
 
-    if (request_json(req, draft_fields, PJ_COUNT_OF(draft_fields), d) < 0 || check_scopes(req, d) < 0)
+    if (request_json(req, draft_fields, PJ_COUNT_OF(draft_fields), d) < 0 ||
+        check_scopes(req, d) < 0)
         return;
     if (d->expires_ms != 0 && d->expires_ms <= pj_now_ms()) {
         reply_fault(req, "expiresAt", "is in the past");
@@ -151,8 +159,13 @@ void token_create(struct request *req)
     pj_id_new(0, d->id);
     pj_token_make(PJ_TOKEN_PERSONAL, d->text);
     pj_token_digest(d->text, digest);
-    const struct pj_token token = {.id = d->id, .user_id = req->who.user_id, .name = d->name, .scopes = d->scopes,
-                                   .kind = PJ_TOKEN_PERSONAL, .created_ms = pj_now_ms(), .expires_ms = d->expires_ms};
+    const struct pj_token token = {.id = d->id,
+                                   .user_id = req->who.user_id,
+                                   .name = d->name,
+                                   .scopes = d->scopes,
+                                   .kind = PJ_TOKEN_PERSONAL,
+                                   .created_ms = pj_now_ms(),
+                                   .expires_ms = d->expires_ms};
     pj_token_create_cmd(&cmd, &token, digest);
     request_redis(req, &cmd, on_created);
 }

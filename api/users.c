@@ -118,9 +118,16 @@ void user_create(struct request *req)
     pj_id_new(0, d->token_id);
     pj_token_make(PJ_TOKEN_PERSONAL, d->text);
     pj_token_digest(d->text, digest);
-    const struct pj_user user = {.id = d->id, .email = d->email, .role = d->role >= 0 ? d->role : PJ_ROLE_USER,
-                                 .github_login = d->github_login, .created_ms = now, .updated_ms = now};
-    const struct pj_token token = {.id = d->token_id, .user_id = d->id, .name = name, .kind = PJ_TOKEN_PERSONAL,
+    const struct pj_user user = {.id = d->id,
+                                 .email = d->email,
+                                 .role = d->role >= 0 ? d->role : PJ_ROLE_USER,
+                                 .github_login = d->github_login,
+                                 .created_ms = now,
+                                 .updated_ms = now};
+    const struct pj_token token = {.id = d->token_id,
+                                   .user_id = d->id,
+                                   .name = name,
+                                   .kind = PJ_TOKEN_PERSONAL,
                                    .created_ms = now};
     pj_user_create_cmd(&cmd, &user, &token, digest);
     request_redis(req, &cmd, on_created);

@@ -26,7 +26,8 @@ static void scene_start(struct scene *s)
     json_t *user = world_call(&s->w, "POST", "/users", "{\"email\":\"user@example.org\"}", 201);
     s->user_token = pj_strdup(json_string_value(json_object_get(user, "token")));
     json_decref(user);
-    json_t *token = world_call(&s->w, "POST", "/tokens", "{\"name\":\"narrow\",\"scopes\":[\"metrics:read\"]}", 201);
+    json_t *token = world_call(&s->w, "POST", "/tokens",
+                               "{\"name\":\"narrow\",\"scopes\":[\"metrics:read\"]}", 201);
     s->narrow_token = pj_strdup(json_string_value(json_object_get(token, "token")));
     json_decref(token);
     settle(s);
@@ -58,7 +59,8 @@ static void scene_stop(struct scene *s)
 static char *real_path(const struct scene *s, const struct route *r)
 {
     struct pj_str out;
-    bool repository = strstr(r->path, "/repositories/") != NULL || strstr(r->path, "/execution/") != NULL;
+    bool repository =
+        strstr(r->path, "/repositories/") != NULL || strstr(r->path, "/execution/") != NULL;
 
     pj_str_init(&out, 256);
     for (const char *p = r->path; *p != '\0';) {
@@ -72,19 +74,23 @@ static char *real_path(const struct scene *s, const struct route *r)
     return pj_str_take(&out);
 }
 
-static void expect(const struct scene *s, const struct route *r, const char *token, const char *body,
-                   const char *const *headers, int status, const char *code, const char *what)
+static void expect(const struct scene *s, const struct route *r, const char *token,
+                   const char *body, const char *const *headers, int status, const char *code,
+                   const char *what)
 {
     PJ_CLEANUP(pj_freep) char *path = real_path(s, r);
     struct http_answer a = {0};
 
     http_call(s->w.base, method_name(r->method), path, token, body, headers, &a);
-    cr_expect_eq(a.status, status, "%s: %s %s: %d %.300s", what, method_name(r->method), r->path, a.status, a.body);
+    cr_expect_eq(a.status, status, "%s: %s %s: %d %.300s", what, method_name(r->method), r->path,
+                 a.status, a.body);
     if (code != NULL)
-        cr_expect_str_eq(pj_json_str(a.json, "code", ""), code, "%s: %s %s", what, method_name(r->method), r->path);
+        cr_expect_str_eq(pj_json_str(a.json, "code", ""), code, "%s: %s %s", what,
+                         method_name(r->method), r->path);
     PJ_CLEANUP(pj_freep) char *type = http_answer_header(&a, "Content-Type");
     if (status >= 400 && status < 600)
-        cr_expect(type != NULL && strcmp(type, "application/problem+json") == 0, "%s: %s", what, path);
+        cr_expect(type != NULL && strcmp(type, "application/problem+json") == 0, "%s: %s", what,
+                  path);
     http_answer_release(&a);
 }
 
@@ -92,11 +98,14 @@ static void expect(const struct scene *s, const struct route *r, const char *tok
 static char *stored(struct scene *s)
 {
     struct pj_redis *redis = test_redis_connect(&s->w.redis);
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(
-        redis, "EVAL",
-        "local out = {} for _, k in ipairs(redis.call('KEYS', '*')) do if not string.find(k, 'tok') then "
-        "out[#out + 1] = k .. redis.sha1hex(redis.call('DUMP', k)) end end table.sort(out) return table.concat(out, '\\n')",
-        "0", NULL);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply =
+        test_redis_words(redis, "EVAL",
+                         "local out = {} for _, k in ipairs(redis.call('KEYS', '*')) do if not "
+                         "string.find(k, 'tok') then "
+                         "out[#out + 1] = k .. redis.sha1hex(redis.call('DUMP', k)) end end "
+                         "table.sort(out) return table.concat(out, '\\n')",
+                         "0", NULL);
     char *text = pj_reply_dup(reply);
     pj_redis_free(redis);
     return text;
@@ -116,7 +125,8 @@ Test(api, every_route_refuses_strangers_and_changes_nothing)
         if (r->scope == SCOPE_PUBLIC)
             continue;
         expect(&s, r, NULL, body, json, 401, "unauthenticated", "no token");
-        expect(&s, r, "pj_pat_0000000000000000000000000000000000000", body, json, 401, "unauthenticated", "unknown token");
+        expect(&s, r, "pj_pat_0000000000000000000000000000000000000", body, json, 401,
+               "unauthenticated", "unknown token");
         expect(&s, r, "short", body, json, 401, "unauthenticated", "no token at all");
         if (r->scope != SCOPE_SELF && r->scope != SCOPE_METRICS)
             expect(&s, r, s.narrow_token, body, json, 403, "insufficient_scope", "narrow token");
@@ -138,7 +148,8 @@ Test(api, what_one_may_not_see_is_not_there)
         const struct route *r = &route_table[i];
         if (strstr(r->path, "/:id") == NULL || strstr(r->path, "/users/") != NULL)
             continue;
-        expect(&s, r, s.user_token, r->body_max > 0 ? "{}" : NULL, json, 404, "not_found", "another's object");
+        expect(&s, r, s.user_token, r->body_max > 0 ? "{}" : NULL, json, 404, "not_found",
+               "another's object");
     }
     PJ_CLEANUP(pj_freep) char *after = stored(&s);
     cr_expect_str_eq(before, after);
@@ -167,7 +178,8 @@ Test(api, every_body_is_judged_and_changes_nothing)
         const struct route *r = &route_table[i];
         if (r->body_max == 0 || r->scope == SCOPE_PUBLIC || strstr(r->path, "/users/:id") != NULL)
             continue;
-        expect(&s, r, WORLD_TOKEN, "{\"nonsense\":1}", json, 400, "invalid_fields", "unknown field");
+        expect(&s, r, WORLD_TOKEN, "{\"nonsense\":1}", json, 400, "invalid_fields",
+               "unknown field");
         expect(&s, r, WORLD_TOKEN, "{", json, 400, "malformed_json", "malformed");
         expect(&s, r, WORLD_TOKEN, "[]", json, 400, "malformed_json", "no object");
         expect(&s, r, WORLD_TOKEN, pj_str_cstr(&deep), json, 400, "malformed_json", "too deep");
@@ -185,18 +197,20 @@ Test(api, faults_of_a_body_are_named_one_by_one)
     struct http_answer a = {0};
 
     scene_start(&s);
-    http_call(s.w.base, "POST", "/api/v1/tasks", WORLD_TOKEN, "{\"title\":7,\"bogus\":1,\"priority\":\"now\"}", json, &a);
+    http_call(s.w.base, "POST", "/api/v1/tasks", WORLD_TOKEN,
+              "{\"title\":7,\"bogus\":1,\"priority\":\"now\"}", json, &a);
     cr_expect_eq(a.status, 400);
     cr_expect_str_eq(pj_json_str(a.json, "code", ""), "invalid_fields");
-    static const char *const fields[] = {"bogus", "repositoryId", "title", "description", "priority"};
+    static const char *const fields[] = {"bogus", "repositoryId", "title", "description",
+                                         "priority"};
     const json_t *errors = json_object_get(a.json, "errors");
     cr_expect_eq(json_array_size(errors), PJ_COUNT_OF(fields), "%s", a.body);
     for (size_t i = 0; i < PJ_COUNT_OF(fields); i++) {
         bool found = false;
         size_t k;
         json_t *e;
-        json_array_foreach(errors, k, e)
-            found |= strcmp(pj_json_str(e, "field", ""), fields[i]) == 0;
+        json_array_foreach(errors, k, e) found |=
+            strcmp(pj_json_str(e, "field", ""), fields[i]) == 0;
         cr_expect(found, "%s", fields[i]);
     }
     http_answer_release(&a);
@@ -205,12 +219,15 @@ Test(api, faults_of_a_body_are_named_one_by_one)
 
 Test(api, the_same_key_gets_the_same_answer)
 {
-    static const char *const key[] = {"Content-Type: application/json", "Idempotency-Key: k-1", NULL};
+    static const char *const key[] = {"Content-Type: application/json", "Idempotency-Key: k-1",
+                                      NULL};
     struct scene s;
     struct http_answer a = {0}, b = {0};
 
     scene_start(&s);
-    PJ_CLEANUP(pj_freep) char *body = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\"}", s.repository);
+    PJ_CLEANUP(pj_freep)
+    char *body = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\"}",
+                             s.repository);
     http_call(s.w.base, "POST", "/api/v1/tasks", WORLD_TOKEN, body, key, &a);
     cr_expect_eq(a.status, 201);
     http_call(s.w.base, "POST", "/api/v1/tasks", WORLD_TOKEN, body, key, &b);
@@ -261,7 +278,8 @@ Test(api, a_revoked_token_is_refused_at_once_and_the_last_admin_stays)
 
     scene_start(&s);
     json_t *me = world_call_as(&s.w, s.narrow_token, "GET", "/me", NULL, 200);
-    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/api/v1/tokens/%s", pj_json_str(me, "tokenId", ""));
+    PJ_CLEANUP(pj_freep)
+    char *path = pj_asprintf("/api/v1/tokens/%s", pj_json_str(me, "tokenId", ""));
     PJ_CLEANUP(pj_freep) char *user = pj_asprintf("/users/%s", pj_json_str(me, "id", ""));
     json_decref(me);
     http_call(s.w.base, "DELETE", path, WORLD_TOKEN, NULL, NULL, &a);
@@ -290,7 +308,9 @@ Test(api, a_shared_repository_is_open_to_every_user)
     json_t *problem = world_call_as(&s.w, s.user_token, "PATCH", task, "{\"title\":\"Mine\"}", 403);
     json_decref(problem);
     json_decref(world_call_as(&s.w, s.user_token, "DELETE", repository, NULL, 403));
-    PJ_CLEANUP(pj_freep) char *body = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\"}", s.repository);
+    PJ_CLEANUP(pj_freep)
+    char *body = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\"}",
+                             s.repository);
     json_decref(world_call_as(&s.w, s.user_token, "POST", "/tasks", body, 201));
     json_t *list = world_call_as(&s.w, s.user_token, "GET", "/tasks", NULL, 200);
     cr_expect_eq(json_array_size(json_object_get(list, "items")), 2);
@@ -310,13 +330,17 @@ Test(api, r1_3_an_unreachable_repository_is_422_with_its_cause)
     json_t *problem = world_call(&s.w, "POST", "/repositories", missing, 422);
     cr_expect_str_eq(pj_json_str(problem, "code", ""), "repository_unreachable");
     json_decref(problem);
-    problem = world_call(&s.w, "POST", "/repositories", "{\"url\":\"https://evil.example.org/a/b\"}", 422);
+    problem = world_call(&s.w, "POST", "/repositories",
+                         "{\"url\":\"https://evil.example.org/a/b\"}", 422);
     cr_expect_str_eq(pj_json_str(problem, "code", ""), "forge_not_allowed");
     json_decref(problem);
     problem = world_call(&s.w, "POST", "/repositories", "{\"url\":\"/etc\"}", 422);
     json_decref(problem);
-    PJ_CLEANUP(pj_freep) char *one = pj_asprintf("%s/one.git", s.w.remotes), *two = pj_asprintf("%s/gone.git", s.w.remotes);
-    PJ_CLEANUP(pj_freep) char *branch = pj_asprintf("{\"url\":\"%s\",\"defaultBranch\":\"nope\"}", one);
+    PJ_CLEANUP(pj_freep)
+    char *one = pj_asprintf("%s/one.git", s.w.remotes),
+         *two = pj_asprintf("%s/gone.git", s.w.remotes);
+    PJ_CLEANUP(pj_freep)
+    char *branch = pj_asprintf("{\"url\":\"%s\",\"defaultBranch\":\"nope\"}", one);
     problem = world_call(&s.w, "POST", "/repositories", branch, 422);
     cr_expect_str_eq(pj_json_str(problem, "code", ""), "repository_unreachable");
     json_decref(problem);
@@ -327,7 +351,10 @@ Test(api, r1_3_an_unreachable_repository_is_422_with_its_cause)
     problem = world_call(&s.w, "POST", execute, NULL, 422);
     cr_expect_str_eq(pj_json_str(problem, "code", ""), "repository_not_connected");
     json_decref(problem);
-    PJ_CLEANUP(pj_freep) char *body = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\",\"execute\":true}", s.repository);
+    PJ_CLEANUP(pj_freep)
+    char *body = pj_asprintf(
+        "{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\",\"execute\":true}",
+        s.repository);
     json_decref(world_call(&s.w, "POST", "/tasks", body, 422));
     json_t *list = world_call(&s.w, "GET", "/tasks", NULL, 200);
     cr_expect_eq(json_array_size(json_object_get(list, "items")), 1, "nothing was created");
@@ -426,19 +453,24 @@ Test(api, nothing_secret_is_shown_or_stored_in_the_open)
 
     scene_start(&s);
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/repositories/%s", s.repository);
-    json_decref(world_call(&s.w, "PATCH", path, "{\"credential\":{\"token\":\"verysecrettoken12345\"}}", 200));
+    json_decref(world_call(&s.w, "PATCH", path,
+                           "{\"credential\":{\"token\":\"verysecrettoken12345\"}}", 200));
     json_t *repository = world_call(&s.w, "GET", path, NULL, 200);
     PJ_CLEANUP(pj_freep) char *shown = pj_json_text(repository);
     cr_expect_null(strstr(shown, "verysecret"));
     cr_expect_null(json_object_get(repository, "webhookSecret"));
     json_decref(repository);
     struct pj_redis *redis = test_redis_connect(&s.w.redis);
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(
-        redis, "EVAL",
-        "for _, k in ipairs(redis.call('KEYS', '*')) do local t = redis.call('TYPE', k).ok local v = t == 'hash' and "
-        "table.concat(redis.call('HGETALL', k), ' ') or t == 'string' and redis.call('GET', k) or '' "
-        "if string.find(v, ARGV[1], 1, true) or string.find(v, ARGV[2], 1, true) then return k end end return false",
-        "0", "verysecrettoken12345", WORLD_TOKEN, NULL);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply =
+        test_redis_words(redis, "EVAL",
+                         "for _, k in ipairs(redis.call('KEYS', '*')) do local t = "
+                         "redis.call('TYPE', k).ok local v = t == 'hash' and "
+                         "table.concat(redis.call('HGETALL', k), ' ') or t == 'string' and "
+                         "redis.call('GET', k) or '' "
+                         "if string.find(v, ARGV[1], 1, true) or string.find(v, ARGV[2], 1, true) "
+                         "then return k end end return false",
+                         "0", "verysecrettoken12345", WORLD_TOKEN, NULL);
     PJ_CLEANUP(pj_freep) char *found = pj_reply_dup(reply);
     cr_expect_null(found, "in %s", found);
     pj_redis_free(redis);

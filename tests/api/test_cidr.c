@@ -20,7 +20,8 @@ Test(cidr, ranges_hold_what_they_say)
 
 Test(cidr, a_mistake_is_named)
 {
-    static const char *const texts[] = {"10.0.0.0/33", "10.0.0", "::/129", "10.0.0.0/", "a.b", "10.0.0.0/-1"};
+    static const char *const texts[] = {"10.0.0.0/33", "10.0.0", "::/129",
+                                        "10.0.0.0/",   "a.b",    "10.0.0.0/-1"};
     struct cidr_list *list = NULL;
 
     for (size_t i = 0; i < PJ_COUNT_OF(texts); i++) {

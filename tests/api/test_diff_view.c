@@ -2,9 +2,12 @@
 #include <string.h>
 #include "api/diff_view.h"
 
-static const char diff[] = "diff --git a/x.c b/x.c\nindex 1..2 100644\n--- a/x.c\n+++ b/x.c\n@@ -1,2 +1,3 @@ int main\n a\n-b\n+c\n+--- d\n"
-                           "diff --git a/old.c b/new.c\nsimilarity index 90%\nrename from old.c\nrename to new.c\n"
-                           "diff --git a/gone b/gone\ndeleted file mode 100644\n--- a/gone\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n";
+static const char diff[] =
+    "diff --git a/x.c b/x.c\nindex 1..2 100644\n--- a/x.c\n+++ b/x.c\n@@ -1,2 +1,3 @@ int main\n "
+    "a\n-b\n+c\n+--- d\n"
+    "diff --git a/old.c b/new.c\nsimilarity index 90%\nrename from old.c\nrename to new.c\n"
+    "diff --git a/gone b/gone\ndeleted file mode 100644\n--- a/gone\n+++ /dev/null\n@@ -1 +0,0 "
+    "@@\n-x\n";
 
 static const json_t *file_at(const json_t *doc, size_t i)
 {
@@ -23,7 +26,8 @@ Test(diff_view, shows_files_counts_and_hunks)
     cr_expect_eq(json_integer_value(json_object_get(first, "added")), 2);
     cr_expect_eq(json_integer_value(json_object_get(first, "removed")), 1);
     const json_t *hunk = json_array_get(json_object_get(first, "hunks"), 0);
-    cr_expect_str_eq(json_string_value(json_object_get(hunk, "header")), "@@ -1,2 +1,3 @@ int main");
+    cr_expect_str_eq(json_string_value(json_object_get(hunk, "header")),
+                     "@@ -1,2 +1,3 @@ int main");
     cr_expect(json_is_false(json_object_get(hunk, "rejected")));
     cr_expect_str_eq(json_string_value(json_object_get(moved, "path")), "new.c");
     cr_expect_str_eq(json_string_value(json_object_get(moved, "oldPath")), "old.c");
@@ -47,7 +51,12 @@ Test(diff_view, marks_hunks_of_a_file_that_did_not_apply)
 
 Test(diff_view, survives_anything)
 {
-    static const char *const texts[] = {"", "\n", "@@ -1 +1 @@\n", "--- \n+++ \n@@ \n", "diff --git \n@@ -\n", "--- a\n@@ -9999999999999999999,9 +1\n+x"};
+    static const char *const texts[] = {"",
+                                        "\n",
+                                        "@@ -1 +1 @@\n",
+                                        "--- \n+++ \n@@ \n",
+                                        "diff --git \n@@ -\n",
+                                        "--- a\n@@ -9999999999999999999,9 +1\n+x"};
     const struct pj_task_error none = {0};
 
     for (size_t i = 0; i < PJ_COUNT_OF(texts); i++)

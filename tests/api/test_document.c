@@ -54,9 +54,9 @@ static bool has_parameter(const json_t *operation, const char *in, const char *n
     size_t i;
     json_t *p;
 
-    json_array_foreach(json_object_get(operation, "parameters"), i, p)
-        if (strcmp(pj_json_str(p, "in", ""), in) == 0 && strcmp(pj_json_str(p, "name", ""), name) == 0)
-            return true;
+    json_array_foreach(json_object_get(operation, "parameters"), i,
+                       p) if (strcmp(pj_json_str(p, "in", ""), in) == 0 &&
+                              strcmp(pj_json_str(p, "name", ""), name) == 0) return true;
     return false;
 }
 
@@ -71,11 +71,12 @@ Test(document, every_route_is_described_with_its_scope)
         cr_expect_not_null(o, "%s %s is not described", method_name(r->method), r->path);
         if (o == NULL)
             continue;
-        cr_expect_str_eq(pj_json_str(o, "x-scope", ""), scope_name(r->scope), "%s %s", method_name(r->method), r->path);
-        cr_expect_eq(has_parameter(o, "header", "Idempotency-Key"), (r->flags & ROUTE_IDEMPOTENT) != 0, "%s %s",
+        cr_expect_str_eq(pj_json_str(o, "x-scope", ""), scope_name(r->scope), "%s %s",
+                         method_name(r->method), r->path);
+        cr_expect_eq(has_parameter(o, "header", "Idempotency-Key"),
+                     (r->flags & ROUTE_IDEMPOTENT) != 0, "%s %s", method_name(r->method), r->path);
+        cr_expect_eq(json_object_get(o, "requestBody") != NULL, r->body_max > 0, "body of %s %s",
                      method_name(r->method), r->path);
-        cr_expect_eq(json_object_get(o, "requestBody") != NULL, r->body_max > 0, "body of %s %s", method_name(r->method),
-                     r->path);
     }
     json_decref(doc);
 }
@@ -86,8 +87,10 @@ Test(document, nothing_is_described_that_is_not_there)
     const char *path, *verb;
     size_t count = 0;
 
-    json_object_foreach(json_object_get(doc, "paths"), path, item) {
-        json_object_foreach(item, verb, operation) {
+    json_object_foreach(json_object_get(doc, "paths"), path, item)
+    {
+        json_object_foreach(item, verb, operation)
+        {
             count++;
         }
     }
@@ -120,7 +123,8 @@ Test(document, the_route_table_is_sorted_and_has_no_doubles)
 {
     for (size_t i = 1; i < route_count; i++) {
         int order = strcmp(route_table[i - 1].path, route_table[i].path);
-        cr_expect(order < 0 || (order == 0 && strcmp(method_name(route_table[i - 1].method), method_name(route_table[i].method)) < 0),
+        cr_expect(order < 0 || (order == 0 && strcmp(method_name(route_table[i - 1].method),
+                                                     method_name(route_table[i].method)) < 0),
                   "%s %s", method_name(route_table[i].method), route_table[i].path);
     }
 }

@@ -57,8 +57,8 @@ static char *sign(const char *secret, const char *id, int64_t at, const char *bo
     return pj_str_take(&out);
 }
 
-static void post(struct scene *s, const char *path, const char *id, int64_t at, const char *signature, const char *body,
-                 struct http_answer *a)
+static void post(struct scene *s, const char *path, const char *id, int64_t at,
+                 const char *signature, const char *body, struct http_answer *a)
 {
     PJ_CLEANUP(pj_freep) char *h1 = pj_asprintf("webhook-id: %s", id);
     PJ_CLEANUP(pj_freep) char *h2 = pj_asprintf("webhook-timestamp: %lld", (long long)at);
@@ -109,10 +109,13 @@ Test(hooks, r5_1_a_valid_completion_is_applied_once)
     struct http_answer a = {0};
 
     scene_start(&s);
-    PJ_CLEANUP(pj_freep) char *body = pj_asprintf(
-        "{\"type\":\"task.completed\",\"taskId\":\"%s\",\"branchName\":\"pj/%s\",\"prUrl\":\"https://github.com/o/r/pull/17\","
-        "\"logs\":\"first\\nsecond\\n\",\"usage\":{\"model\":{\"provider\":\"openai\",\"name\":\"some\"},\"promptTokens\":10,\"completionTokens\":5}}",
-        s.task, s.task);
+    PJ_CLEANUP(pj_freep)
+    char *body =
+        pj_asprintf("{\"type\":\"task.completed\",\"taskId\":\"%s\",\"branchName\":\"pj/"
+                    "%s\",\"prUrl\":\"https://github.com/o/r/pull/17\","
+                    "\"logs\":\"first\\nsecond\\n\",\"usage\":{\"model\":{\"provider\":\"openai\","
+                    "\"name\":\"some\"},\"promptTokens\":10,\"completionTokens\":5}}",
+                    s.task, s.task);
     send_hook(&s, "msg-1", body, &a);
     cr_expect_eq(a.status, 200, "%s", a.body);
     cr_expect_str_eq(pj_json_str(a.json, "status", ""), "completed");
@@ -140,14 +143,19 @@ Test(hooks, r5_2_a_failure_ends_as_its_code_says)
 {
     static const struct {
         const char *code, *status;
-    } rows[] = {{"llm_service", "failed"}, {"patch_conflict", "needs_review"}, {"never_heard_of", "failed"}, {"needs_clarification", "needs_clarification"}};
+    } rows[] = {{"llm_service", "failed"},
+                {"patch_conflict", "needs_review"},
+                {"never_heard_of", "failed"},
+                {"needs_clarification", "needs_clarification"}};
     struct scene s;
     struct http_answer a = {0};
 
     scene_start(&s);
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
-        PJ_CLEANUP(pj_freep) char *body = pj_asprintf("{\"type\":\"task.failed\",\"taskId\":\"%s\",\"question\":\"Which?\",\"error\":{\"code\":\"%s\",\"message\":\"it broke\"}}",
-                                                      s.task, rows[i].code);
+        PJ_CLEANUP(pj_freep)
+        char *body = pj_asprintf("{\"type\":\"task.failed\",\"taskId\":\"%s\",\"question\":\"Which?"
+                                 "\",\"error\":{\"code\":\"%s\",\"message\":\"it broke\"}}",
+                                 s.task, rows[i].code);
         PJ_CLEANUP(pj_freep) char *id = pj_asprintf("fail-%zu", i);
         send_hook(&s, id, body, &a);
         cr_expect_eq(a.status, 200, "%s", a.body);
@@ -170,18 +178,21 @@ Test(hooks, r5_3_what_is_not_signed_right_is_refused_and_changes_nothing)
     int64_t now = pj_now_ms() / 1000;
 
     scene_start(&s);
-    PJ_CLEANUP(pj_freep) char *body = pj_asprintf("{\"type\":\"task.completed\",\"taskId\":\"%s\"}", s.task);
+    PJ_CLEANUP(pj_freep)
+    char *body = pj_asprintf("{\"type\":\"task.completed\",\"taskId\":\"%s\"}", s.task);
     PJ_CLEANUP(pj_freep) char *good = sign(s.secret, "m", now, body);
     PJ_CLEANUP(pj_freep) char *stale = sign(s.secret, "m", now - 600, body);
     PJ_CLEANUP(pj_freep) char *future = sign(s.secret, "m", now + 600, body);
-    PJ_CLEANUP(pj_freep) char *other = sign("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3", "m", now, body);
+    PJ_CLEANUP(pj_freep)
+    char *other = sign("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3", "m", now, body);
     const struct {
         const char *id, *signature;
         int64_t at;
         const char *what;
     } rows[] = {
-        {"m", other, now, "another secret"},   {"n", good, now, "another id"},     {"m", good, now - 1, "another time"},
-        {"m", stale, now - 600, "stale"},      {"m", future, now + 600, "future"}, {"m", "v1,", now, "empty"},
+        {"m", other, now, "another secret"},   {"n", good, now, "another id"},
+        {"m", good, now - 1, "another time"},  {"m", stale, now - 600, "stale"},
+        {"m", future, now + 600, "future"},    {"m", "v1,", now, "empty"},
         {"m", "v2,abcd", now, "other scheme"}, {"m", "v1,!!!", now, "no base64"},
     };
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
@@ -216,14 +227,17 @@ Test(hooks, r5_4_unknown_tasks_and_wrong_bodies)
     cr_expect_not_null(strstr(log, "webhook_unknown_task"));
     PJ_CLEANUP(pj_freep) char *repository = writer_repository(&s.w, "two");
     PJ_CLEANUP(pj_freep) char *elsewhere = writer_task(&s.w, repository);
-    PJ_CLEANUP(pj_freep) char *body = pj_asprintf("{\"type\":\"task.completed\",\"taskId\":\"%s\"}", elsewhere);
+    PJ_CLEANUP(pj_freep)
+    char *body = pj_asprintf("{\"type\":\"task.completed\",\"taskId\":\"%s\"}", elsewhere);
     send_hook(&s, "u2", body, &a);
     cr_expect_eq(a.status, 404, "a task of another repository");
     send_hook(&s, "u3", "{\"type\":\"task.exploded\",\"taskId\":\"x\"}", &a);
     cr_expect_eq(a.status, 400);
     send_hook(&s, "u4", "nonsense", &a);
     cr_expect_eq(a.status, 400);
-    PJ_CLEANUP(pj_freep) char *attempt = pj_asprintf("{\"type\":\"task.progress\",\"taskId\":\"%s\",\"attempt\":9}", s.task);
+    PJ_CLEANUP(pj_freep)
+    char *attempt =
+        pj_asprintf("{\"type\":\"task.progress\",\"taskId\":\"%s\",\"attempt\":9}", s.task);
     send_hook(&s, "u5", attempt, &a);
     cr_expect_eq(a.status, 409);
     cr_expect_str_eq(pj_json_str(a.json, "code", ""), "stale_attempt");
@@ -240,9 +254,13 @@ Test(hooks, r6_4_logs_up_to_100_kb_are_stored_and_more_are_dropped_aloud)
 
     scene_start(&s);
     pj_str_init(&body, 1 << 20);
-    pj_str_putf(&body, "{\"type\":\"task.progress\",\"taskId\":\"%s\",\"stage\":\"generating\",\"logs\":[", s.task);
+    pj_str_putf(&body,
+                "{\"type\":\"task.progress\",\"taskId\":\"%s\",\"stage\":\"generating\",\"logs\":[",
+                s.task);
     for (int i = 0; i < 1000; i++)
-        pj_str_putf(&body, "%s{\"message\":\"entry %04d %080d\",\"stream\":\"agent\",\"type\":\"info\"}", i > 0 ? "," : "", i, 0);
+        pj_str_putf(&body,
+                    "%s{\"message\":\"entry %04d %080d\",\"stream\":\"agent\",\"type\":\"info\"}",
+                    i > 0 ? "," : "", i, 0);
     pj_str_puts(&body, "]}");
     send_hook(&s, "l1", pj_str_cstr(&body), &a);
     cr_expect_eq(a.status, 200, "%s", a.body);
@@ -296,8 +314,12 @@ Test(hooks, a_claim_tells_the_workflow_what_to_do)
 
     scene_start(&s);
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/repositories/%s/analysis", s.repository);
-    json_decref(world_call(&s.w, "PUT", path, "{\"source\":\"coderabbit\",\"findings\":[{\"severity\":\"high\",\"title\":\"t\",\"detail\":\"d\"}]}", 200));
-    PJ_CLEANUP(pj_freep) char *body = pj_asprintf("{\"type\":\"task.claim\",\"taskId\":\"%s\",\"attempt\":1}", s.task);
+    json_decref(world_call(&s.w, "PUT", path,
+                           "{\"source\":\"coderabbit\",\"findings\":[{\"severity\":\"high\","
+                           "\"title\":\"t\",\"detail\":\"d\"}]}",
+                           200));
+    PJ_CLEANUP(pj_freep)
+    char *body = pj_asprintf("{\"type\":\"task.claim\",\"taskId\":\"%s\",\"attempt\":1}", s.task);
     send_hook(&s, "c1", body, &a);
     cr_expect_eq(a.status, 200, "%s", a.body);
     cr_expect_str_eq(pj_json_str(json_object_get(a.json, "task"), "title", ""), "A title");
@@ -314,7 +336,8 @@ Test(hooks, the_old_secret_stays_valid_for_a_day)
 
     scene_start(&s);
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/repositories/%s/webhook-secret", s.repository);
-    PJ_CLEANUP(pj_freep) char *body = pj_asprintf("{\"type\":\"task.progress\",\"taskId\":\"%s\"}", s.task);
+    PJ_CLEANUP(pj_freep)
+    char *body = pj_asprintf("{\"type\":\"task.progress\",\"taskId\":\"%s\"}", s.task);
     json_t *made = world_call(&s.w, "POST", path, NULL, 201);
     send_hook(&s, "o1", body, &a);
     cr_expect_eq(a.status, 200, "the old one");
@@ -329,7 +352,8 @@ Test(hooks, the_old_secret_stays_valid_for_a_day)
 
 Test(hooks, github_is_believed_only_when_it_signs)
 {
-    static const char body[] = "{\"action\":\"closed\",\"pull_request\":{\"html_url\":\"https://x/1\",\"merged\":true,\"head\":{\"ref\":\"pj/nothing\"}}}";
+    static const char body[] = "{\"action\":\"closed\",\"pull_request\":{\"html_url\":\"https://x/"
+                               "1\",\"merged\":true,\"head\":{\"ref\":\"pj/nothing\"}}}";
     struct scene s;
     struct http_answer a = {0};
     uint8_t mac[PJ_SHA256_SIZE];
@@ -341,8 +365,10 @@ Test(hooks, github_is_believed_only_when_it_signs)
     PJ_CLEANUP(pj_freep) char *signature = pj_asprintf("X-Hub-Signature-256: sha256=%s", hex);
     hex[0] = hex[0] == 'a' ? 'b' : 'a';
     PJ_CLEANUP(pj_freep) char *forged = pj_asprintf("X-Hub-Signature-256: sha256=%s", hex);
-    const char *good[] = {signature, "X-GitHub-Event: pull_request", "Content-Type: application/json", NULL},
-               *bad[] = {forged, "X-GitHub-Event: pull_request", "Content-Type: application/json", NULL};
+    const char *good[] = {signature, "X-GitHub-Event: pull_request",
+                          "Content-Type: application/json", NULL},
+               *bad[] = {forged, "X-GitHub-Event: pull_request", "Content-Type: application/json",
+                         NULL};
     http_call(s.w.base, "POST", "/api/v1/webhooks/github", NULL, body, bad, &a);
     cr_expect_eq(a.status, 401);
     http_answer_release(&a);
@@ -378,7 +404,9 @@ static void forge_scene_start(struct forge_scene *s)
     json_t *problem = world_call(&s->w, "POST", "/repositories", bare, 422);
     cr_expect_str_eq(pj_json_str(problem, "code", ""), "repository_unreachable", "no credential");
     json_decref(problem);
-    s->repository = world_connect(&s->w, s->url, ",\"credential\":{\"token\":\"" FORGE_TOKEN "\"},\"trigger\":{\"label\":\"pithy\",\"mention\":\"@pithy\"}");
+    s->repository = world_connect(&s->w, s->url,
+                                  ",\"credential\":{\"token\":\"" FORGE_TOKEN
+                                  "\"},\"trigger\":{\"label\":\"pithy\",\"mention\":\"@pithy\"}");
 }
 
 static void forge_scene_stop(struct forge_scene *s)
@@ -390,7 +418,8 @@ static void forge_scene_stop(struct forge_scene *s)
     world_stop(&s->w);
 }
 
-static void github(struct forge_scene *s, const char *event, const char *delivery, const char *body, int status, struct http_answer *a)
+static void github(struct forge_scene *s, const char *event, const char *delivery, const char *body,
+                   int status, struct http_answer *a)
 {
     uint8_t mac[PJ_SHA256_SIZE];
     char hex[65];
@@ -422,11 +451,16 @@ Test(hooks, an_issue_with_the_label_or_mention_becomes_one_task)
     struct http_answer a = {0};
 
     forge_scene_start(&s);
-    PJ_CLEANUP(pj_freep) char *labeled = pj_asprintf(
-        "{\"action\":\"labeled\",\"label\":{\"name\":\"pithy\"},\"issue\":{\"number\":7,\"title\":\"Count words\",\"body\":\"Please.\","
-        "\"html_url\":\"%s/issues/7\"},\"repository\":{\"html_url\":\"%s\"},\"sender\":{\"login\":\"someone\"}}", s.url, s.url);
+    PJ_CLEANUP(pj_freep)
+    char *labeled =
+        pj_asprintf("{\"action\":\"labeled\",\"label\":{\"name\":\"pithy\"},\"issue\":{\"number\":"
+                    "7,\"title\":\"Count words\",\"body\":\"Please.\","
+                    "\"html_url\":\"%s/issues/"
+                    "7\"},\"repository\":{\"html_url\":\"%s\"},\"sender\":{\"login\":\"someone\"}}",
+                    s.url, s.url);
     github(&s, "issues", "d-1", labeled, 200, &a);
-    PJ_CLEANUP(pj_freep) char *id = pj_strdup(json_string_value(json_array_get(json_object_get(a.json, "taskIds"), 0)));
+    PJ_CLEANUP(pj_freep)
+    char *id = pj_strdup(json_string_value(json_array_get(json_object_get(a.json, "taskIds"), 0)));
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/tasks/%s", id);
     json_t *task = world_call(&s.w, "GET", path, NULL, 200);
     cr_expect_str_eq(pj_json_str(task, "title", ""), "Count words");
@@ -434,22 +468,28 @@ Test(hooks, an_issue_with_the_label_or_mention_becomes_one_task)
     cr_expect_str_eq(pj_json_str(task, "status", ""), "running");
     json_decref(task);
     github(&s, "issues", "d-1", labeled, 200, &a);
-    cr_expect_str_eq(json_string_value(json_array_get(json_object_get(a.json, "taskIds"), 0)), id, "the same delivery again");
+    cr_expect_str_eq(json_string_value(json_array_get(json_object_get(a.json, "taskIds"), 0)), id,
+                     "the same delivery again");
     cr_expect_eq(task_count(&s), 1);
     static const struct {
         const char *association, *text;
         int status;
         size_t tasks;
     } rows[] = {
-        {"NONE", "@pithy do it", 202, 1}, {"MEMBER", "nothing to see", 202, 1},
-        {"MEMBER", "@pithyness", 202, 1}, {"MEMBER", "please, @pithy: do it", 200, 2},
+        {"NONE", "@pithy do it", 202, 1},
+        {"MEMBER", "nothing to see", 202, 1},
+        {"MEMBER", "@pithyness", 202, 1},
+        {"MEMBER", "please, @pithy: do it", 200, 2},
     };
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
         PJ_CLEANUP(pj_freep) char *delivery = pj_asprintf("c-%zu", i);
-        PJ_CLEANUP(pj_freep) char *body = pj_asprintf(
-            "{\"action\":\"created\",\"comment\":{\"body\":\"%s\",\"author_association\":\"%s\",\"user\":{\"login\":\"x\"}},"
-            "\"issue\":{\"number\":8,\"title\":\"t\",\"body\":\"b\"},\"repository\":{\"html_url\":\"%s\"},\"sender\":{\"login\":\"x\"}}",
-            rows[i].text, rows[i].association, s.url);
+        PJ_CLEANUP(pj_freep)
+        char *body =
+            pj_asprintf("{\"action\":\"created\",\"comment\":{\"body\":\"%s\",\"author_"
+                        "association\":\"%s\",\"user\":{\"login\":\"x\"}},"
+                        "\"issue\":{\"number\":8,\"title\":\"t\",\"body\":\"b\"},\"repository\":{"
+                        "\"html_url\":\"%s\"},\"sender\":{\"login\":\"x\"}}",
+                        rows[i].text, rows[i].association, s.url);
         github(&s, "issue_comment", delivery, body, rows[i].status, &a);
         cr_expect_eq(task_count(&s), rows[i].tasks, "row %zu", i);
     }
@@ -464,18 +504,26 @@ Test(hooks, r2_2_review_comments_of_coderabbit_become_findings)
     static const struct {
         const char *login, *type;
         int status;
-    } rows[] = {{"coderabbitai", "User", 202}, {"coderabbitai[bot]", "User", 202}, {"coderabbitai[bot]", "Bot", 200}, {"coderabbitai[bot]", "Bot", 200}};
+    } rows[] = {{"coderabbitai", "User", 202},
+                {"coderabbitai[bot]", "User", 202},
+                {"coderabbitai[bot]", "Bot", 200},
+                {"coderabbitai[bot]", "Bot", 200}};
 
     forge_scene_start(&s);
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
-        PJ_CLEANUP(pj_freep) char *body = pj_asprintf(
-            "{\"action\":\"created\",\"comment\":{\"body\":\"_Potential issue_ | _Major_\\n\\n**Unquoted variable**\\n\\nQuote it.\",\"path\":\"a.sh\","
-            "\"line\":3,\"user\":{\"login\":\"%s\",\"type\":\"%s\"}},\"repository\":{\"html_url\":\"%s\"}}", rows[i].login, rows[i].type, s.url);
+        PJ_CLEANUP(pj_freep)
+        char *body =
+            pj_asprintf("{\"action\":\"created\",\"comment\":{\"body\":\"_Potential issue_ | "
+                        "_Major_\\n\\n**Unquoted variable**\\n\\nQuote it.\",\"path\":\"a.sh\","
+                        "\"line\":3,\"user\":{\"login\":\"%s\",\"type\":\"%s\"}},\"repository\":{"
+                        "\"html_url\":\"%s\"}}",
+                        rows[i].login, rows[i].type, s.url);
         github(&s, "pull_request_review_comment", "r", body, rows[i].status, &a);
     }
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/repositories/%s/analysis", s.repository);
     json_t *analysis = world_call(&s.w, "GET", path, NULL, 200);
-    const json_t *findings = json_object_get(analysis, "findings"), *one = json_array_get(findings, 0);
+    const json_t *findings = json_object_get(analysis, "findings"),
+                 *one = json_array_get(findings, 0);
     cr_expect_eq(json_array_size(findings), 1);
     cr_expect_str_eq(pj_json_str(one, "severity", ""), "high");
     cr_expect_str_eq(pj_json_str(one, "title", ""), "Unquoted variable");
@@ -495,8 +543,14 @@ Test(hooks, a_github_actions_task_needs_a_forge_and_an_address_that_reach_each_o
     forge_scene_start(&s);
     PJ_CLEANUP(pj_freep) char *bare = gitfix_bare(s.w.remotes, "plain", files, 1);
     PJ_CLEANUP(pj_freep) char *plain = world_connect(&s.w, bare, "");
-    PJ_CLEANUP(pj_freep) char *on_plain = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\",\"executor\":\"github_actions\",\"execute\":true}", plain);
-    PJ_CLEANUP(pj_freep) char *on_forge = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\",\"executor\":\"github_actions\",\"execute\":true}", s.repository);
+    PJ_CLEANUP(pj_freep)
+    char *on_plain = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\","
+                                 "\"executor\":\"github_actions\",\"execute\":true}",
+                                 plain);
+    PJ_CLEANUP(pj_freep)
+    char *on_forge = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\","
+                                 "\"executor\":\"github_actions\",\"execute\":true}",
+                                 s.repository);
     json_t *problem = world_call(&s.w, "POST", "/tasks", on_plain, 422);
     cr_expect_str_eq(pj_json_str(problem, "code", ""), "executor_unavailable");
     json_decref(problem);

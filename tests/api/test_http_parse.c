@@ -11,7 +11,7 @@
 
 static const struct shape {
     const char *name, *text;
-    size_t n; /* 0: strlen */
+    size_t n;   /* 0: strlen */
     int status; /* 0: accepted */
 } shapes[] = {
     {"plain", GET H "\r\n", 0, 0},
@@ -26,7 +26,8 @@ static const struct shape {
     {"empty length", POST H "Content-Length: \r\n\r\n", 0, 400},
     {"endless length", POST H "Content-Length: 99999999999999999999\r\n\r\n", 0, 400},
     {"unknown coding", POST H "Transfer-Encoding: gzip\r\n\r\n", 0, 501},
-    {"coding twice", POST H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 0, 501},
+    {"coding twice", POST H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 0,
+     501},
     {"list of codings", POST H "Transfer-Encoding: gzip, chunked\r\n\r\n", 0, 501},
     {"coding with a tail", POST H "Transfer-Encoding: xchunked\r\n\r\n", 0, 501},
     {"blank before the colon", POST H "Transfer-Encoding : chunked\r\n\r\n", 0, 400},
@@ -91,7 +92,8 @@ Test(http_parse, every_shape_gets_its_status)
         struct http_refusal why = {0};
         int rc = parse(s->text, s->n > 0 ? s->n : strlen(s->text), &head, &why);
         cr_expect_eq(rc, s->status == 0 ? 0 : -1, "%s: result %d", s->name, rc);
-        cr_expect_eq(why.status, s->status, "%s: status %d, expected %d", s->name, why.status, s->status);
+        cr_expect_eq(why.status, s->status, "%s: status %d, expected %d", s->name, why.status,
+                     s->status);
     }
 }
 
@@ -106,8 +108,8 @@ Test(http_parse, no_prefix_of_an_accepted_head_is_decided)
         for (size_t k = 0; k <= n; k++) {
             struct http_refusal why = {0};
             int rc = http_parse(shapes[i].text, k, &scanned, &head, &why);
-            cr_expect_eq(rc, k < n ? PJ_NONE : 0, "%s: %zu of %zu bytes gave %d (%d)", shapes[i].name, k, n, rc,
-                         why.status);
+            cr_expect_eq(rc, k < n ? PJ_NONE : 0, "%s: %zu of %zu bytes gave %d (%d)",
+                         shapes[i].name, k, n, rc, why.status);
         }
     }
 }
@@ -157,8 +159,9 @@ Test(http_parse, gives_the_parts_of_a_head)
 {
     static struct http_head head;
     struct http_refusal why;
-    static const char text[] = "POST /a/b?x=1&y=2 HTTP/1.1\r\nHost: example:80\r\nContent-Length:  12 \r\n"
-                               "Connection: close, x\r\nX-A:\tv \t\r\n\r\nbody";
+    static const char text[] =
+        "POST /a/b?x=1&y=2 HTTP/1.1\r\nHost: example:80\r\nContent-Length:  12 \r\n"
+        "Connection: close, x\r\nX-A:\tv \t\r\n\r\nbody";
 
     cr_assert_eq(parse(text, sizeof text - 1, &head, &why), 0);
     cr_expect(pj_view_is(head.method, "POST"));
@@ -235,9 +238,10 @@ Test(http_parse, escapes_are_decoded_strictly)
         const char *in, *out;
         bool plus;
     } rows[] = {
-        {"a%20b", "a b", false}, {"a+b", "a+b", false}, {"a+b", "a b", true}, {"%c3%a4", "\303\244", false},
-        {"%", NULL, false},      {"%4", NULL, false},   {"%zz", NULL, false}, {"%00", NULL, false},
-        {"%0a", NULL, false},    {"%ff", NULL, false},  {"", "", false},      {"0123456789abcdef", NULL, false},
+        {"a%20b", "a b", false},       {"a+b", "a+b", false}, {"a+b", "a b", true},
+        {"%c3%a4", "\303\244", false}, {"%", NULL, false},    {"%4", NULL, false},
+        {"%zz", NULL, false},          {"%00", NULL, false},  {"%0a", NULL, false},
+        {"%ff", NULL, false},          {"", "", false},       {"0123456789abcdef", NULL, false},
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {

@@ -50,8 +50,19 @@ static const json_t *follow(const struct run *r, const json_t *schema)
 
 static json_t *junk(struct run *r)
 {
-    static const char *const texts[] = {"", "x", "\xf0\x9f\xa6\xa9", "-1", "null", "../../etc/passwd", "a\nb", "%00", "0000000000000000000000",
-                                        "https://github.com/a/b?x=1", "git@github.com:a/b.git", "file:///etc", "2026-01-01T00:00:00Z"};
+    static const char *const texts[] = {"",
+                                        "x",
+                                        "\xf0\x9f\xa6\xa9",
+                                        "-1",
+                                        "null",
+                                        "../../etc/passwd",
+                                        "a\nb",
+                                        "%00",
+                                        "0000000000000000000000",
+                                        "https://github.com/a/b?x=1",
+                                        "git@github.com:a/b.git",
+                                        "file:///etc",
+                                        "2026-01-01T00:00:00Z"};
 
     switch (below(r, 9)) {
     case 0:
@@ -96,10 +107,14 @@ static json_t *value_of(struct run *r, const json_t *schema, int depth)
     schema = follow(r, schema);
     if (below(r, 8) == 0 || depth > 6)
         return junk(r);
-    const json_t *one_of = json_object_get(schema, "oneOf"), *type = json_object_get(schema, "type");
+    const json_t *one_of = json_object_get(schema, "oneOf"),
+                 *type = json_object_get(schema, "type");
     if (one_of != NULL)
         return value_of(r, json_array_get(one_of, below(r, json_array_size(one_of))), depth + 1);
-    const char *name = json_is_array(type) ? json_string_value(json_array_get(type, below(r, json_array_size(type)))) : json_string_value(type);
+    const char *name =
+        json_is_array(type)
+            ? json_string_value(json_array_get(type, below(r, json_array_size(type))))
+            : json_string_value(type);
     if (name == NULL || strcmp(name, "null") == 0)
         return json_null();
     if (strcmp(name, "boolean") == 0)
@@ -118,9 +133,8 @@ static json_t *value_of(struct run *r, const json_t *schema, int depth)
     }
     json_t *object = json_object(), *property;
     const char *key;
-    json_object_foreach(json_object_get(schema, "properties"), key, property)
-        if (below(r, 3) > 0)
-            json_object_set_new(object, key, value_of(r, property, depth + 1));
+    json_object_foreach(json_object_get(schema, "properties"), key, property) if (below(r, 3) > 0)
+        json_object_set_new(object, key, value_of(r, property, depth + 1));
     if (json_object_get(object, "repositoryId") != NULL && below(r, 4) > 0)
         json_object_set_new(object, "repositoryId", json_string(r->repository));
     if (below(r, 20) == 0)
@@ -140,7 +154,9 @@ static void put_escaped(struct pj_str *out, const char *text)
 static void put_value(struct run *r, struct pj_str *out, const json_t *schema)
 {
     json_t *v = value_of(r, schema, 3);
-    PJ_CLEANUP(pj_freep) char *text = json_is_string(v) ? pj_strdup(json_string_value(v)) : json_dumps(v, JSON_ENCODE_ANY);
+    PJ_CLEANUP(pj_freep)
+    char *text =
+        json_is_string(v) ? pj_strdup(json_string_value(v)) : json_dumps(v, JSON_ENCODE_ANY);
 
     put_escaped(out, text != NULL ? text : "");
     json_decref(v);
@@ -160,7 +176,8 @@ static char *target_of(struct run *r, const char *path, const json_t *operation)
             continue;
         }
         size_t kind = below(r, 5);
-        bool repository = strstr(path, "/repositories/") != NULL || strstr(path, "/execution/") != NULL;
+        bool repository =
+            strstr(path, "/repositories/") != NULL || strstr(path, "/execution/") != NULL;
         if (kind == 0)
             put_escaped(&out, "nonsense \xc3\xa4/..");
         else if (kind == 1)
@@ -169,7 +186,8 @@ static char *target_of(struct run *r, const char *path, const json_t *operation)
             pj_str_puts(&out, repository ? r->repository : r->task);
         c += strcspn(c, "}") + 1;
     }
-    json_array_foreach(json_object_get(operation, "parameters"), i, p) {
+    json_array_foreach(json_object_get(operation, "parameters"), i, p)
+    {
         if (strcmp(pj_json_str(p, "in", ""), "query") != 0 || below(r, 2) == 0)
             continue;
         pj_str_putf(&out, "%c%s=", first ? '?' : '&', pj_json_str(p, "name", ""));
@@ -208,8 +226,10 @@ static void ask(struct run *r, const char *path, const char *verb, const json_t 
     static const char *const headers[] = {"Content-Type: application/json", NULL};
     PJ_CLEANUP(pj_freep) char *target = target_of(r, path, operation);
     PJ_CLEANUP(pj_freep) char *body = NULL;
-    const json_t *schema = json_object_get(json_object_get(json_object_get(json_object_get(operation, "requestBody"), "content"),
-                                                           "application/json"), "schema");
+    const json_t *schema = json_object_get(
+        json_object_get(json_object_get(json_object_get(operation, "requestBody"), "content"),
+                        "application/json"),
+        "schema");
     struct http_answer a = {0};
     char method[8], status[8];
 
@@ -222,9 +242,11 @@ static void ask(struct run *r, const char *path, const char *verb, const json_t 
     }
     http_call(r->w.base, method, target, WORLD_TOKEN, body, headers, &a);
     snprintf(status, sizeof status, "%d", a.status);
-    cr_expect_lt(a.status, 500, "%s %s %s -> %d %s", method, target, body != NULL ? body : "", a.status, a.body);
-    cr_expect_not_null(json_object_get(json_object_get(operation, "responses"), status), "%s %s %s -> %d is not documented: %s",
-                       method, target, body != NULL ? body : "", a.status, a.body);
+    cr_expect_lt(a.status, 500, "%s %s %s -> %d %s", method, target, body != NULL ? body : "",
+                 a.status, a.body);
+    cr_expect_not_null(json_object_get(json_object_get(operation, "responses"), status),
+                       "%s %s %s -> %d is not documented: %s", method, target,
+                       body != NULL ? body : "", a.status, a.body);
     if (a.status >= 400)
         cr_expect_not_null(pj_json_str(a.json, "code", NULL), "%s", a.body);
     http_answer_release(&a);
@@ -258,9 +280,12 @@ Test(property, no_request_from_the_document_is_answered_outside_of_it)
             r.doc = json_loadb((const char *)f->data, f->size, 0, NULL);
     const char *path, *verb;
     json_t *item, *operation;
-    json_object_foreach(json_object_get(r.doc, "paths"), path, item) {
-        json_object_foreach(item, verb, operation) {
-            if (strstr(path, "/stream") == NULL && strstr(path, "/events") == NULL && count < PJ_COUNT_OF(all)) {
+    json_object_foreach(json_object_get(r.doc, "paths"), path, item)
+    {
+        json_object_foreach(item, verb, operation)
+        {
+            if (strstr(path, "/stream") == NULL && strstr(path, "/events") == NULL &&
+                count < PJ_COUNT_OF(all)) {
                 all[count].path = path;
                 all[count].verb = verb;
                 all[count++].operation = operation;

@@ -15,7 +15,8 @@ static void add(struct ring *ring, int64_t attempt, int64_t first, int64_t count
             pj_str_putc(&frames, 'x');
         pj_str_puts(&frames, "\n\n");
     }
-    ring_append(ring, pj_view_n(frames.data, frames.len), attempt, first, count, &forgot_attempt, &forgot_n);
+    ring_append(ring, pj_view_n(frames.data, frames.len), attempt, first, count, &forgot_attempt,
+                &forgot_n);
     pj_str_release(&frames);
 }
 

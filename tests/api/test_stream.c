@@ -81,7 +81,8 @@ static bool viewer_step(struct viewer *v, int deadline_ms)
     }
     if (strcmp(e.name, "log") == 0) {
         int64_t n = json_integer_value(json_object_get(e.json, "n"));
-        cr_assert_eq(n, v->last + 1, "after %lld came %lld (%d returns)", (long long)v->last, (long long)n, v->returns);
+        cr_assert_eq(n, v->last + 1, "after %lld came %lld (%d returns)", (long long)v->last,
+                     (long long)n, v->returns);
         v->last = n;
         snprintf(v->last_id, sizeof v->last_id, "%s", e.id);
     } else if (strcmp(e.name, "end") == 0) {
@@ -193,7 +194,8 @@ Test(stream, r6_1_viewers_that_join_and_leave_under_load_miss_and_repeat_nothing
     pthread_join(thread, NULL);
     sem_destroy(&load.leave);
     for (size_t i = 0; i < PJ_COUNT_OF(v); i++) {
-        cr_expect_eq(v[i].last, s.wr.n, "viewer %zu stopped at %lld of %lld", i, (long long)v[i].last, (long long)s.wr.n);
+        cr_expect_eq(v[i].last, s.wr.n, "viewer %zu stopped at %lld of %lld", i,
+                     (long long)v[i].last, (long long)s.wr.n);
         sse_close(v[i].reader);
     }
     scene_stop(&s);
@@ -209,11 +211,15 @@ Test(stream, messages_lost_on_the_way_are_filled_from_the_store)
     writer_append(&s.wr, 5, 40);
     viewer_until(&v, 5);
     for (int i = 0; i < 3; i++) {
-        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(s.wr.redis, "CLIENT", "KILL", "TYPE", "pubsub", NULL);
+        PJ_CLEANUP(pj_reply_freep)
+        struct redisReply *reply =
+            test_redis_words(s.wr.redis, "CLIENT", "KILL", "TYPE", "pubsub", NULL);
         writer_append(&s.wr, 50, 40); /* nobody is subscribed now */
         viewer_until(&v, s.wr.n);
     }
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(s.wr.redis, "CLIENT", "KILL", "TYPE", "pubsub", NULL);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply =
+        test_redis_words(s.wr.redis, "CLIENT", "KILL", "TYPE", "pubsub", NULL);
     writer_append(&s.wr, 5, 40);
     writer_finish(&s.wr, NULL, NULL);
     viewer_to_end(&v);
@@ -341,7 +347,9 @@ Test(stream, viewers_that_do_not_read_are_dropped_and_hold_nobody_up)
     int small = 4096;
 
     scene_start(&s);
-    PJ_CLEANUP(pj_freep) char *request = pj_asprintf("GET %s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n\r\n", s.path, WORLD_TOKEN);
+    PJ_CLEANUP(pj_freep)
+    char *request = pj_asprintf("GET %s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n\r\n",
+                                s.path, WORLD_TOKEN);
     for (size_t i = 0; i < PJ_COUNT_OF(stalled); i++) {
         stalled[i] = raw_connect(s.w.base);
         setsockopt(stalled[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
@@ -357,7 +365,8 @@ Test(stream, viewers_that_do_not_read_are_dropped_and_hold_nobody_up)
         viewer_until(&v, s.wr.n);
     }
     cr_expect_eq(v.returns, 0, "the one that reads was never dropped");
-    while (metric(&s, "pj_sse_dropped_total") < 50) { /* the last ones go with what is written next */
+    while (metric(&s, "pj_sse_dropped_total") <
+           50) { /* the last ones go with what is written next */
         writer_append(&s.wr, 10, 2000);
         viewer_until(&v, s.wr.n);
     }

@@ -22,17 +22,25 @@ static const struct {
     int status;
     const char *code;
 } refused[] = {
-    {"two lengths", "POST /api/v1/tasks HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "bad_request"},
-    {"length and coding", "POST /api/v1/tasks HTTP/1.1\r\n" H "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "bad_request"},
-    {"unknown coding", "POST /api/v1/tasks HTTP/1.1\r\n" H "Transfer-Encoding: gzip\r\n\r\n", 501, "transfer_coding_unknown"},
-    {"bad chunk", "POST /api/v1/session HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400, "bad_request"},
+    {"two lengths",
+     "POST /api/v1/tasks HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400,
+     "bad_request"},
+    {"length and coding",
+     "POST /api/v1/tasks HTTP/1.1\r\n" H "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+     400, "bad_request"},
+    {"unknown coding", "POST /api/v1/tasks HTTP/1.1\r\n" H "Transfer-Encoding: gzip\r\n\r\n", 501,
+     "transfer_coding_unknown"},
+    {"bad chunk", "POST /api/v1/session HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+     400, "bad_request"},
     {"bare LF", "GET /livez HTTP/1.1\nHost: a\n\n", 400, "bad_request"},
     {"folded", "GET /livez HTTP/1.1\r\n" H "a: b\r\n c\r\n\r\n", 400, "bad_request"},
     {"no host", "GET /livez HTTP/1.1\r\n\r\n", 400, "bad_request"},
     {"version", "GET /livez HTTP/2.0\r\n" H "\r\n", 505, "http_version"},
     {"TLS", "\026\003\001\002", 400, "bad_request"},
-    {"body for a route without", "GET /livez HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello", 413, "body_too_large"},
-    {"8 MB announced", "POST /api/v1/tasks HTTP/1.1\r\n" H "Content-Length: 8000000\r\n\r\n", 413, "body_too_large"},
+    {"body for a route without", "GET /livez HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello", 413,
+     "body_too_large"},
+    {"8 MB announced", "POST /api/v1/tasks HTTP/1.1\r\n" H "Content-Length: 8000000\r\n\r\n", 413,
+     "body_too_large"},
     {"expectation", "GET /livez HTTP/1.1\r\n" H "Expect: x\r\n\r\n", 417, "expectation_failed"},
 };
 
@@ -79,13 +87,16 @@ Test(wire, a_refused_body_does_not_eat_the_answer)
 
 Test(wire, pipelined_requests_are_answered_in_order)
 {
-    static const char two[] = "GET /livez HTTP/1.1\r\n" H "X-Request-Id: first\r\n\r\nGET /nothing HTTP/1.1\r\n" H
-                              "X-Request-Id: second\r\n\r\nHEAD /livez HTTP/1.1\r\n" H "X-Request-Id: third\r\nConnection: close\r\n\r\n";
+    static const char two[] =
+        "GET /livez HTTP/1.1\r\n" H "X-Request-Id: first\r\n\r\nGET /nothing HTTP/1.1\r\n" H
+        "X-Request-Id: second\r\n\r\nHEAD /livez HTTP/1.1\r\n" H
+        "X-Request-Id: third\r\nConnection: close\r\n\r\n";
     struct world w;
 
     start(&w);
     PJ_CLEANUP(pj_freep) char *text = raw_exchange(w.base, two, sizeof two - 1);
-    const char *first = strstr(text, "X-Request-Id: first"), *second = strstr(text, "X-Request-Id: second"),
+    const char *first = strstr(text, "X-Request-Id: first"),
+               *second = strstr(text, "X-Request-Id: second"),
                *third = strstr(text, "X-Request-Id: third");
     cr_assert(first != NULL && second != NULL && third != NULL, "%s", text);
     cr_expect(first < second && second < third);
@@ -107,8 +118,11 @@ Test(wire, legal_shapes_are_served)
         {"OPTIONS /api/v1/tasks HTTP/1.1\r\n" H "Connection: close\r\n\r\n", 204},
         {"OPTIONS * HTTP/1.1\r\n" H "Connection: close\r\n\r\n", 204},
         {"PUT /api/v1/tasks HTTP/1.1\r\n" H "Connection: close\r\n\r\n", 405},
-        {"POST /api/v1/session HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400},
-        {"POST /api/v1/session HTTP/1.1\r\n" H "Content-Length: 2\r\nConnection: close\r\n\r\n{}", 400},
+        {"POST /api/v1/session HTTP/1.1\r\n" H
+         "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+         400},
+        {"POST /api/v1/session HTTP/1.1\r\n" H "Content-Length: 2\r\nConnection: close\r\n\r\n{}",
+         400},
     };
     struct world w;
 
@@ -129,7 +143,9 @@ Test(wire, an_expected_body_is_asked_for)
 
     start(&w);
     int fd = raw_connect(w.base);
-    static const char head[] = "POST /api/v1/session HTTP/1.1\r\n" H "Content-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
+    static const char head[] =
+        "POST /api/v1/session HTTP/1.1\r\n" H
+        "Content-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
     raw_send(fd, head, sizeof head - 1);
     char line[25];
     cr_assert_eq(read(fd, line, sizeof line), (ssize_t)sizeof line);

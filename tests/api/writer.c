@@ -23,7 +23,11 @@ void writer_begin(struct writer *wr, struct world *w, const char *task)
     struct pj_lease lease[1];
     size_t count = 0;
     struct pj_err err = {0};
-    const struct pj_lease_take take = {.partition = 0, .runner = "test", .ttl_ms = 600000, .timeout_ms = 600000, .want = 1,
+    const struct pj_lease_take take = {.partition = 0,
+                                       .runner = "test",
+                                       .ttl_ms = 600000,
+                                       .timeout_ms = 600000,
+                                       .want = 1,
                                        .slots = 1};
 
     memset(wr, 0, sizeof *wr);
@@ -56,8 +60,12 @@ static void store(struct writer *wr, int64_t count, struct pj_view lines)
 
 static void encode(struct writer *wr, struct pj_str *lines, int64_t n, const char *message)
 {
-    const struct pj_event event = {.attempt = wr->attempt, .n = n, .ts_ms = pj_now_ms(), .stream = PJ_STREAM_STDOUT,
-                                   .type = PJ_EVENT_INFO, .message = pj_view_of(message)};
+    const struct pj_event event = {.attempt = wr->attempt,
+                                   .n = n,
+                                   .ts_ms = pj_now_ms(),
+                                   .stream = PJ_STREAM_STDOUT,
+                                   .type = PJ_EVENT_INFO,
+                                   .message = pj_view_of(message)};
 
     cr_assert_eq(pj_event_encode(&event, lines), 0);
     pj_str_putc(lines, '\n');
@@ -96,7 +104,8 @@ void writer_stage(struct writer *wr, const char *stage)
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     struct pj_err err = {0};
 
-    pj_lease_stage_cmd(&cmd, wr->task, wr->epoch, (enum pj_task_stage)pj_word_index(pj_task_stage_words, stage));
+    pj_lease_stage_cmd(&cmd, wr->task, wr->epoch,
+                       (enum pj_task_stage)pj_word_index(pj_task_stage_words, stage));
     run(wr, &cmd, &reply);
     cr_assert_eq(pj_lease_write_reply(reply, &err), 0, "%s", err.message);
 }

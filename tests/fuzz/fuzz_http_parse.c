@@ -68,7 +68,8 @@ static void check_body(const char *p, size_t n)
     int rc = feed(p, n, n + 1, &whole);
     require(rc == feed(p, n, 1, &cut));
     if (rc == 0)
-        require(whole.len == cut.len && memcmp(pj_str_cstr(&whole), pj_str_cstr(&cut), whole.len) == 0);
+        require(whole.len == cut.len &&
+                memcmp(pj_str_cstr(&whole), pj_str_cstr(&cut), whole.len) == 0);
     pj_str_release(&whole);
     pj_str_release(&cut);
 }
