@@ -155,13 +155,17 @@ static int judge(struct gateway *gw, int64_t own, int64_t left, int *status, str
     return PJ_NONE;
 }
 
-static int finish_answer(struct passing *p, struct pj_err *err)
+/* What did not stream: refusals. Some providers say the key back in them. */
+static int finish_answer(struct gateway *gw, struct passing *p, struct pj_err *err)
 {
+    PJ_CLEANUP(pj_freep) char *masked = NULL;
+
     if (!p->call->answered && put_head(p, err) < 0)
         return -1;
-    return p->res.body.len > 0
-               ? p->call->put(p->call->ctx, pj_str_cstr(&p->res.body), p->res.body.len, err)
-               : 0;
+    if (p->res.body.len == 0)
+        return 0;
+    masked = gateway_masked(gw, pj_str_cstr(&p->res.body), BODY_MAX);
+    return p->call->put(p->call->ctx, masked, strlen(masked), err);
 }
 
 /* Count and write down what the call cost, whatever became of it. */
@@ -208,7 +212,7 @@ static int send_on(struct gateway *gw, struct foreign_call *call, const char *te
 
     req.header_count = headers_of(gw, call->api, given, &bearer, headers);
     rc = pj_http_do(gw->http, &req, &p.res, err);
-    rc = rc < 0 ? judge(gw, own, left, status, err) : finish_answer(&p, err);
+    rc = rc < 0 ? judge(gw, own, left, status, err) : finish_answer(gw, &p, err);
     if (settle(gw, &p, price, req.body_len, started_ms, rc != 0 ? err : NULL,
                rc != 0 ? &noted : err) < 0)
         rc = -1;

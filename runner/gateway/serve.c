@@ -18,12 +18,14 @@
 typedef int handler_fn(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
                        struct pj_err *err);
 
+/* Nothing goes into the box unmasked, not even what a provider says: some echo the key in their errors. */
 int gateway_send(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
                  struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *text = pj_json_text(frame);
+    PJ_CLEANUP(pj_freep) char *masked = gateway_masked(gw, text, PJ_FRAME_MAX);
 
-    if (pj_link_send(&gw->agent, pj_view_of(text), SEND_TIMEOUT_MS, pump, err) < 0) {
+    if (pj_link_send(&gw->agent, pj_view_of(masked), SEND_TIMEOUT_MS, pump, err) < 0) {
         if (err->cls == PJ_E_UNAVAILABLE)
             pj_err_code(err, "agent_lost");
         return -1;

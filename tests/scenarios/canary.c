@@ -12,7 +12,8 @@
 #include "tests/scenarios/scene.h"
 
 static const char *const secrets[] = {
-    MODEL_SERVER_KEY, FORGE_TOKEN, WORLD_TOKEN, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" /* PJ_SECRET_KEY of the world */};
+    MODEL_SERVER_KEY, FORGE_TOKEN, WORLD_TOKEN,
+    "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" /* PJ_SECRET_KEY of the world */};
 
 static const char *found_in(const void *bytes, size_t n)
 {
@@ -29,7 +30,8 @@ static int look_at(const char *path, const struct stat *st, int type, struct FTW
 
     if (strcmp(path + where->base, "forges.json") == 0) /* a settings file, like the environment */
         return 0;
-    if (type != FTW_F || st->st_size == 0 || (fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+    if (type != FTW_F || st->st_size == 0 ||
+        (fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
         return 0;
     bytes = mmap(NULL, (size_t)st->st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
@@ -56,7 +58,8 @@ static void look_at_text(const char *what, const char *text)
 /* Everything git has, unpacked. */
 static void look_at_commits(const char *remote)
 {
-    char *log = gitfix_run(remote, NULL, "log", "-p", "--all", "--format=fuller", (const char *)NULL);
+    char *log =
+        gitfix_run(remote, NULL, "log", "-p", "--all", "--format=fuller", (const char *)NULL);
 
     look_at_text("a commit", log);
     free(log);
@@ -65,7 +68,8 @@ static void look_at_commits(const char *remote)
 static void look_at_redis(struct world *w)
 {
     struct pj_redis *redis = test_redis_connect(&w->redis);
-    struct redisReply *reply = test_redis_words(redis, "CONFIG", "SET", "rdbcompression", "no", NULL);
+    struct redisReply *reply =
+        test_redis_words(redis, "CONFIG", "SET", "rdbcompression", "no", NULL);
 
     pj_reply_freep(&reply);
     reply = test_redis_words(redis, "SAVE", NULL);
@@ -76,7 +80,8 @@ static void look_at_redis(struct world *w)
 
 static void look_at_api(struct world *w, const char *task)
 {
-    static const char *const paths[] = {"", "/logs", "/logs?download=1", "/patch", "/usage", "/trajectory"};
+    static const char *const paths[] = {"",       "/logs",  "/logs?download=1",
+                                        "/patch", "/usage", "/trajectory"};
 
     for (size_t i = 0; i < PJ_COUNT_OF(paths); i++) {
         char *path = pj_asprintf("/api/v1/tasks/%s%s", task, paths[i]);
@@ -117,7 +122,8 @@ static void look_at_memory(const char *pid)
     int mem = open(path, O_RDONLY | O_CLOEXEC);
     while (maps && mem >= 0 && fgets(line, sizeof line, maps)) {
         char mode[5];
-        if (sscanf(line, "%lx-%lx %4s", &from, &to, mode) != 3 || mode[1] != 'w' || to - from > (64UL << 20))
+        if (sscanf(line, "%lx-%lx %4s", &from, &to, mode) != 3 || mode[1] != 'w' ||
+            to - from > (64UL << 20))
             continue;
         char *bytes = pj_alloc(to - from, 1);
         ssize_t n = pread(mem, bytes, to - from, (off_t)from);
@@ -151,7 +157,8 @@ static bool is_ours(const char *pid, const char *dir)
     pj_str_init(&mounts, 1 << 20);
     n = pj_fs_read(path, &mounts, &err);
     (void)snprintf(root, sizeof root, "%s/", strrchr(dir, '/'));
-    bool ours = strcmp(comm, "pj-agent\n") == 0 && n == 0 && strstr(pj_str_cstr(&mounts), root) != NULL;
+    bool ours =
+        strcmp(comm, "pj-agent\n") == 0 && n == 0 && strstr(pj_str_cstr(&mounts), root) != NULL;
     pj_str_release(&mounts);
     return ours;
 }
@@ -178,6 +185,7 @@ static void look_at_processes(const char *dir)
 
 Test(canary, secrets_are_found_nowhere_after_good_and_bad_runs)
 {
+    /* clang-format off */
     static const struct model_answer answers[] = {
         {.text = "My key is " MODEL_SERVER_KEY ".", .calls = {{"run", "{\"command\":\"env; echo " MODEL_SERVER_KEY "\"}"}}},
         {.trouble = MODEL_GATE, .calls = {{"write_file", "{\"path\":\"new.txt\",\"content\":\"x\\n\"}"}}},
@@ -185,6 +193,7 @@ Test(canary, secrets_are_found_nowhere_after_good_and_bad_runs)
         {.status = 401, .body = "{\"error\":{\"message\":\"Incorrect API key provided: " MODEL_SERVER_KEY "\"}}",
          .headers = {"X-Request-Id: " MODEL_SERVER_KEY}},
     };
+    /* clang-format on */
     struct scene s;
 
     scene_prepare(&s, answers, PJ_COUNT_OF(answers));
