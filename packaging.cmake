@@ -1,5 +1,8 @@
 # What an installation gets besides the programs, and the Debian package: units, users, folders, samples of settings, man pages, profiles,
-# samples. `cpack -G DEB` in a release build folder makes the package.
+# samples. Only in a build without tests (preset release), where `cpack -G DEB` makes the package.
+if(BUILD_TESTING)
+    return()
+endif()
 set(unit_dir lib/systemd/system)
 foreach(unit IN ITEMS api/pj-api runner/pj-runner)
     # The units name /usr/bin; another prefix is another folder.
@@ -13,32 +16,60 @@ install(FILES runner/pithyjaunt.tmpfiles DESTINATION lib/tmpfiles.d RENAME pithy
 install(FILES api/api.conf runner/runner.conf sandbox/pj-sandbox.apparmor DESTINATION share/pithyjaunt)
 install(FILES helm/files/alerts.yaml helm/files/dashboard.json helm/files/runner-seccomp.json DESTINATION share/pithyjaunt)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "examples/*")
-install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES packaging/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# gzip without a time, so that the same source makes the same package.
+find_program(PJ_GZIP gzip)
+set(made)
+function(pj_made output)
+    cmake_parse_arguments(A "" "DESTINATION;INPUT" "COMMAND;DEPENDS" ${ARGN})
+    get_filename_component(folder ${output} DIRECTORY)
+    file(MAKE_DIRECTORY ${folder})
+    add_custom_command(OUTPUT ${output} COMMAND ${A_COMMAND} DEPENDS ${A_DEPENDS} VERBATIM)
+    install(FILES ${output} DESTINATION ${A_DESTINATION})
+    set(made ${made} ${output} PARENT_SCOPE)
+endfunction()
+if(PJ_GZIP)
+    pj_made(${CMAKE_BINARY_DIR}/changelog.gz DESTINATION ${CMAKE_INSTALL_DOCDIR} DEPENDS ${CMAKE_SOURCE_DIR}/packaging/changelog
+        COMMAND sh -c "exec \"$1\" -9n <\"$2\" >\"$3\"" sh ${PJ_GZIP} ${CMAKE_SOURCE_DIR}/packaging/changelog
+            ${CMAKE_BINARY_DIR}/changelog.gz)
+endif()
+foreach(shell IN ITEMS bash:bash-completion/completions/pj zsh:zsh/vendor-completions/_pj fish:fish/vendor_completions.d/pj.fish)
+    string(REPLACE ":" ";" shell ${shell})
+    list(GET shell 0 name)
+    list(GET shell 1 path)
+    get_filename_component(folder ${path} DIRECTORY)
+    pj_made(${CMAKE_BINARY_DIR}/completion/${path} DESTINATION share/${folder} DEPENDS pj
+        COMMAND sh -c "exec \"$1\" completion \"$2\" >\"$3\"" sh $<TARGET_FILE:pj> ${name} ${CMAKE_BINARY_DIR}/completion/${path})
+endforeach()
 
 find_program(PJ_SCDOC scdoc)
-if(PJ_SCDOC)
-    set(pages)
-    foreach(source IN ITEMS api/cli/pj.1 api/pj-api.8 runner/pj-runner.8 sandbox/pj-sandbox.1)
+if(PJ_SCDOC AND PJ_GZIP)
+    foreach(source IN ITEMS api/cli/pj.1 api/pj-api.8 runner/pj-runner.8 runner/agent/pj-agent.1 sandbox/pj-sandbox.1)
         if(EXISTS ${CMAKE_SOURCE_DIR}/${source}.scd)
             get_filename_component(page ${source} NAME)
             string(REGEX REPLACE ".*\\." "man" section ${page})
-            add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/man/${page}
-                COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/man
-                COMMAND sh -c "exec \"$1\" <\"$2\" >\"$3\"" sh ${PJ_SCDOC} ${CMAKE_SOURCE_DIR}/${source}.scd
-                    ${CMAKE_BINARY_DIR}/man/${page}
-                DEPENDS ${CMAKE_SOURCE_DIR}/${source}.scd VERBATIM)
-            list(APPEND pages ${CMAKE_BINARY_DIR}/man/${page})
-            install(FILES ${CMAKE_BINARY_DIR}/man/${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/${section})
+            pj_made(${CMAKE_BINARY_DIR}/man/${page}.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/${section}
+                DEPENDS ${CMAKE_SOURCE_DIR}/${source}.scd
+                COMMAND sh -c "\"$1\" <\"$2\" | \"$3\" -9n >\"$4\"" sh ${PJ_SCDOC} ${CMAKE_SOURCE_DIR}/${source}.scd ${PJ_GZIP}
+                    ${CMAKE_BINARY_DIR}/man/${page}.gz)
         endif()
     endforeach()
-    add_custom_target(man ALL DEPENDS ${pages})
 endif()
+add_custom_target(packaged ALL DEPENDS ${made})
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME pithyjaunt)
 set(CPACK_PACKAGE_VENDOR "Pithy Jaunt")
-set(CPACK_PACKAGE_CONTACT "Pithy Jaunt <pithyjaunt@localhost>")
+set(CPACK_PACKAGE_CONTACT "Pithy Jaunt <pithyjaunt@example.org>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "turns a task into a pull request, in a sandbox")
+set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
+"An HTTP API takes tasks, runners carry each out with a coding agent inside a
+sandbox of its own, and what comes out is a branch and a pull request.
+
+This package has the API, the runner, the sandbox, the agent and the command
+line. Redis holds the state.")
 set(CPACK_PACKAGING_INSTALL_PREFIX ${CMAKE_INSTALL_PREFIX})
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
