@@ -19,21 +19,23 @@ struct pj_builder_call {
     char *id, *name;
     struct pj_str args;
     json_t *object; /* arguments that came as an object */
+    json_t *extra;  /* what the server wants back with the call (Chat: extra_content) */
     bool closed;    /* known to be whole, also when the answer was cut by length */
 };
 
 struct pj_builder {
     struct pj_str text, refusal;
     size_t text_mark;                  /* where the open block of text begins */
-    struct pj_str thinking, signature; /* of the open block */
+    struct pj_str thinking, signature; /* of the open block; Chat: all of reasoning_content */
     struct pj_builder_call call[PJ_BUILDER_CALLS_MAX];
     size_t calls;
     json_t *raw; /* array of blocks or items, where the format keeps them */
     struct pj_usage usage;
     bool has_usage;
-    bool done;     /* the format's own end was seen */
-    bool refused;  /* stopped by refusal or filter */
-    bool overflow; /* stopped by the context window */
+    bool thinking_back; /* Chat: the reasoning goes back with a turn that calls tools */
+    bool done;          /* the format's own end was seen */
+    bool refused;       /* stopped by refusal or filter */
+    bool overflow;      /* stopped by the context window */
     enum pj_model_stop stop;
     /* an error document inside the stream; owned reference */
     json_t *error;

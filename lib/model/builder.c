@@ -30,6 +30,7 @@ void pj_builder_release(struct pj_builder *b)
         free(b->call[i].name);
         pj_str_release(&b->call[i].args);
         json_decref(b->call[i].object);
+        json_decref(b->call[i].extra);
     }
     json_decref(b->raw);
     json_decref(b->error);
@@ -170,6 +171,26 @@ static void tidy_raw(json_t *raw, bool call_cut)
     }
 }
 
+/* Chat keeps no blocks, but what stands beside text and calls may be wanted back: one object for the turn, with `calls` in the
+ * order of the turn's. NULL when there is nothing. */
+static json_t *chat_extras(const struct pj_builder *b, size_t calls)
+{
+    json_t *extras = json_array();
+    bool any = b->thinking_back && calls > 0;
+
+    for (size_t i = 0; i < calls; i++) {
+        any |= b->call[i].extra != NULL;
+        json_array_append_new(extras,
+                              b->call[i].extra ? json_incref(b->call[i].extra) : json_null());
+    }
+    if (!any) {
+        json_decref(extras);
+        return NULL;
+    }
+    return json_pack("[{s:s*, s:o}]", "reasoning_content",
+                     b->thinking_back ? pj_str_cstr(&b->thinking) : NULL, "calls", extras);
+}
+
 void pj_builder_finish(struct pj_builder *b, const char *turn_id, bool renew_ids,
                        struct pj_model_turn *turn)
 {
@@ -203,7 +224,7 @@ void pj_builder_finish(struct pj_builder *b, const char *turn_id, bool renew_ids
     if (json_array_size(turn->calls) > 0 && turn->stop == PJ_STOP_END)
         turn->stop = PJ_STOP_CALLS; /* compatible servers say "stop" here */
     tidy_raw(b->raw, turn->call_cut);
-    turn->raw = b->raw;
+    turn->raw = b->raw ? b->raw : chat_extras(b, json_array_size(turn->calls));
     b->raw = NULL;
 }
 

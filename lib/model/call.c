@@ -174,7 +174,7 @@ static int judge_answer(const struct pj_model_target *target, struct pj_quirk *q
                            err)
                    : fault(target, PJ_FAULT_SERVICE,
                            "the stream ended before the answer was complete", failure, err);
-    pj_builder_finish(b, request->turn, b->raw == NULL, turn);
+    pj_builder_finish(b, request->turn, target->api == PJ_API_CHAT, turn);
     return 0;
 }
 

@@ -25,7 +25,22 @@ static void add_tool_calls(json_t *out, const json_t *calls)
     json_object_set_new(out, "tool_calls", list);
 }
 
-static void add_message(json_t *out, const json_t *message)
+/* Put back what the server gave beside the turn: Gemini refuses a call without its thought signature (extra_content), DeepSeek
+ * one without the reasoning before it. */
+static void add_extras(json_t *turn, const json_t *kept)
+{
+    const json_t *extras = json_array_get(kept, 0), *list = json_object_get(extras, "calls");
+    const char *reasoning = pj_json_str(extras, "reasoning_content", NULL);
+
+    if (reasoning)
+        json_object_set_new(turn, "reasoning_content", json_string(reasoning));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_is_object(json_array_get(list, i)))
+            json_object_set(json_array_get(json_object_get(turn, "tool_calls"), i), "extra_content",
+                            json_array_get(list, i));
+}
+
+static void add_message(json_t *out, const json_t *message, const json_t *kept)
 {
     const char *role = pj_json_str(message, "role", "user"),
                *text = pj_json_str(message, "text", "");
@@ -46,6 +61,7 @@ static void add_message(json_t *out, const json_t *message)
         json_object_set_new(turn, "content", *text || !has_calls ? json_string(text) : json_null());
         if (has_calls)
             add_tool_calls(turn, calls);
+        add_extras(turn, kept);
         json_array_append_new(out, turn);
     } else {
         json_array_append_new(out, json_pack("{s:s, s:s}", "role", "user", "content", text));
@@ -75,8 +91,11 @@ static json_t *build(const struct pj_model_target *target, const struct pj_model
 
     json_array_append_new(messages,
                           json_pack("{s:s, s:s}", "role", "system", "content", request->system));
-    for (size_t i = 0; i < json_array_size(request->messages); i++)
-        add_message(messages, json_array_get(request->messages, i));
+    for (size_t i = 0; i < json_array_size(request->messages); i++) {
+        const json_t *message = json_array_get(request->messages, i);
+        add_message(messages, message,
+                    pj_history_find(request->kept, pj_json_str(message, "turn", ""), target));
+    }
     json_object_set_new(body, "messages", messages);
     if (json_array_size(request->tools) > 0)
         json_object_set_new(body, "tools", tools_of(request->tools));
@@ -151,6 +170,8 @@ static int read_calls(struct pj_builder *b, const json_t *calls, struct pj_err *
             continue;
         if (!(call = call_for(b, delta, err)))
             return -1;
+        if (!call->extra && json_is_object(json_object_get(delta, "extra_content")))
+            call->extra = json_deep_copy(json_object_get(delta, "extra_content"));
         if (json_is_object(arguments) && !call->object)
             call->object = json_incref(arguments);
         else if (pj_builder_args(call, json_string_value(arguments), err) < 0)
@@ -168,6 +189,10 @@ static int read_message(struct pj_builder *b, const json_t *message, struct pj_e
     if (refusal) {
         (void)pj_str_puts(&b->refusal, refusal);
         b->refused = true;
+    }
+    if (json_is_string(json_object_get(message, "reasoning_content"))) {
+        b->thinking_back = true;
+        (void)pj_str_puts(&b->thinking, pj_json_str(message, "reasoning_content", ""));
     }
     pj_builder_text(b, json_string_value(content));
     for (size_t i = 0; i < json_array_size(content); i++) /* parts, some compatible servers */

@@ -289,3 +289,46 @@ Test(formats, refuses_histories_that_no_provider_takes)
         json_decref(doc);
     }
 }
+
+Test(formats, chat_gives_back_what_stood_beside_the_calls)
+{
+    static const char *const chunks[] = {
+        "{\"choices\":[{\"delta\":{\"reasoning_content\":\"let me \"}}]}",
+        "{\"choices\":[{\"delta\":{\"reasoning_content\":\"see\"}}]}",
+        "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"function\":{"
+        "\"name\":\"run\","
+        "\"arguments\":\"{}\"},\"extra_content\":{\"google\":{\"thought_signature\":\"c2ln\"}}},"
+        "{\"index\":1,\"id\":\"c2\",\"function\":{\"name\":\"run\",\"arguments\":\"{}\"}}]},"
+        "\"finish_reason\":\"tool_calls\"}]}",
+    };
+    struct pj_model_target target = {
+        .api = PJ_API_CHAT, .provider = "p", .model = "m", .base_url = "https://h/v1"};
+    struct pj_history *kept = pj_history_new();
+    struct feed f = {.adapter = &pj_adapter_chat};
+    struct pj_model_turn turn = {0};
+    struct pj_err err;
+
+    pj_builder_init(&f.b);
+    for (size_t i = 0; i < PJ_COUNT_OF(chunks); i++)
+        cr_assert_eq(on_event(&f, "message", pj_view_of(chunks[i]), &err), 0);
+    pj_builder_finish(&f.b, "t1", true, &turn);
+    pj_history_keep(kept, "t1", &target, turn.raw);
+    json_t *body = built(PJ_API_CHAT, kept, "m");
+    const json_t *said = json_array_get(json_object_get(body, "messages"), 2);
+    const json_t *calls = json_object_get(said, "tool_calls");
+    cr_assert_str_eq(pj_json_str(said, "reasoning_content", ""), "let me see");
+    cr_assert_str_eq(
+        pj_json_str(
+            json_object_get(json_object_get(json_array_get(calls, 0), "extra_content"), "google"),
+            "thought_signature", ""),
+        "c2ln");
+    cr_assert_null(json_object_get(json_array_get(calls, 1), "extra_content"));
+    json_decref(body);
+    body = built(PJ_API_CHAT, kept, "another");
+    cr_assert_null(
+        json_object_get(json_array_get(json_object_get(body, "messages"), 2), "reasoning_content"));
+    json_decref(body);
+    pj_model_turn_release(&turn);
+    pj_builder_release(&f.b);
+    pj_history_free(kept);
+}
