@@ -141,6 +141,10 @@ static int take(struct collect_walk *w, const char *path, unsigned mode, struct 
         leave(w, path, "a symlink that leads out of the tree");
         return 0;
     }
+    if (mode == PJ_MODE_LINK && !patch_link_name_ok(path)) {
+        leave(w, path, "a symlink in place of a file that git reads");
+        return 0;
+    }
     if (w->changes->count >= w->limits.max_changed)
         return collect_limit(w->err, "too many files changed", w->limits.max_changed);
     w->total_bytes += content.n;

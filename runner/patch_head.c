@@ -407,19 +407,12 @@ static void take_modes(struct head *h)
         file->new_mode = 0100644;
 }
 
-/* A link to be read by git itself must not be a link. */
 static int check_special(struct head *h)
 {
-    static const char *const never_links[] = {".gitmodules", ".gitattributes", ".gitignore"};
     const char *path = patch_file_path(h->file);
-    const char *slash = strrchr(path, '/');
-    const char *name = slash != NULL ? slash + 1 : path;
 
-    for (size_t i = 0; i < PJ_COUNT_OF(never_links); i++) {
-        if (patch_is_link(h->file) && h->file->change != PATCH_DELETED &&
-            strcasecmp(name, never_links[i]) == 0)
-            return patch_fail(h->r, h->file->line, "%s must not be a symlink", name);
-    }
+    if (patch_is_link(h->file) && h->file->change != PATCH_DELETED && !patch_link_name_ok(path))
+        return patch_fail(h->r, h->file->line, "%s must not be a symlink", path);
     return 0;
 }
 

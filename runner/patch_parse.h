@@ -69,6 +69,8 @@ const char *patch_file_path(const struct patch_file *file);
 bool patch_path_ok(struct pj_view path, size_t max_bytes, const char **why);
 /* Does a symlink at `path` with this target stay inside the tree (by its text alone)? */
 bool patch_link_ok(struct pj_view path, struct pj_view target);
+/* May a symlink have this name? Not those files that git itself reads in a work tree. */
+bool patch_link_name_ok(const char *path);
 /* A path component that some file system takes for `.git`. */
 bool patch_is_dotgit(struct pj_view component);
 

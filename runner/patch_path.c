@@ -139,3 +139,16 @@ bool patch_link_ok(struct pj_view path, struct pj_view target)
     }
     return n > 0;
 }
+
+bool patch_link_name_ok(const char *path)
+{
+    static const char *const never[] = {".gitmodules", ".gitattributes", ".gitignore"};
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+
+    for (size_t i = 0; i < PJ_COUNT_OF(never); i++) {
+        if (strcasecmp(name, never[i]) == 0)
+            return false;
+    }
+    return true;
+}

@@ -103,7 +103,7 @@ static void act(void)
         break;
     case 6:
         if (pj_fs_remove_tree(path, &err) < 0)
-            cr_assert_eq(err.sys_errno, ENOTDIR, "%s", err.message);
+            cr_assert(err.sys_errno == ENOTDIR || err.sys_errno == ELOOP, "%s", err.message);
         break;
     case 7:
         (void)rename(path, other);
