@@ -1,7 +1,5 @@
 /* R10: execution environment isolation. What the box sees is read from what the agent tells the model. */
 #include <signal.h>
-#include <stdio.h>
-#include "lib/base/fs.h"
 #include "tests/scenarios/scene.h"
 
 Test(r10, r10_1_the_box_sees_nothing_of_the_host)
@@ -126,32 +124,6 @@ Test(r10, r10_2_nothing_is_left_after_success_and_after_failure)
     scene_stop(&s);
 }
 
-/* The process id of the job that works on a task: its command line ends in "job", its parents are ours. */
-static pid_t find_job(const struct world *w)
-{
-    FILE *p = popen("pgrep -f 'pj-runner.* job$|pj-runner job$'", "re");
-    char line[40];
-    pid_t found = 0;
-
-    cr_assert_not_null(p);
-    while (fgets(line, sizeof line, p)) {
-        char *path = pj_asprintf("/proc/%.20s", line);
-        struct pj_str env;
-        struct pj_err err = {0};
-
-        path[strcspn(path, "\n")] = '\0';
-        char *environ_path = pj_asprintf("%s/environ", path);
-        pj_str_init(&env, 1 << 20);
-        if (pj_fs_read(environ_path, &env, &err) == 0 && memmem(env.data, env.len, w->dir, strlen(w->dir)))
-            found = (pid_t)strtol(line, NULL, 10);
-        pj_str_release(&env);
-        free(environ_path);
-        free(path);
-    }
-    pclose(p);
-    return found;
-}
-
 Test(r10, r10_2_a_killed_job_leaves_nothing_and_its_task_runs_again)
 {
     static const struct model_answer answers[] = {
@@ -165,9 +137,11 @@ Test(r10, r10_2_a_killed_job_leaves_nothing_and_its_task_runs_again)
     scene_start(&s, answers, PJ_COUNT_OF(answers));
     char *task = scene_run(&s, "Write a file");
     cr_assert(model_server_wait(s.model, 2, WORLD_SOON));
-    pid_t job = find_job(&s.w);
-    cr_assert_gt(job, 0, "no job process found");
-    cr_assert_eq(kill(job, SIGKILL), 0);
+    size_t jobs = 0;
+    pid_t *job = world_jobs(&s.w, &jobs);
+    cr_assert_eq(jobs, 1);
+    cr_assert_eq(kill(job[0], SIGKILL), 0);
+    free(job);
     json_t *doc = world_wait_status(&s.w, task, "completed");
     cr_expect_eq(pj_json_i64(doc, "attempt", 0), 1, "a lost job is not a new attempt");
     json_decref(doc);

@@ -326,16 +326,33 @@ bool world_log_has(struct world *w, const char *task, const char *text)
 
 /* ---- nothing is left ---- */
 
-static bool process_mentions(const char *pid, const char *text)
+static bool process_file_has(const char *pid, const char *file, const char *text, size_t n)
 {
-    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/proc/%s/cmdline", pid);
-    PJ_CLEANUP(pj_str_release) struct pj_str line;
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/proc/%s/%s", pid, file);
+    PJ_CLEANUP(pj_str_release) struct pj_str content;
     struct pj_err err = {0};
 
-    pj_str_init(&line, 1 << 20);
-    if (pj_fs_read(path, &line, &err) < 0)
-        return false;
-    return memmem(pj_str_cstr(&line), line.len, text, strlen(text)) != NULL;
+    pj_str_init(&content, 4 << 20);
+    return pj_fs_read(path, &content, &err) == 0 && memmem(pj_str_cstr(&content), content.len, text, n) != NULL;
+}
+
+pid_t *world_jobs(const struct world *w, size_t *count)
+{
+    DIR *proc = opendir("/proc");
+    pid_t *found = NULL;
+    struct dirent *e;
+
+    *count = 0;
+    cr_assert_not_null(proc);
+    while ((e = readdir(proc))) {
+        if (e->d_name[0] < '1' || e->d_name[0] > '9' || !process_file_has(e->d_name, "cmdline", "\0job", 5) ||
+            !process_file_has(e->d_name, "environ", w->dir, strlen(w->dir)))
+            continue;
+        found = pj_realloc(found, *count + 1, sizeof *found);
+        found[(*count)++] = (pid_t)strtol(e->d_name, NULL, 10);
+    }
+    closedir(proc);
+    return found;
 }
 
 static void assert_no_process(struct world *w)
@@ -346,7 +363,7 @@ static void assert_no_process(struct world *w)
     cr_assert_not_null(proc);
     while ((e = readdir(proc)))
         if (e->d_name[0] >= '1' && e->d_name[0] <= '9')
-            cr_expect_not(process_mentions(e->d_name, w->state), "process %s of a box is left",
+            cr_expect_not(process_file_has(e->d_name, "cmdline", w->state, strlen(w->state)), "process %s of a box is left",
                           e->d_name);
     closedir(proc);
 }

@@ -74,6 +74,8 @@ json_t *world_log(struct world *w, const char *task);
 bool world_log_has(struct world *w, const char *task, const char *text);
 /* Path of an SSE stream's address for a task. */
 char *world_stream_path(const char *task);
+/* Process ids of the jobs at work (`pj-runner job` of this installation); the array is the caller's. */
+pid_t *world_jobs(const struct world *w, size_t *count);
 /* Nothing of a box is left: no folder under work/, no process with the state folder in its command line or root. */
 void world_assert_clean(struct world *w);
 /* Logs of all programs, for a failure's message. */
