@@ -98,6 +98,43 @@ class Units(unittest.TestCase):
             self.assertLessEqual(given, set(TABLES[program]))
 
 
+class AppArmor(unittest.TestCase):
+    def test_parser_accepts_the_profiles(self):
+        if not shutil.which("apparmor_parser") or not pathlib.Path("/etc/apparmor.d/abi/4.0").exists():
+            self.skipTest("AppArmor 4 is not installed")
+        for profile in ("sandbox/pj-sandbox.apparmor", "helm/files/runner.apparmor"):
+            with self.subTest(profile):
+                result = run("apparmor_parser", "--skip-kernel-load", "--skip-cache", ROOT / profile)
+                self.assertEqual(result.returncode, 0, result.stderr)
+
+
+class TrialRedis(unittest.TestCase):
+    def test_its_command_starts_a_redis_that_asks_for_the_password_and_keeps_everything(self):
+        if not shutil.which("redis-server"):
+            self.skipTest("redis-server is not installed")
+        (helm,) = support.need("helm4")
+        rendered = support.objects(support.template(helm, support.HERE / "values/trial.yaml").stdout)
+        (pod,) = (o["spec"]["template"]["spec"] for o in rendered if o["kind"] == "StatefulSet")
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "PJ_REDIS_PASSWORD").write_text("correct horse")
+            command = pod["containers"][0]["command"]
+            script = command[2].replace("/etc/pithyjaunt/secrets", folder).replace("dir /data", f"dir {folder}\nport 0\nunixsocket {folder}/s")
+            server = subprocess.Popen([*command[:2], script], stdout=subprocess.PIPE, text=True)
+            try:
+                for line in server.stdout:
+                    if "ready to accept connections" in line.lower():
+                        break
+                ask = ["redis-cli", "-s", f"{folder}/s", "--no-auth-warning"]
+                self.assertIn("NOAUTH", run(*ask, "ping").stdout)
+                ask += ["-a", "correct horse"]
+                self.assertEqual(run(*ask, "ping").stdout.strip(), "PONG")
+                self.assertIn("noeviction", run(*ask, "config", "get", "maxmemory-policy").stdout)
+                self.assertIn("yes", run(*ask, "config", "get", "appendonly").stdout)
+            finally:
+                server.terminate()
+                server.communicate()
+
+
 class Proxies(unittest.TestCase):
     def test_caddy_accepts_its_sample(self):
         if not shutil.which("caddy"):
