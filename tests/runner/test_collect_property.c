@@ -116,7 +116,7 @@ static void act(void)
         break;
     }
     case 9:
-        (void)fchmodat(AT_FDCWD, path, dice(2) == 0 ? 0755 : 0600, AT_SYMLINK_NOFOLLOW);
+        (void)!fchmodat(AT_FDCWD, path, dice(2) == 0 ? 0755 : 0600, AT_SYMLINK_NOFOLLOW);
         break;
     case 10:
         (void)!link(path, other);
