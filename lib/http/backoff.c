@@ -5,7 +5,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/view.h"
 
-#define MAX_DELAY_MS (5 * 60 * 1000)
+#define MAX_DELAY_MS ((int64_t)5 * 60 * 1000)
 #define DAY_MS ((int64_t)24 * 3600 * 1000)
 
 int64_t pj_backoff_ms(int64_t base_ms, int retry)

@@ -96,7 +96,7 @@ static bool id_is_taken(const struct pj_builder *b, size_t before, const char *i
 }
 
 /* Arguments travel inside two more documents, each with a bound on its depth: what is nested deeper counts as no JSON. */
-static bool is_deeper(const json_t *value, int levels)
+static bool is_deeper(json_t *value, int levels)
 {
     const char *name;
     json_t *child;
@@ -111,7 +111,7 @@ static bool is_deeper(const json_t *value, int levels)
         if (is_deeper(child, levels - 1))
             return true;
     }
-    json_object_foreach((json_t *)(uintptr_t)value, name, child)
+    json_object_foreach(value, name, child)
     {
         if (is_deeper(child, levels - 1))
             return true;

@@ -178,11 +178,10 @@ static int judge_answer(const struct pj_model_target *target, struct pj_quirk *q
     return 0;
 }
 
-static int call_once(struct pj_http *http, const struct pj_model_target *target,
+static int call_once(const struct pj_model_line *line, const struct pj_model_target *target,
                      struct pj_quirk *quirk, const struct pj_model_request *request,
-                     const struct pj_model_limits *limits, int64_t left_ms,
-                     const struct pj_pump *pump, struct pj_model_turn *turn,
-                     struct pj_model_failure *failure, struct pj_err *err)
+                     int64_t left_ms, struct pj_model_turn *turn, struct pj_model_failure *failure,
+                     struct pj_err *err)
 {
     const struct pj_adapter *adapter = pj_adapter_of(target->api);
     PJ_CLEANUP(pj_freep) char *url = pj_model_url(target->base_url, adapter->path);
@@ -196,11 +195,11 @@ static int call_once(struct pj_http *http, const struct pj_model_target *target,
                                    .body = text,
                                    .body_len = strlen(text),
                                    .allow_plain = strncmp(target->base_url, "http://", 7) == 0,
-                                   .max_body = limits->max_body ? limits->max_body : MAX_BODY,
+                                   .max_body = line->max_body > 0 ? line->max_body : MAX_BODY,
                                    .timeout_ms = left_ms,
                                    .connect_timeout_ms = left_ms < 10000 ? left_ms : 10000,
-                                   .stall_ms = limits->stall_ms,
-                                   .pump = pump,
+                                   .stall_ms = line->stall_ms,
+                                   .pump = line->pump,
                                    .on_data = pj_intake_feed};
     struct pj_http_response res;
     struct pj_intake in;
@@ -210,7 +209,7 @@ static int call_once(struct pj_http *http, const struct pj_model_target *target,
     pj_intake_init(&in, adapter);
     call.on_data_ctx = &in;
     call.header_count = headers_of(target, &bearer, headers);
-    rc = pj_http_do(http, &call, &res, err);
+    rc = pj_http_do(line->http, &call, &res, err);
     if (rc < 0) {
         rc = judge_transport(target, in.broken, failure, err);
     } else if (res.status < 200 || res.status >= 300) {
@@ -236,13 +235,12 @@ static int call_once(struct pj_http *http, const struct pj_model_target *target,
     return rc;
 }
 
-int pj_model_call(struct pj_http *http, const struct pj_model_target *target,
-                  struct pj_quirks *quirks, const struct pj_model_request *request,
-                  const struct pj_model_limits *limits, const struct pj_pump *pump,
-                  struct pj_model_turn *turn, struct pj_model_failure *failure, struct pj_err *err)
+int pj_model_call(const struct pj_model_line *line, const struct pj_model_target *target,
+                  const struct pj_model_request *request, struct pj_model_turn *turn,
+                  struct pj_model_failure *failure, struct pj_err *err)
 {
-    struct pj_quirk *quirk = pj_quirks_of(quirks, target);
-    int64_t until = pj_mono_ms() + limits->timeout_ms;
+    struct pj_quirk *quirk = pj_quirks_of(line->quirks, target);
+    int64_t until = pj_mono_ms() + line->timeout_ms;
 
     memset(turn, 0, sizeof *turn);
     memset(failure, 0, sizeof *failure);
@@ -258,7 +256,7 @@ int pj_model_call(struct pj_http *http, const struct pj_model_target *target,
         failure->retry_after_ms = -1;
         if (left <= 0)
             return fault(target, PJ_FAULT_TIMEOUT, "the time of a call is over", failure, err);
-        rc = call_once(http, target, quirk, &now, limits, left, pump, turn, failure, err);
+        rc = call_once(line, target, quirk, &now, left, turn, failure, err);
         if (rc <= 0)
             return rc;
         if (tries == ADAPT_MAX)

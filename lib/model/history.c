@@ -50,6 +50,31 @@ static int check_results(const json_t *message, const json_t *calls, size_t wher
     return 0;
 }
 
+/* One message, after one whose calls (`open`) want results. *open becomes this one's. */
+static int check_message(const json_t *message, size_t i, const json_t **open, struct pj_err *err)
+{
+    const char *role = pj_json_str(message, "role", "");
+    bool tool = strcmp(role, "tool") == 0;
+
+    if ((json_array_size(*open) > 0) != tool)
+        return pj_fail(err, PJ_E_INVALID, "message %zu: %s", i,
+                       tool ? "results without calls" : "calls without results");
+    if (tool) {
+        int rc = check_results(message, *open, i, err);
+        *open = NULL;
+        return rc;
+    }
+    if (strcmp(role, "assistant") == 0) {
+        *open = json_object_get(message, "calls");
+        if (!is_text(message, "text") || !is_text(message, "turn"))
+            return pj_fail(err, PJ_E_INVALID, "message %zu lacks text or turn", i);
+        return check_calls(*open, i, err);
+    }
+    if (strcmp(role, "user") != 0 || !is_text(message, "text"))
+        return pj_fail(err, PJ_E_INVALID, "message %zu has no known role or no text", i);
+    return 0;
+}
+
 int pj_messages_check(const json_t *messages, struct pj_err *err)
 {
     const json_t *open = NULL, *message;
@@ -57,29 +82,12 @@ int pj_messages_check(const json_t *messages, struct pj_err *err)
 
     if (json_array_size(messages) == 0)
         return pj_fail(err, PJ_E_INVALID, "there are no messages");
+    if (strcmp(pj_json_str(json_array_get(messages, 0), "role", ""), "user") != 0)
+        return pj_fail(err, PJ_E_INVALID, "the first message is not the user's");
     json_array_foreach(messages, i, message)
     {
-        const char *role = pj_json_str(message, "role", "");
-        bool tool = strcmp(role, "tool") == 0;
-
-        if (i == 0 && strcmp(role, "user") != 0)
-            return pj_fail(err, PJ_E_INVALID, "the first message is not the user's");
-        if ((json_array_size(open) > 0) != tool)
-            return pj_fail(err, PJ_E_INVALID, "message %zu: %s", i,
-                           tool ? "results without calls" : "calls without results");
-        if (tool) {
-            if (check_results(message, open, i, err) < 0)
-                return -1;
-            open = NULL;
-        } else if (strcmp(role, "assistant") == 0) {
-            open = json_object_get(message, "calls");
-            if (!is_text(message, "text") || !is_text(message, "turn"))
-                return pj_fail(err, PJ_E_INVALID, "message %zu lacks text or turn", i);
-            if (check_calls(open, i, err) < 0)
-                return -1;
-        } else if (strcmp(role, "user") != 0 || !is_text(message, "text")) {
-            return pj_fail(err, PJ_E_INVALID, "message %zu has no known role or no text", i);
-        }
+        if (check_message(message, i, &open, err) < 0)
+            return -1;
     }
     if (json_array_size(open) > 0)
         return pj_fail(err, PJ_E_INVALID, "the last turn's calls have no results");

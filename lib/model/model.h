@@ -80,20 +80,22 @@ struct pj_model_failure {
     char *message;          /* their words, may be NULL */
 };
 
-struct pj_model_limits {
-    int64_t timeout_ms; /* the whole call, adaptations included */
-    int64_t stall_ms;
-    size_t max_body; /* 0: 32 MiB */
+/* What a call goes over, and how long it may take. */
+struct pj_model_line {
+    struct pj_http *http;
+    struct pj_quirks *quirks;
+    const struct pj_pump *pump; /* may be NULL */
+    int64_t timeout_ms;         /* the whole call, adaptations included */
+    int64_t stall_ms;           /* this long without a byte; 0: not watched */
+    size_t max_body;            /* 0: 32 MiB */
 };
 
-/* Ask once, streaming. A parameter that the model refuses is learned in `quirks` and the question put again without it. On
+/* Ask once, streaming. A parameter that the model refuses is learned in line->quirks and the question put again without it. On
  * failure err->code is CONTRACT.md section 9's and *failure says what may be done. *turn and *failure are filled in every
  * case and released by the caller. */
-int pj_model_call(struct pj_http *http, const struct pj_model_target *target,
-                  struct pj_quirks *quirks, const struct pj_model_request *request,
-                  const struct pj_model_limits *limits, const struct pj_pump *pump,
-                  struct pj_model_turn *turn, struct pj_model_failure *failure,
-                  struct pj_err *err) PJ_MUST_CHECK;
+int pj_model_call(const struct pj_model_line *line, const struct pj_model_target *target,
+                  const struct pj_model_request *request, struct pj_model_turn *turn,
+                  struct pj_model_failure *failure, struct pj_err *err) PJ_MUST_CHECK;
 void pj_model_turn_release(struct pj_model_turn *turn);
 void pj_model_failure_release(struct pj_model_failure *failure);
 

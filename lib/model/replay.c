@@ -13,14 +13,14 @@ struct pj_replay {
     size_t next;
 };
 
-static int check_object(const json_t *doc, const char *const *names, struct pj_err *err)
+static int check_object(json_t *doc, const char *const *names, struct pj_err *err)
 {
     const char *name;
     json_t *value;
 
     if (!json_is_object(doc))
         return pj_fail(err, PJ_E_INVALID, "not an object");
-    json_object_foreach((json_t *)(uintptr_t)doc, name, value)
+    json_object_foreach(doc, name, value)
     {
         size_t i = 0;
         while (names[i] && strcmp(names[i], name) != 0)
@@ -31,14 +31,13 @@ static int check_object(const json_t *doc, const char *const *names, struct pj_e
     return 0;
 }
 
-static int check_answer(const json_t *answer, struct pj_err *err)
+static int check_answer(json_t *answer, struct pj_err *err)
 {
     static const char *const names[] = {"text", "toolCalls", "usage", NULL};
     static const char *const call_names[] = {"name", "arguments", NULL};
     static const char *const usage_names[] = {"promptTokens", "cachedTokens", "completionTokens",
                                               NULL};
-    const json_t *calls = json_object_get(answer, "toolCalls"),
-                 *usage = json_object_get(answer, "usage");
+    json_t *calls = json_object_get(answer, "toolCalls"), *usage = json_object_get(answer, "usage");
 
     if (check_object(answer, names, err) < 0)
         return -1;
@@ -49,7 +48,7 @@ static int check_answer(const json_t *answer, struct pj_err *err)
     if (calls && !json_is_array(calls))
         return pj_fail(err, PJ_E_INVALID, "toolCalls is no list");
     for (size_t i = 0; i < json_array_size(calls); i++) {
-        const json_t *call = json_array_get(calls, i);
+        json_t *call = json_array_get(calls, i);
         if (check_object(call, call_names, err) < 0)
             return pj_err_wrap(err, "tool call %zu", i + 1);
         if (!json_is_string(json_object_get(call, "name")) ||

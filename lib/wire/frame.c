@@ -63,32 +63,46 @@ void pj_link_release(struct pj_link *link)
     link->used = 0;
 }
 
+/* The nearer of two waits, where -1 is for ever. */
+static int nearer(int64_t left_ms, int pump_ms)
+{
+    int wait_ms = left_ms < 0 ? -1 : left_ms > 60000 ? 60000 : (int)left_ms;
+
+    return pump_ms >= 0 && (wait_ms < 0 || pump_ms < wait_ms) ? pump_ms : wait_ms;
+}
+
+/* One wait for the descriptor and the pump; *ready tells about the descriptor. */
+static int wait_once(struct pollfd own, int64_t left_ms, const struct pj_pump *pump, bool *ready,
+                     struct pj_err *err)
+{
+    struct pollfd fds[PJ_PUMP_FDS_MAX + 1];
+    int pump_ms = -1;
+    size_t n = pump ? pump->want(pump->ctx, fds + 1, PJ_PUMP_FDS_MAX, &pump_ms) : 0;
+
+    fds[0] = own;
+    if (poll(fds, n + 1, nearer(left_ms, pump_ms)) < 0) {
+        if (errno != EINTR)
+            return pj_fail_errno(err, errno, "poll");
+        for (size_t i = 0; i <= n; i++)
+            fds[i].revents = 0;
+    }
+    *ready = fds[0].revents != 0;
+    return pump && pump->ready(pump->ctx, fds + 1, n, err) < 0 ? -1 : 0;
+}
+
 int pj_wire_wait(int fd, short events, int64_t timeout_ms, const struct pj_pump *pump,
                  struct pj_err *err)
 {
     int64_t until = timeout_ms < 0 ? -1 : pj_mono_ms() + timeout_ms;
 
     for (;;) {
-        struct pollfd fds[PJ_PUMP_FDS_MAX + 1] = {
-            {.fd = fd, .events = events}
-        };
-        int wait_ms = -1, pump_ms = -1;
-        size_t n = pump ? pump->want(pump->ctx, fds + 1, PJ_PUMP_FDS_MAX, &pump_ms) : 0;
         int64_t left = until < 0 ? -1 : until - pj_mono_ms();
+        bool ready = false;
 
-        if (until >= 0)
-            wait_ms = left <= 0 ? 0 : left > 60000 ? 60000 : (int)left;
-        if (pump_ms >= 0 && (wait_ms < 0 || pump_ms < wait_ms))
-            wait_ms = pump_ms;
-        if (poll(fds, n + 1, wait_ms) < 0) {
-            if (errno != EINTR)
-                return pj_fail_errno(err, errno, "poll");
-            for (size_t i = 0; i <= n; i++)
-                fds[i].revents = 0;
-        }
-        if (pump && pump->ready(pump->ctx, fds + 1, n, err) < 0)
+        if (wait_once((struct pollfd){.fd = fd, .events = events},
+                      until >= 0 && left < 0 ? 0 : left, pump, &ready, err) < 0)
             return -1;
-        if (fds[0].revents)
+        if (ready)
             return 0;
         if (until >= 0 && pj_mono_ms() >= until)
             return PJ_NONE;

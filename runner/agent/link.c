@@ -9,7 +9,7 @@
 #include "lib/json/codec.h"
 #include "runner/agent/agent.h"
 
-#define SEND_TIMEOUT_MS (120 * 1000)
+#define SEND_TIMEOUT_MS ((int64_t)120 * 1000)
 #define LINE_MAX_BYTES 16384
 
 /* "127.0.0.1:8100", or "unix:/path" where the box is none. */

@@ -93,6 +93,35 @@ int tree_open(const struct agent *a, const char *path, int flags, mode_t mode, i
     return 0;
 }
 
+static int make_one(const struct agent *a, const char *dir, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_closep) int fd = -1;
+    const char *name;
+
+    if (tree_open(a, dir, O_PATH | O_DIRECTORY, 0, &fd, err) == 0)
+        return 0;
+    if (err->sys_errno != ENOENT || tree_parent(a, dir, false, &fd, &name, err) < 0)
+        return -1;
+    if (mkdirat(fd, name, 0777) < 0 && errno != EEXIST)
+        return pj_fail_errno(err, errno, "making folder %s", dir);
+    return 0;
+}
+
+/* Each folder of `dir`, from the top. */
+static int make_all(const struct agent *a, char *dir, struct pj_err *err)
+{
+    for (char *p = strchr(dir, '/'); p; p = strchr(p + 1, '/')) {
+        int rc;
+
+        *p = '\0';
+        rc = make_one(a, dir, err);
+        *p = '/';
+        if (rc < 0)
+            return -1;
+    }
+    return make_one(a, dir, err);
+}
+
 int tree_parent(const struct agent *a, const char *path, bool make, int *dirfd, const char **name,
                 struct pj_err *err)
 {
@@ -102,30 +131,8 @@ int tree_parent(const struct agent *a, const char *path, bool make, int *dirfd, 
 
     if (strcmp(path, ".") == 0)
         return pj_fail(err, PJ_E_INVALID, "the root of the work tree itself cannot be changed");
-    if (make && slash) {
-        for (char *p = dir;; p++) {
-            char c = *p;
-            int fd;
-            const char *last;
-            if (c != '/' && c)
-                continue;
-            *p = '\0';
-            if (tree_open(a, dir, O_PATH | O_DIRECTORY, 0, &fd, err) < 0) {
-                if (err->sys_errno != ENOENT || tree_parent(a, dir, false, &fd, &last, err) < 0)
-                    return -1;
-                int rc = mkdirat(fd, last, 0777);
-                int saved = errno;
-                close(fd);
-                if (rc < 0 && saved != EEXIST)
-                    return pj_fail_errno(err, saved, "making folder %s", dir);
-            } else {
-                close(fd);
-            }
-            *p = c;
-            if (!c)
-                break;
-        }
-    }
+    if (make && slash && make_all(a, dir, err) < 0)
+        return -1;
     *name = slash ? slash + 1 : path;
     return tree_open(a, dir, O_RDONLY | O_DIRECTORY, 0, dirfd, err);
 }

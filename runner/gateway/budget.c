@@ -53,7 +53,7 @@ int budget_reserve(const struct budget *b, const struct pj_price *price, size_t 
             out_of(err, "token_limit", "PJ_MAX_TASK_TOKENS", "tokens");
             return pj_err_wrap(err, "%lld of %lld tokens used, about %lld more needed",
                                (long long)b->tokens, (long long)b->max_tokens,
-                               (long long)(prompt + OUTPUT_MIN));
+                               (long long)prompt + OUTPUT_MIN);
         }
         *max_output = left < *max_output ? left : *max_output;
     }

@@ -13,8 +13,8 @@
 #include "lib/json/codec.h"
 
 #define CONNS_MAX 16
-#define IDLE_MS (60 * 1000)
-#define WRITE_STALL_MS (30 * 1000)
+#define IDLE_MS ((int64_t)60 * 1000)
+#define WRITE_STALL_MS ((int64_t)30 * 1000)
 #define TICK_MS 1000
 
 struct conn {

@@ -9,8 +9,8 @@
 #include "lib/json/codec.h"
 
 #define OUTPUT_TOKENS 32000
-#define LLM_TIMEOUT_MS (180 * 1000)
-#define STALL_MS (60 * 1000)
+#define LLM_TIMEOUT_MS ((int64_t)180 * 1000)
+#define STALL_MS ((int64_t)60 * 1000)
 #define BODY_MAX ((size_t)32 << 20)
 #define ANTHROPIC_VERSION "2023-06-01"
 

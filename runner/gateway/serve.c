@@ -8,8 +8,8 @@
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
 
-#define SEND_TIMEOUT_MS (60 * 1000)
-#define CONNECT_TIMEOUT_MS (60 * 1000)
+#define SEND_TIMEOUT_MS ((int64_t)60 * 1000)
+#define CONNECT_TIMEOUT_MS ((int64_t)60 * 1000)
 #define TEXT_MAX 16384
 #define QUESTION_MAX 8192
 #define OPTIONS_MAX 10

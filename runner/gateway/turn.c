@@ -15,11 +15,11 @@
 #include "lib/json/codec.h"
 
 #define RETRIES_MAX 3
-#define SHORT_WAIT_MS (30 * 1000) /* waited for even when a fallback is there */
-#define LONG_WAIT_MS (120 * 1000) /* waited for when there is none */
+#define SHORT_WAIT_MS ((int64_t)30 * 1000) /* waited for even when a fallback is there */
+#define LONG_WAIT_MS ((int64_t)120 * 1000) /* waited for when there is none */
 #define OUTPUT_TOKENS 16000
-#define LLM_TIMEOUT_MS (180 * 1000)
-#define STALL_MS (60 * 1000)
+#define LLM_TIMEOUT_MS ((int64_t)180 * 1000)
+#define STALL_MS ((int64_t)60 * 1000)
 
 extern const struct pj_embedded gateway_files[];
 
@@ -64,9 +64,12 @@ static int ask(struct gateway *gw, const struct pj_model_request *base, const st
     struct pj_model_request request = *base;
     int64_t started_ms = pj_now_ms(), mono = pj_mono_ms(), left = budget_left_ms(&gw->budget);
     int64_t own = gw->config.llm_timeout_ms > 0 ? gw->config.llm_timeout_ms : LLM_TIMEOUT_MS;
-    struct pj_model_limits limits = {.timeout_ms = own < left ? own : left,
-                                     .stall_ms =
-                                         gw->config.stall_ms > 0 ? gw->config.stall_ms : STALL_MS};
+    struct pj_model_line line = {.http = gw->http,
+                                 .quirks = gw->quirks,
+                                 .pump = pump,
+                                 .timeout_ms = own < left ? own : left,
+                                 .stall_ms =
+                                     gw->config.stall_ms > 0 ? gw->config.stall_ms : STALL_MS};
     const struct pj_price *price =
         pj_prices_find(gw->config.prices, source->provider, source->model, started_ms);
     size_t bytes;
@@ -81,8 +84,7 @@ static int ask(struct gateway *gw, const struct pj_model_request *base, const st
     if (source->replay)
         rc = pj_replay_next(source->replay, &request, turn, err);
     else
-        rc = pj_model_call(gw->http, &source->target, gw->quirks, &request, &limits, pump, turn,
-                           failure, err);
+        rc = pj_model_call(&line, &source->target, &request, turn, failure, err);
     if (rc < 0 && failure->fault == PJ_FAULT_TIMEOUT && left <= own) {
         pj_fail(err, PJ_E_TIMEOUT, "the task's time was over while the model was answering");
         pj_err_code(err, "task_timeout");

@@ -41,11 +41,9 @@ static void behave(void *ctx, const struct stand_in_request *r, struct stand_in_
 }
 
 struct asked {
-    struct pj_http *http;
-    struct pj_quirks *quirks;
     struct pj_model_target target;
     struct pj_model_request request;
-    struct pj_model_limits limits;
+    struct pj_model_line line;
     struct pj_model_turn turn;
     struct pj_model_failure failure;
     struct pj_err err;
@@ -55,8 +53,6 @@ struct asked {
 static void asked_init(struct asked *a, const char *base, enum pj_model_api api)
 {
     memset(a, 0, sizeof *a);
-    a->http = pj_http_new(NULL);
-    a->quirks = pj_quirks_new();
     a->messages = json_pack("[{s:s, s:s}]", "role", "user", "text", "Hello?");
     a->tools = json_pack("[{s:s, s:s, s:{s:s}}]", "name", "run", "description", "runs",
                          "parameters", "type", "object");
@@ -71,23 +67,25 @@ static void asked_init(struct asked *a, const char *base, enum pj_model_api api)
                                            .tools = a->tools,
                                            .turn = "t1",
                                            .max_output = 1000};
-    a->limits = (struct pj_model_limits){.timeout_ms = 10000, .stall_ms = 5000};
+    a->line = (struct pj_model_line){.http = pj_http_new(NULL),
+                                     .quirks = pj_quirks_new(),
+                                     .timeout_ms = 10000,
+                                     .stall_ms = 5000};
 }
 
 static int ask(struct asked *a)
 {
     pj_model_turn_release(&a->turn);
     pj_model_failure_release(&a->failure);
-    return pj_model_call(a->http, &a->target, a->quirks, &a->request, &a->limits, NULL, &a->turn,
-                         &a->failure, &a->err);
+    return pj_model_call(&a->line, &a->target, &a->request, &a->turn, &a->failure, &a->err);
 }
 
 static void asked_release(struct asked *a)
 {
     pj_model_turn_release(&a->turn);
     pj_model_failure_release(&a->failure);
-    pj_http_free(a->http);
-    pj_quirks_free(a->quirks);
+    pj_http_free(a->line.http);
+    pj_quirks_free(a->line.quirks);
     json_decref(a->messages);
     json_decref(a->tools);
 }
@@ -144,7 +142,7 @@ Test(call, makes_the_right_thing_of_each_behaviour)
         now = &behaviours[i];
         asked_init(&a, stand_in_url(server), now->api);
         if (now->trouble >= STALL)
-            a.limits.stall_ms = 60;
+            a.line.stall_ms = 60;
         rc = ask(&a);
         if (now->fault == PJ_FAULT_NONE)
             expect_turn(now, &a, rc);
@@ -164,7 +162,7 @@ Test(call, ends_at_its_own_time_limit)
     struct asked a;
 
     asked_init(&a, stand_in_url(server), PJ_API_CHAT);
-    a.limits.timeout_ms = 80;
+    a.line.timeout_ms = 80;
     cr_assert_lt(ask(&a), 0);
     cr_assert_str_eq(a.err.code, "llm_timeout");
     cr_assert_eq(a.failure.fault, PJ_FAULT_TIMEOUT);
