@@ -101,7 +101,7 @@ static void leave(struct collect_walk *w, const char *path, const char *why)
     PJ_CLEANUP(pj_str_release) struct pj_str clean;
     pj_str_init(&clean, sizeof(note->path) - 1);
     for (const char *p = path; *p != '\0'; p++)
-        (void)pj_str_putc(&clean, (unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p);
+        (void)pj_str_putc(&clean, (char)((unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p));
     (void)snprintf(note->path, sizeof(note->path), "%s", pj_str_cstr(&clean));
     (void)snprintf(note->why, sizeof(note->why), "%s", why);
 }

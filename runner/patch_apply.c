@@ -81,6 +81,24 @@ static void drop_line_feed(struct lines *lines)
         lines->item[lines->count - 1].n--;
 }
 
+/* "\ No newline at end of file" after a line of kind `last`. */
+static void end_mark(struct sides *s, char last)
+{
+    if (last != '+')
+        drop_line_feed(&s->old);
+    if (last != '-')
+        drop_line_feed(&s->new);
+}
+
+static void add_line(struct sides *s, char kind, const char *text, size_t n)
+{
+    if (kind != '+')
+        lines_add(&s->old, text, n, false);
+    if (kind != '-')
+        lines_add(&s->new, text, n, true);
+    s->trailing = kind == ' ' ? s->trailing + 1 : 0;
+}
+
 static void read_sides(struct pj_view body, struct sides *s)
 {
     const char *end = body.p + body.n;
@@ -89,22 +107,14 @@ static void read_sides(struct pj_view body, struct sides *s)
     for (const char *p = body.p; p < end;) {
         const char *feed = memchr(p, '\n', (size_t)(end - p));
         size_t n = (size_t)(feed - p) + 1;
-        char kind = n > 1 ? *p : ' ';
-        const char *text = n > 1 ? p + 1 : p;
-        size_t bytes = n > 1 ? n - 1 : 1;
-        if (kind == '\\') {
-            if (last != '+')
-                drop_line_feed(&s->old);
-            if (last != '-')
-                drop_line_feed(&s->new);
-        }
-        if (kind == ' ' || kind == '-')
-            lines_add(&s->old, text, bytes, false);
-        if (kind == ' ' || kind == '+')
-            lines_add(&s->new, text, bytes, true);
-        if (kind != '\\') {
-            s->trailing = kind == ' ' ? s->trailing + 1 : 0;
-            last = kind;
+        if (n == 1) {
+            add_line(s, ' ', p, 1); /* an empty line of context may stand without its blank */
+            last = ' ';
+        } else if (*p == '\\') {
+            end_mark(s, last);
+        } else {
+            add_line(s, *p, p + 1, n - 1);
+            last = *p;
         }
         p += n;
     }

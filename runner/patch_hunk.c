@@ -85,7 +85,10 @@ static int hunk_body(struct patch_reader *r, struct patch_file *file, struct sid
     char last = '\0';
 
     while (patch_peek(r, &line)) {
-        char kind = line.n > 0 ? line.p[0] : ' ';
+        char kind = ' ';
+
+        if (line.n > 0)
+            kind = line.p[0];
         bool done = s->old_left == 0 && s->new_left == 0;
         if (kind == '\\') {
             if (end_mark(r, s, last, line) < 0)

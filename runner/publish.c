@@ -8,6 +8,7 @@
 #include "runner/workspace_impl.h"
 
 #define SUBJECT_MAX 250
+#define TITLE_MAX ((size_t)64 << 10)
 
 void publish_branch_name(const char *task_id, char out[PJ_BRANCH_SIZE])
 {
@@ -42,8 +43,8 @@ void publish_subject(const char *title, struct pj_str *out)
     PJ_CLEANUP(pj_str_release) struct pj_str line;
     bool blank = false;
 
-    pj_str_init(&clean, 64 * 1024);
-    pj_str_init(&line, 64 * 1024);
+    pj_str_init(&clean, TITLE_MAX);
+    pj_str_init(&line, TITLE_MAX);
     (void)pj_utf8_append_clean(&clean, pj_view_of(title));
     (void)pj_str_puts(&line, "Pithy Jaunt:");
     blank = true;

@@ -20,7 +20,7 @@ static int put_base64url(struct pj_str *out, const void *data, size_t n)
     (void)pj_base64_encode(&text, data, n);
     for (size_t i = 0; i < text.len && text.data[i] != '='; i++) {
         char c = text.data[i];
-        (void)pj_str_putc(out, c == '+' ? '-' : c == '/' ? '_' : c);
+        (void)pj_str_putc(out, (char)(c == '+' ? '-' : c == '/' ? '_' : c));
     }
     pj_str_release(&text);
     return out->full ? -1 : 0;

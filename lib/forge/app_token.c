@@ -9,8 +9,8 @@
 #include "lib/crypto/jwt.h"
 #include "lib/json/codec.h"
 
-#define SKEW_S 60       /* GitHub's advice against clocks that run ahead */
-#define LIFE_S (9 * 60) /* at most ten minutes are allowed */
+#define SKEW_S 60             /* GitHub's advice against clocks that run ahead */
+#define LIFE_S ((int64_t)540) /* at most ten minutes are allowed */
 
 static int make_jwt(const struct pj_app *app, struct pj_str *out, struct pj_err *err)
 {
