@@ -19,17 +19,25 @@
 #define STORE_RETRY_MS 300
 #define TRAJECTORY_MAX ((size_t)4 * 1024 * 1024) /* of what is not stored yet */
 
-static const struct {
+struct step {
     enum pj_task_stage stage;
     int (*run)(struct job *job, struct pj_err *err);
     const char *fallback_code; /* of an end without a code of its own; NULL: the attempt is given back */
-} steps[] = {
+};
+
+/* Here, or in a workflow's own process: from the repository to the pull request. */
+static const struct step steps[] = {
     {PJ_STAGE_PREPARING,    step_prepare,  NULL                 },
     {PJ_STAGE_ANALYZING,    step_analyze,  "repository_analysis"},
     {PJ_STAGE_GENERATING,   step_generate, NULL                 },
     {PJ_STAGE_APPLYING,     step_apply,    "patch_conflict"     },
     {PJ_STAGE_PUSHING,      step_push,     "github_service"     },
     {PJ_STAGE_PULL_REQUEST, step_pull,     "pr_failed"          },
+};
+
+/* Executor github_actions: a workflow takes it from there. */
+static const struct step dispatch_steps[] = {
+    {PJ_STAGE_PREPARING, step_dispatch, "github_service"},
 };
 
 /* ---- secrets of this task ---- */
@@ -83,32 +91,28 @@ static int read_spec(struct job *job, struct pj_err *err)
     return rc;
 }
 
-static int open_job(struct job *job, struct pj_err *err)
+void job_begin(struct job *job)
 {
     const struct runner_settings *s = job->settings;
-    const struct pj_redis_options redis = {
-        .url = s->redis_url,
-        .password = s->redis_password,
-        .name = "pj-job",
-        .retry_ms = STORE_RETRY_MS,
+    const struct job_log_config log = {
+        .attempt = job->spec.task.attempt,
+        .last_n = job->spec.next_n - 1,
+        .redact = s->redact,
+        .send = job->report->send_log,
+        .ctx = job,
     };
-    struct job_log_config log = {.send = job_send_log, .ctx = job, .redact = s->redact};
-    const char *rootfs;
-    int rc;
+    const char *rootfs = job->spec.repo.rootfs != NULL ? job->spec.repo.rootfs : s->sandbox_rootfs;
 
-    if (read_spec(job, err) < 0 || pj_redis_new(&redis, &job->redis, err) < 0)
-        return -1;
-    rc = unseal(job, err);
-    log.attempt = job->spec.task.attempt;
-    log.last_n = job->spec.next_n - 1;
+    pj_outcome_init(&job->outcome);
+    pj_str_init(&job->trajectory, TRAJECTORY_MAX);
+    job->used.cost_microusd = -1;
+    job_pump_init(job);
     job->log = job_log_new(&log);
-    rootfs = job->spec.repo.rootfs != NULL ? job->spec.repo.rootfs : s->sandbox_rootfs;
     if (rootfs != NULL)
         job->rootfs = pj_asprintf("%s/rootfs/%s", s->state_dir, rootfs);
-    return rc;
 }
 
-static void close_job(struct job *job)
+void job_close(struct job *job)
 {
     workspace_close(job->ws);
     collect_baseline_free(job->baseline);
@@ -143,23 +147,29 @@ static void close_job(struct job *job)
     job_spec_release(&job->spec);
 }
 
-static int write_outcome(const struct job *job, struct pj_err *err)
-{
-    PJ_CLEANUP(pj_json_decrefp) json_t *doc = pj_outcome_json(&job->outcome);
-    PJ_CLEANUP(pj_freep) char *text = pj_json_text(doc);
+/* ---- the attempt ---- */
 
-    if (pj_write_all(SPAWNER_FD_OUTCOME, text, strlen(text)) < 0)
-        return pj_fail_errno(err, errno, "outcome");
-    return 0;
+int job_stage(struct job *job, enum pj_task_stage stage, struct pj_err *err)
+{
+    if (job_log_flush(job->log, true, err) < 0)
+        return -1;
+    return job->report->stage(job, stage, err);
 }
 
-/* ---- the attempt ---- */
+/* Ours to hand over: in the workflow the same task runs the steps itself. */
+static bool is_dispatched(const struct job *job)
+{
+    return job->remote == NULL && job->spec.task.executor == PJ_EXECUTOR_GITHUB_ACTIONS && job->spec.task.mode == NULL;
+}
 
 static int run_steps(struct job *job, const char **fallback, struct pj_err *err)
 {
-    for (size_t i = 0; i < PJ_COUNT_OF(steps); i++) {
-        *fallback = steps[i].fallback_code;
-        if (job_stage(job, steps[i].stage, err) < 0 || steps[i].run(job, err) < 0)
+    const struct step *table = is_dispatched(job) ? dispatch_steps : steps;
+    size_t count = is_dispatched(job) ? PJ_COUNT_OF(dispatch_steps) : PJ_COUNT_OF(steps);
+
+    for (size_t i = 0; i < count; i++) {
+        *fallback = table[i].fallback_code;
+        if (job_stage(job, table[i].stage, err) < 0 || table[i].run(job, err) < 0)
             return -1;
     }
     return 0;
@@ -173,7 +183,7 @@ static void keep_partial(struct job *job)
     if (job->ws == NULL || job->spec.task.mode != NULL || job->commit_sha[0] != '\0')
         return;
     if (job->last_diff != NULL) {
-        if (job_keep_patch(job, pj_view_of(job->last_diff), &err) < 0)
+        if (job->report->keep_patch(job, pj_view_of(job->last_diff), &err) < 0)
             job_log_say(job->log, PJ_EVENT_WARN, "the model's diff could not be kept: %s", err.message);
         return;
     }
@@ -183,7 +193,7 @@ static void keep_partial(struct job *job)
     }
     if (job->collected.empty)
         return;
-    if (job_keep_patch(job, pj_view_n(job->collected.diff.data, job->collected.diff.len), &err) == 0)
+    if (job->report->keep_patch(job, pj_view_n(job->collected.diff.data, job->collected.diff.len), &err) == 0)
         job_log_say(job->log, PJ_EVENT_PATCH, "kept what was there: %zu files changed", job->collected.files);
 }
 
@@ -255,6 +265,8 @@ static int report(struct job *job, int rc, struct pj_err *err, const char *fallb
             pj_log_err(PJ_LOG_WARN, "log_incomplete", &trouble, "taskId", job->spec.task.id);
         return 3;
     }
+    if (rc == 0 && is_dispatched(job))
+        return JOB_EXIT_EXTERNAL;
     if (rc < 0 && job->question == NULL)
         keep_partial(job);
     say_end(job, rc < 0 ? err : NULL);
@@ -264,7 +276,7 @@ static int report(struct job *job, int rc, struct pj_err *err, const char *fallb
         if (strcmp(trouble.code, "stale_lease") == 0)
             return 3;
     }
-    if (write_outcome(job, &trouble) < 0) {
+    if (job->report->outcome(job, &trouble) < 0) {
         pj_log_err(PJ_LOG_ERROR, "outcome_not_written", &trouble, "taskId", job->spec.task.id);
         return 3;
     }
@@ -291,32 +303,40 @@ static int take_descriptors(void)
     return fcntl(SPAWNER_FD_CONTROL, F_SETFL, O_NONBLOCK);
 }
 
-int job_main(const struct runner_settings *settings)
+int job_attempt(struct job *job)
 {
-    struct job job = {.settings = settings};
     struct pj_err err = {0};
     const char *fallback = NULL;
-    int rc;
+    int rc = unseal(job, &err);
+
+    if (rc == 0)
+        rc = work(job, &fallback, &err);
+    return report(job, rc, &err, fallback);
+}
+
+int job_main(const struct runner_settings *settings)
+{
+    struct job job = {.settings = settings, .report = &job_store_report, .control_fd = SPAWNER_FD_CONTROL};
+    const struct pj_redis_options redis = {
+        .url = settings->redis_url,
+        .password = settings->redis_password,
+        .name = "pj-job",
+        .retry_ms = STORE_RETRY_MS,
+    };
+    struct pj_err err = {0};
+    int rc = 1;
 
     (void)signal(SIGPIPE, SIG_IGN); /* peers close when they like; write() says so */
-    if (take_descriptors() < 0) {
+    if (take_descriptors() < 0)
         (void)pj_fail(&err, PJ_E_INVALID, "`pj-runner job` is started by the daemon, not by hand");
-        pj_log_err(PJ_LOG_ERROR, "job_not_started", &err, NULL, NULL);
-        return 1;
-    }
-    pj_outcome_init(&job.outcome);
-    job.used.cost_microusd = -1;
-    pj_str_init(&job.trajectory, TRAJECTORY_MAX);
-    job_pump_init(&job);
-    rc = open_job(&job, &err);
-    if (job.log == NULL) {
-        pj_log_err(PJ_LOG_ERROR, "job_not_started", &err, NULL, NULL);
-        rc = 1;
+    else if (read_spec(&job, &err) == 0 && pj_redis_new(&redis, &job.redis, &err) == 0)
+        rc = 0;
+    if (rc == 0) {
+        job_begin(&job);
+        rc = job_attempt(&job);
     } else {
-        if (rc == 0)
-            rc = work(&job, &fallback, &err);
-        rc = report(&job, rc, &err, fallback);
+        pj_log_err(PJ_LOG_ERROR, "job_not_started", &err, NULL, NULL);
     }
-    close_job(&job);
+    job_close(&job);
     return rc;
 }

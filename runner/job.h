@@ -4,8 +4,9 @@
  * holds this task's secrets and may block and may crash: the daemon renews the lease, enforces the deadline and settles. It
  * has one thread; whoever waits serves job_pump(), which carries the box's output to the log and notices orders.
  *
- *     job.c             entry, table of steps, outcome       job_pump.c    orders, boxes, log while waiting
- *     job_store.c       the attempt's writes to the store    job_box.c     boxes of this task, their output
+ *     job.c             entry, tables of steps, outcome      job_pump.c    orders, boxes, log while waiting
+ *     job_store.c       reports to the store                 job_box.c     boxes of this task, their output
+ *     job_remote.c      reports by webhook, from a workflow  backend_actions.c  hands the task to a workflow
  *     job_agent.c       a run of the agent                   job_hooks.c    what the gateway tells meanwhile
  *     steps_prepare.c   clone, analyse                       steps_generate.c  set-up, agent, collecting
  *     checks.c          syntax and the repository's command  steps_publish.c   apply, push, pull request */
@@ -21,6 +22,7 @@
 #include "lib/model/prices.h"
 #include "lib/store/conn.h"
 #include "lib/store/lease.h"
+#include "lib/store/usage.h"
 #include "lib/task/outcome.h"
 #include "runner/box.h"
 #include "runner/collect.h"
@@ -41,10 +43,15 @@ struct job_check {
     char *before, *after; /* "passed", "failed (exit 1)", … ; NULL: not run */
 };
 
+struct job;
+struct remote;
+
 struct job {
     const struct runner_settings *settings;
     struct job_spec spec;
-    struct pj_redis *redis;
+    const struct job_report *report;
+    struct pj_redis *redis;  /* NULL in a workflow */
+    struct remote *remote;   /* set in a workflow */
     struct job_log *log;
     struct pj_forges *forges;
     struct pj_prices *prices;
@@ -56,6 +63,7 @@ struct job {
 
     struct pj_pump pump;
     int control_fd;
+    bool own_deadline; /* nobody else keeps it */
     struct pj_err stop; /* cls OK while nobody told us to end */
     struct box *boxes[JOB_BOXES_MAX];
     const struct box *agent_box; /* while the gateway serves it */
@@ -88,8 +96,39 @@ struct job {
     } used;
 };
 
-/* The process: returns its exit code. */
+/* Where an attempt's facts go: to the store, or from a workflow to the API's webhook (DESIGN.md D4). Writes that are refused
+ * because the task is no longer ours fail with CONFLICT/"stale_lease". */
+struct job_report {
+    int (*stage)(struct job *job, enum pj_task_stage stage, struct pj_err *err);
+    int (*note)(struct job *job, const struct pj_lease_note *note, struct pj_err *err);
+    int (*keep_patch)(struct job *job, struct pj_view patch, struct pj_err *err);
+    job_log_send *send_log;
+    int (*usage)(struct job *job, const struct pj_usage_call *call, struct pj_err *err);
+    /* Calls of this task so far: an array, or NULL. */
+    int (*usage_list)(struct job *job, json_t **out, struct pj_err *err);
+    /* JSON lines; NULL: not kept. */
+    int (*trajectory)(struct job *job, struct pj_view lines, struct pj_err *err);
+    /* The repository's CodeRabbit analysis; NULL when there is none. */
+    int (*analysis)(struct job *job, json_t **out, struct pj_err *err);
+    int (*stored_patch)(struct job *job, char **text, size_t *n, struct pj_err *err);
+    int (*outcome)(struct job *job, struct pj_err *err);
+};
+extern const struct job_report job_store_report;
+extern const struct job_report job_remote_report;
+
+/* `pj-runner job`, started by a keeper: returns the process's exit code. */
 int job_main(const struct runner_settings *settings);
+/* `pj-runner job --remote`, started by a workflow: claims the task, runs the same steps, reports by signed webhook. */
+int job_remote_main(const struct runner_settings *settings);
+/* Exit code of a job whose task a workflow has now. */
+#define JOB_EXIT_EXTERNAL 4
+
+/* ---- job.c ---- */
+/* From the opened task (spec, redactor) to the report of its end; the process's exit code. */
+int job_attempt(struct job *job);
+/* Fill what the task's specification needs beside it: log, root file system. */
+void job_begin(struct job *job);
+void job_close(struct job *job);
 
 /* ---- job_pump.c ---- */
 void job_pump_init(struct job *job);
@@ -101,18 +140,14 @@ int job_add_box(struct job *job, struct box *box, struct pj_err *err) PJ_MUST_CH
 /* Milliseconds to the attempt's deadline, at least 1. */
 int64_t job_remaining_ms(const struct job *job);
 
-/* ---- job_store.c: each fails for good with CONFLICT/stale_lease when the task is no longer ours ---- */
-int job_stage(struct job *job, enum pj_task_stage stage, struct pj_err *err) PJ_MUST_CHECK;
-int job_note(struct job *job, const struct pj_lease_note *note, struct pj_err *err) PJ_MUST_CHECK;
-int job_keep_patch(struct job *job, struct pj_view patch, struct pj_err *err) PJ_MUST_CHECK;
-/* A fenced write: sends `cmd` (released here). */
-int job_write(struct job *job, struct pj_cmd *cmd, struct pj_err *err) PJ_MUST_CHECK;
+/* ---- job_store.c ---- */
 /* Send a command until the store answers it, serving the pump while it is away. */
 int job_ask(struct job *job, const struct pj_cmd *cmd, struct redisReply **reply, struct pj_err *err) PJ_MUST_CHECK;
-int job_send_log(void *ctx, int64_t first, size_t count, struct pj_view lines, int64_t *resend_from, struct pj_err *err);
-/* The findings of the repository's analysis, NULL when there are none; the caller decrefs. */
-int job_analysis(struct job *job, json_t **out, struct pj_err *err) PJ_MUST_CHECK;
-int job_stored_patch(struct job *job, char **text, size_t *n, struct pj_err *err) PJ_MUST_CHECK;
+/* A fenced write: sends `cmd` (released here). */
+int job_write(struct job *job, struct pj_cmd *cmd, struct pj_err *err) PJ_MUST_CHECK;
+
+/* ---- job.c: the report, after the log's waiting lines: who watches sees what came before, before ---- */
+int job_stage(struct job *job, enum pj_task_stage stage, struct pj_err *err) PJ_MUST_CHECK;
 
 /* ---- job_box.c ---- */
 struct job_command {
@@ -139,6 +174,7 @@ void job_flush_trajectory(struct job *job);
 int job_agent(struct job *job, const json_t *analysis, struct pj_err *err) PJ_MUST_CHECK;
 
 /* ---- steps ---- */
+int step_dispatch(struct job *job, struct pj_err *err); /* backend_actions.c */
 int step_prepare(struct job *job, struct pj_err *err);
 int step_analyze(struct job *job, struct pj_err *err);
 int step_generate(struct job *job, struct pj_err *err);

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "lib/base/mem.h"
-#include "lib/store/usage.h"
 #include "runner/job.h"
 
 #define AGENT_PATH "/opt/pj/pj-agent"
@@ -50,16 +49,13 @@ static struct gateway_limits limits(const struct job *job)
 /* What earlier deliveries of this attempt spent. The task's sums run over all attempts, so only these count. */
 static int spent(struct job *job, struct gateway_spent *out, struct pj_err *err)
 {
-    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     PJ_CLEANUP(pj_json_decrefp) json_t *calls = NULL;
     size_t i;
     const json_t *call;
 
     if (job->spec.deliveries <= 1)
         return 0;
-    pj_usage_list_cmd(&cmd, job->spec.task.id);
-    if (job_ask(job, &cmd, &reply, err) < 0 || pj_usage_list_reply(reply, &calls, err) < 0)
+    if (job->report->usage_list(job, &calls, err) < 0)
         return -1;
     json_array_foreach(calls, i, call) {
         if (pj_json_i64(call, "attempt", 0) != job->spec.task.attempt)
@@ -211,7 +207,7 @@ static int note_model(struct job *job, const struct gateway_result *result, stru
 {
     const struct pj_lease_note note = {.provider = result->provider, .model = result->model};
 
-    return job->spec.task.model.provider != NULL ? 0 : job_note(job, &note, err);
+    return job->spec.task.model.provider != NULL ? 0 : job->report->note(job, &note, err);
 }
 
 static int serve(struct job *job, const struct gateway_config *config, struct pj_err *err)

@@ -3,7 +3,6 @@
 #include <string.h>
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
-#include "lib/store/usage.h"
 #include "runner/job.h"
 #include "runner/publish.h"
 
@@ -25,10 +24,7 @@ static int on_usage(void *ctx, const struct gateway_call *call, struct pj_err *e
 {
     struct job *job = ctx;
     PJ_CLEANUP(pj_json_decrefp) json_t *price = pj_price_json(call->price);
-    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     char id[PJ_ID_SIZE];
-    int64_t before, after;
     struct pj_usage_call record = {
         .id = id,
         .provider = call->provider,
@@ -52,24 +48,18 @@ static int on_usage(void *ctx, const struct gateway_call *call, struct pj_err *e
     job->used.cached_tokens += record.cached_tokens;
     pj_str_set(&job->used.provider, call->provider);
     pj_str_set(&job->used.model, call->model);
-    pj_usage_record_cmd(&cmd, job->spec.task.id, job->spec.epoch, job->spec.task.attempt, &record);
-    if (job_ask(job, &cmd, &reply, err) < 0)
-        return -1;
-    return pj_usage_record_reply(reply, &before, &after, err);
+    return job->report->usage(job, &record, err);
 }
 
 void job_flush_trajectory(struct job *job)
 {
-    struct pj_cmd cmd = {0};
     struct pj_err err;
 
-    if (job->trajectory.len == 0)
-        return;
-    pj_lease_trajectory_cmd(&cmd, job->spec.task.id, job->spec.epoch, pj_view_n(job->trajectory.data, job->trajectory.len));
-    pj_str_clear(&job->trajectory);
     /* Nothing depends on it but a later look at what the model did. */
-    if (job_write(job, &cmd, &err) < 0)
+    if (job->trajectory.len > 0 && job->report->trajectory != NULL &&
+        job->report->trajectory(job, pj_view_n(job->trajectory.data, job->trajectory.len), &err) < 0)
         pj_log_err(PJ_LOG_WARN, "trajectory_not_kept", &err, "taskId", job->spec.task.id);
+    pj_str_clear(&job->trajectory);
 }
 
 static void on_trajectory(void *ctx, const char *line)

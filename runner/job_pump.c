@@ -1,9 +1,9 @@
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 #include "lib/base/clock.h"
 #include "runner/job.h"
-#include "runner/spawner.h"
 
 /* How long a dead box may take to give its last output. */
 #define LAST_OUTPUT_MS 3000
@@ -33,7 +33,18 @@ static size_t want(void *ctx, struct pollfd *fds, size_t cap, int *timeout_ms)
     }
     if (flush >= 0 && (*timeout_ms < 0 || flush < *timeout_ms))
         *timeout_ms = flush;
+    if (job->own_deadline && job->stop.cls == PJ_E_OK && (*timeout_ms < 0 || job_remaining_ms(job) < *timeout_ms))
+        *timeout_ms = (int)(job_remaining_ms(job) < INT_MAX ? job_remaining_ms(job) : INT_MAX);
     return n;
+}
+
+static void stop_for_timeout(struct job *job)
+{
+    int64_t own = job->spec.task.limits.timeout_ms;
+    PJ_CLEANUP(pj_freep) char *limit = runner_duration_text(own >= 0 ? own : job->settings->task_timeout_ms);
+
+    (void)pj_fail(&job->stop, PJ_E_TIMEOUT, "the task reached its time limit of %s and was stopped", limit);
+    (void)pj_err_code(&job->stop, "task_timeout");
 }
 
 static void read_order(struct job *job)
@@ -48,11 +59,7 @@ static void read_order(struct job *job)
         (void)pj_fail(&job->stop, PJ_E_CANCELLED, "the runner is gone");
         (void)pj_err_code(&job->stop, "runner_gone");
     } else if (strncmp(text, "timeout", 7) == 0) {
-        int64_t own = job->spec.task.limits.timeout_ms;
-        PJ_CLEANUP(pj_freep) char *limit = runner_duration_text(own >= 0 ? own : job->settings->task_timeout_ms);
-
-        (void)pj_fail(&job->stop, PJ_E_TIMEOUT, "the task reached its time limit of %s and was stopped", limit);
-        (void)pj_err_code(&job->stop, "task_timeout");
+        stop_for_timeout(job);
     } else {
         (void)pj_fail(&job->stop, PJ_E_CANCELLED, "cancelled");
         (void)pj_err_code(&job->stop, "cancelled");
@@ -74,6 +81,8 @@ static int ready(void *ctx, const struct pollfd *fds, size_t n, struct pj_err *e
     struct job *job = ctx;
 
     serve(job, fds, n);
+    if (job->own_deadline && job->stop.cls == PJ_E_OK && pj_mono_ms() >= job->spec.deadline_mono_ms)
+        stop_for_timeout(job);
     if (job_log_flush(job->log, false, err) < 0)
         return -1;
     if (job->stop.cls != PJ_E_OK) {
@@ -90,7 +99,6 @@ static int ready(void *ctx, const struct pollfd *fds, size_t n, struct pj_err *e
 void job_pump_init(struct job *job)
 {
     job->pump = (struct pj_pump){.ctx = job, .want = want, .ready = ready};
-    job->control_fd = SPAWNER_FD_CONTROL;
 }
 
 int job_add_box(struct job *job, struct box *box, struct pj_err *err)

@@ -1,10 +1,14 @@
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include "lib/base/fs.h"
 #include "lib/http/client.h"
 #include "lib/json/codec.h"
 #include "lib/store/events.h"
 #include "lib/store/repos.h"
 #include "lib/store/tasks.h"
 #include "runner/job.h"
+#include "runner/spawner.h"
 
 #define AWAY_PAUSE_MS 250
 
@@ -29,26 +33,23 @@ int job_write(struct job *job, struct pj_cmd *cmd, struct pj_err *err)
     return rc;
 }
 
-int job_stage(struct job *job, enum pj_task_stage stage, struct pj_err *err)
+static int stage(struct job *job, enum pj_task_stage value, struct pj_err *err)
 {
     struct pj_cmd cmd = {0};
 
-    /* Whoever watches sees what belongs to the stage before, before. */
-    if (job_log_flush(job->log, true, err) < 0)
-        return -1;
-    pj_lease_stage_cmd(&cmd, job->spec.task.id, job->spec.epoch, stage);
+    pj_lease_stage_cmd(&cmd, job->spec.task.id, job->spec.epoch, value);
     return job_write(job, &cmd, err);
 }
 
-int job_note(struct job *job, const struct pj_lease_note *note, struct pj_err *err)
+static int note(struct job *job, const struct pj_lease_note *facts, struct pj_err *err)
 {
     struct pj_cmd cmd = {0};
 
-    pj_lease_note_cmd(&cmd, job->spec.task.id, job->spec.epoch, note);
+    pj_lease_note_cmd(&cmd, job->spec.task.id, job->spec.epoch, facts);
     return job_write(job, &cmd, err);
 }
 
-int job_keep_patch(struct job *job, struct pj_view patch, struct pj_err *err)
+static int keep_patch(struct job *job, struct pj_view patch, struct pj_err *err)
 {
     struct pj_cmd cmd = {0};
 
@@ -56,7 +57,16 @@ int job_keep_patch(struct job *job, struct pj_view patch, struct pj_err *err)
     return job_write(job, &cmd, err);
 }
 
-int job_send_log(void *ctx, int64_t first, size_t count, struct pj_view lines, int64_t *resend_from, struct pj_err *err)
+static int trajectory(struct job *job, struct pj_view lines, struct pj_err *err)
+{
+    struct pj_cmd cmd = {0};
+
+    pj_lease_trajectory_cmd(&cmd, job->spec.task.id, job->spec.epoch, lines);
+    return job_write(job, &cmd, err);
+}
+
+/* Not job_ask(): the log keeps what could not be sent, and the pump that sends it must not wait inside itself. */
+static int send_log(void *ctx, int64_t first, size_t count, struct pj_view lines, int64_t *resend_from, struct pj_err *err)
 {
     struct job *job = ctx;
     PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
@@ -68,7 +78,30 @@ int job_send_log(void *ctx, int64_t first, size_t count, struct pj_view lines, i
     return pj_events_append_reply(reply, resend_from, err);
 }
 
-int job_analysis(struct job *job, json_t **out, struct pj_err *err)
+static int usage(struct job *job, const struct pj_usage_call *call, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    int64_t before, after;
+
+    pj_usage_record_cmd(&cmd, job->spec.task.id, job->spec.epoch, job->spec.task.attempt, call);
+    if (job_ask(job, &cmd, &reply, err) < 0)
+        return -1;
+    return pj_usage_record_reply(reply, &before, &after, err);
+}
+
+static int usage_list(struct job *job, json_t **out, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+
+    pj_usage_list_cmd(&cmd, job->spec.task.id);
+    if (job_ask(job, &cmd, &reply, err) < 0)
+        return -1;
+    return pj_usage_list_reply(reply, out, err);
+}
+
+static int analysis(struct job *job, json_t **out, struct pj_err *err)
 {
     PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
@@ -83,7 +116,7 @@ int job_analysis(struct job *job, json_t **out, struct pj_err *err)
     return pj_json_parse(pj_view_of(text), out, err);
 }
 
-int job_stored_patch(struct job *job, char **text, size_t *n, struct pj_err *err)
+static int stored_patch(struct job *job, char **text, size_t *n, struct pj_err *err)
 {
     PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
@@ -93,3 +126,27 @@ int job_stored_patch(struct job *job, char **text, size_t *n, struct pj_err *err
         return -1;
     return pj_task_patch_reply(reply, text, n, err);
 }
+
+/* To the daemon, which stores it once nothing of the task runs any more. */
+static int outcome(struct job *job, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_json_decrefp) json_t *doc = pj_outcome_json(&job->outcome);
+    PJ_CLEANUP(pj_freep) char *text = pj_json_text(doc);
+
+    if (pj_write_all(SPAWNER_FD_OUTCOME, text, strlen(text)) < 0)
+        return pj_fail_errno(err, errno, "outcome");
+    return 0;
+}
+
+const struct job_report job_store_report = {
+    .stage = stage,
+    .note = note,
+    .keep_patch = keep_patch,
+    .send_log = send_log,
+    .usage = usage,
+    .usage_list = usage_list,
+    .trajectory = trajectory,
+    .analysis = analysis,
+    .stored_patch = stored_patch,
+    .outcome = outcome,
+};

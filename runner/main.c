@@ -163,6 +163,8 @@ static int run(const struct runner_settings *settings, const struct pj_settings_
         (void)printf("pj-runner %s\n", PJ_VERSION);
         return 0;
     }
+    if (runner_settings_remote(args))
+        return job_remote_main(settings);
     if (verb != NULL)
         return verb->run(settings);
     if (word != NULL) {

@@ -15,6 +15,7 @@
 #include "lib/store/repos.h"
 #include "lib/store/tasks.h"
 #include "lib/store/users.h"
+#include "runner/external.h"
 #include "runner/mail.h"
 #include "runner/notify.h"
 
@@ -226,11 +227,13 @@ int outbox_main(const struct runner_settings *settings)
 {
     const struct pj_redis_options options = {.url = settings->redis_url, .password = settings->redis_password, .name = "pj-outbox"};
     struct outbox o = {.settings = settings, .http = pj_http_new(settings->ca_file)};
+    struct external *external = NULL;
     struct pj_err err = {0};
     int rc = 1;
 
     (void)signal(SIGPIPE, SIG_IGN);
-    if (pj_redis_new(&options, &o.redis, &err) < 0 || pj_store_open(o.redis, 1, &o.meta, &err) < 0) {
+    if (pj_redis_new(&options, &o.redis, &err) < 0 || pj_store_open(o.redis, 1, &o.meta, &err) < 0 ||
+        (external = external_new(settings, o.redis, o.http, &err)) == NULL) {
         pj_log_err(PJ_LOG_ERROR, "outbox_not_started", &err, NULL, NULL);
         goto out;
     }
@@ -243,12 +246,15 @@ int outbox_main(const struct runner_settings *settings)
             if (n < 0 && err.cls != PJ_E_UNAVAILABLE)
                 pj_log_err(PJ_LOG_ERROR, "outbox_failed", &err, NULL, NULL);
             served += n > 0 ? n : 0;
+            if (external_tick(external, p, &err) < 0 && err.cls != PJ_E_UNAVAILABLE)
+                pj_log_err(PJ_LOG_ERROR, "watch_failed", &err, NULL, NULL);
         }
         if (wait_for_next(served > 0 ? 0 : LOOK_MS))
             break;
     }
     rc = 0;
 out:
+    external_free(external);
     pj_redis_free(o.redis);
     pj_http_free(o.http);
     return rc;

@@ -37,6 +37,10 @@ const struct pj_setting runner_setting_table[] = {
     {"OPENAI_API", PJ_SET_WORD, AT(openai_api), "auto", 0, 0, openai_apis, "chat, responses or auto"},
     {"OPENAI_API_KEY", PJ_SET_SECRET, AT(openai_api_key), NULL, 0, 0, NULL, "key for an OpenAI-compatible server"},
     {"OPENAI_BASE_URL", PJ_SET_STR, AT(openai_base_url), "https://api.openai.com/v1", 0, 0, NULL, "base URL, including /v1"},
+    {"PJ_ACTIONS_REF", PJ_SET_STR, AT(actions_ref), NULL, 0, 0, NULL, "branch the workflow is taken from; default: the repository's"},
+    {"PJ_ACTIONS_REPOSITORY", PJ_SET_STR, AT(actions_repository), NULL, 0, 0, NULL,
+     "owner/name where github_actions tasks are dispatched; default: the task's own"},
+    {"PJ_ACTIONS_WORKFLOW", PJ_SET_STR, AT(actions_workflow), "pithy-jaunt.yml", 0, 0, NULL, "the workflow's file name"},
     {"PJ_CA_FILE", PJ_SET_STR, AT(ca_file), NULL, 0, 0, NULL, "certificates to trust for every outgoing call"},
     {"PJ_FORGES", PJ_SET_STR, AT(forges), NULL, 0, 0, NULL, "JSON file of the forges that can be connected"},
     {"PJ_JANITOR_INTERVAL", PJ_SET_DURATION, AT(janitor_interval_ms), "60s", 100, DAY, NULL, "time between clean-ups"},
@@ -117,16 +121,25 @@ static int check_model(struct runner_settings *s, struct pj_err *err)
     return 0;
 }
 
-static int check(struct runner_settings *s, struct pj_err *err)
+bool runner_settings_remote(const struct pj_settings_args *args)
 {
-    char host[65] = "";
+    return args != NULL && args->rest + 1 < args->argc && strcmp(args->argv[args->rest], "job") == 0 &&
+           strcmp(args->argv[args->rest + 1], "--remote") == 0;
+}
 
+static int open_keyring(struct runner_settings *s, struct pj_err *err)
+{
     if (s->secret_key == NULL) {
         (void)pj_fail(err, PJ_E_INVALID, "PJ_SECRET_KEY is not set");
         return pj_err_remedy(err, "make one with: head -c 32 /dev/urandom | base64");
     }
-    if (pj_keyring_new(s->secret_key, &s->keyring, err) < 0)
-        return -1;
+    return pj_keyring_new(s->secret_key, &s->keyring, err);
+}
+
+static int check(struct runner_settings *s, struct pj_err *err)
+{
+    char host[65] = "";
+
     if (s->state_dir[0] != '/') {
         (void)pj_fail(err, PJ_E_INVALID, "PJ_STATE_DIR: %s is not an absolute path", s->state_dir);
         return pj_err_remedy(err, "give the folder's whole path");
@@ -181,7 +194,7 @@ int runner_settings_load(struct runner_settings *out, struct pj_settings_args *a
         *out = s;
         return 0;
     }
-    if (check(&s, err) < 0 || pass_proxy_on(&s, err) < 0) {
+    if ((!runner_settings_remote(args) && open_keyring(&s, err) < 0) || check(&s, err) < 0 || pass_proxy_on(&s, err) < 0) {
         runner_settings_release(&s);
         return -1;
     }

@@ -33,6 +33,7 @@ struct runner_settings {
     char *anthropic_api_key, *anthropic_base_url;
     char *replay_file, *prices;
     char *github_token, *github_api_url, *github_app_id, *github_app_private_key;
+    char *actions_repository, *actions_workflow, *actions_ref;
     char *smtp_url, *smtp_user, *smtp_password, *smtp_tls, *mail_from;
     char *notify_url, *notify_secret;
     char *log_format, *log_level;
@@ -44,8 +45,10 @@ struct runner_settings {
 extern const struct pj_setting runner_setting_table[];
 extern const size_t runner_setting_count;
 
-/* Load and judge. On failure (class INVALID, exit 78) *out holds nothing. Sets up the process's log. */
+/* Load and judge. On failure (class INVALID, exit 78) *out holds nothing. Sets up the process's log. With the words `job --remote`
+ * (a workflow's job) PJ_SECRET_KEY is not asked for: nothing sealed gets there. */
 int runner_settings_load(struct runner_settings *out, struct pj_settings_args *args, struct pj_err *err) PJ_MUST_CHECK;
+bool runner_settings_remote(const struct pj_settings_args *args);
 void runner_settings_release(struct runner_settings *s);
 void runner_settings_help(FILE *to);
 /* A time as people say it: "4 s", "10 min", "1 h 30 min". Owned by the caller. */

@@ -12,6 +12,7 @@
 #include "lib/store/events.h"
 #include "lib/store/repos.h"
 #include "runner/daemon.h"
+#include "runner/job.h"
 #include "runner/spec.h"
 
 #define OUTCOME_MAX ((size_t)4 * 1024 * 1024)
@@ -272,6 +273,11 @@ static void settle_without_outcome(struct slot *slot, struct pj_outcome *out)
         return;
     case SLOT_GO:
         break;
+    }
+    if (slot->job_status == JOB_EXIT_EXTERNAL) {
+        pj_log(PJ_LOG_INFO, "task_dispatched", "taskId", slot->lease.task->id, NULL);
+        leave(slot);
+        return;
     }
     text = slot->job_status >= 128 ? pj_asprintf("the job process was killed by signal %d", slot->job_status - 128)
                                    : pj_asprintf("the job process ended with code %d and no result", slot->job_status);

@@ -56,7 +56,7 @@ int step_generate(struct job *job, struct pj_err *err)
     if (job->spec.repo.setup_command != NULL &&
         (run_setup(job, err) < 0 || collect_baseline_take(job->ws, -1, NULL, &job->baseline, err) < 0))
         return -1;
-    if (job_analysis(job, &analysis, err) < 0 || job_agent(job, analysis, err) < 0)
+    if (job->report->analysis(job, &analysis, err) < 0 || job_agent(job, analysis, err) < 0)
         return -1;
     /* The box is dead now: what counts is what it left, and that is what must have been checked. */
     if (!job->from_diff && job_collect(job, err) < 0)

@@ -90,7 +90,7 @@ int step_prepare(struct job *job, struct pj_err *err)
         return -1;
     note.base_sha = workspace_base_sha(job->ws);
     job_log_say(job->log, PJ_EVENT_INFO, "working on %s at %.12s", workspace_base_branch(job->ws), note.base_sha);
-    if (job_note(job, &note, err) < 0)
+    if (job->report->note(job, &note, err) < 0)
         return -1;
     return job_ask_forge(job, err);
 }

@@ -50,7 +50,7 @@ static int commit(struct job *job, struct pj_err *err)
     if (publish_commit(job->ws, &spec, job->tree_sha, job->commit_sha, err) < 0)
         return -1;
     job_log_say(job->log, PJ_EVENT_INFO, "commit %.12s on %s", job->commit_sha, branch);
-    return job_note(job, &note, err);
+    return job->report->note(job, &note, err);
 }
 
 int step_apply(struct job *job, struct pj_err *err)
@@ -61,13 +61,13 @@ int step_apply(struct job *job, struct pj_err *err)
     size_t n = 0;
 
     if (publishes_kept(job)) {
-        if (job_stored_patch(job, &kept, &n, err) < 0)
+        if (job->report->stored_patch(job, &kept, &n, err) < 0)
             return -1;
         diff = pj_view_n(kept, n);
     } else {
         diff = pj_view_n(job->collected.diff.data, job->collected.diff.len);
         expect = job->collected.tree_sha;
-        if (job_keep_patch(job, diff, err) < 0)
+        if (job->report->keep_patch(job, diff, err) < 0)
             return -1;
     }
     if (judge(job, diff, err) < 0)
@@ -189,7 +189,7 @@ static int open_pull(struct job *job, const struct pull_forge *forge, const stru
     job_log_say(job->log, PJ_EVENT_PR_CREATED, "%s %s", result->adopted ? "pull request exists:" : "pull request", result->url);
     note.pr_url = result->url;
     note.pr_number = result->number;
-    return job_note(job, &note, err);
+    return job->report->note(job, &note, err);
 }
 
 static struct pull_forge forge_of(struct job *job)

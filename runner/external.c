@@ -1,0 +1,248 @@
+#include "runner/external.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/http/client.h"
+#include "lib/store/keys.h"
+#include "lib/store/lease.h"
+#include "lib/store/repos.h"
+#include "lib/store/tasks.h"
+#include "runner/credential.h"
+
+#define LOOK_FACTOR 15     /* of PJ_RETRY_BASE: between looks at a run that nobody wants to end */
+#define UNSEEN_FACTOR 60   /* a run that is not listed by then will not come */
+#define DEFAULT_WORKFLOW "pithy-jaunt.yml"
+
+struct external {
+    const struct runner_settings *settings;
+    struct pj_redis *redis;
+    struct pj_http *http;
+    struct pj_forges *forges;
+    int64_t next_look_ms;
+};
+
+int external_workflow_of(const struct runner_settings *settings, const struct pj_repo_address *address, const struct pj_repo *repo,
+                         struct external_workflow *out, struct pj_err *err)
+{
+    struct pj_view rest = pj_view_of(settings->actions_repository), owner = {0};
+    bool own = settings->actions_repository == NULL;
+
+    *out = (struct external_workflow){0};
+    if (!own && (!pj_view_cut(&rest, '/', &owner) || owner.n == 0 || rest.n == 0 || memchr(rest.p, '/', rest.n) != NULL)) {
+        (void)pj_fail(err, PJ_E_INVALID, "PJ_ACTIONS_REPOSITORY: %s is not owner/name", settings->actions_repository);
+        return pj_err_code(err, "github_permission");
+    }
+    out->owner = own ? pj_strdup(address->owner) : pj_strndup(owner.p, owner.n);
+    out->name = own ? pj_strdup(address->name) : pj_strndup(rest.p, rest.n);
+    out->workflow = (struct pj_workflow){
+        .owner = out->owner,
+        .name = out->name,
+        .file = settings->actions_workflow != NULL ? settings->actions_workflow : DEFAULT_WORKFLOW,
+        .ref = settings->actions_ref != NULL ? settings->actions_ref : repo->default_branch,
+    };
+    return 0;
+}
+
+void external_workflow_release(struct external_workflow *workflow)
+{
+    free(workflow->owner);
+    free(workflow->name);
+    *workflow = (struct external_workflow){0};
+}
+
+struct external *external_new(const struct runner_settings *settings, struct pj_redis *redis, struct pj_http *http, struct pj_err *err)
+{
+    const struct pj_forges_spec spec = {.file = settings->forges, .github_api_url = settings->github_api_url, .redact = settings->redact};
+    struct external *w = pj_alloc(1, sizeof(*w));
+
+    *w = (struct external){.settings = settings, .redis = redis, .http = http};
+    if (pj_forges_load(&spec, &w->forges, err) < 0) {
+        free(w);
+        return NULL;
+    }
+    return w;
+}
+
+void external_free(struct external *watch)
+{
+    if (watch != NULL)
+        pj_forges_free(watch->forges);
+    free(watch);
+}
+
+static int ask(struct external *w, struct pj_cmd *cmd, struct redisReply **reply, struct pj_err *err)
+{
+    int rc = pj_redis_do(w->redis, cmd, reply, err);
+
+    pj_cmd_release(cmd);
+    return rc;
+}
+
+/* ---- one task's forge ---- */
+
+struct view {
+    struct pj_repo repo;
+    struct pj_repo_address address;
+    struct credential credential;
+    struct external_workflow workflow;
+    struct pj_rest rest;
+};
+
+static void view_release(struct view *v)
+{
+    external_workflow_release(&v->workflow);
+    credential_release(&v->credential);
+    pj_repo_address_release(&v->address);
+    pj_repo_release(&v->repo);
+}
+
+static int unseal(struct external *w, const struct pj_repo *repo, struct pj_str *token, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_freep) char *context = pj_asprintf("repo:%s:credential", repo->id);
+
+    if (repo->credential_sealed == NULL)
+        return 0;
+    if (pj_unseal(w->settings->keyring, context, pj_view_of(repo->credential_sealed), token, err) < 0)
+        return -1;
+    pj_redact_add(w->settings->redact, pj_str_cstr(token));
+    return 0;
+}
+
+static int find_credential(struct external *w, struct view *v, struct pj_err *err)
+{
+    struct pj_str token;
+    struct credential_spec spec = {
+        .address = &v->address,
+        .given = {.repository_username = v->repo.credential_username, .env_token = w->settings->github_token},
+        .app = {.id = w->settings->github_app_id, .private_key = w->settings->github_app_private_key},
+        .ca_file = w->settings->ca_file,
+        .retry_base_ms = w->settings->retry_base_ms,
+        .redact = w->settings->redact,
+    };
+    int rc;
+
+    pj_str_init(&token, 65536);
+    rc = unseal(w, &v->repo, &token, err);
+    if (rc == 0) {
+        spec.given.repository_token = token.len > 0 ? pj_str_cstr(&token) : NULL;
+        rc = credential_get(&spec, &v->credential, err);
+    }
+    if (token.data != NULL)
+        pj_wipe(token.data, token.len);
+    pj_str_release(&token);
+    return rc;
+}
+
+static int view_open(struct external *w, const struct pj_task *task, struct view *v, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    struct pj_cmd cmd = {0};
+
+    *v = (struct view){0};
+    pj_repo_init(&v->repo);
+    pj_repo_get_cmd(&cmd, task->repository_id);
+    if (ask(w, &cmd, &reply, err) < 0 || pj_repo_reply(reply, &v->repo, err) < 0 ||
+        pj_repo_address_parse(w->forges, v->repo.url, &v->address, err) < 0 || find_credential(w, v, err) < 0 ||
+        external_workflow_of(w->settings, &v->address, &v->repo, &v->workflow, err) < 0)
+        return -1;
+    v->rest = (struct pj_rest){.http = w->http, .forge = v->address.forge, .token = v->credential.token};
+    return 0;
+}
+
+/* ---- ends ---- */
+
+static void finish(struct external *w, const struct pj_task *task, const struct pj_outcome *outcome)
+{
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    struct pj_cmd cmd = {0};
+    struct pj_finished done;
+    struct pj_err err;
+
+    pj_lease_finish_cmd(&cmd, task->id, -1, task->attempt, outcome);
+    if (ask(w, &cmd, &reply, &err) < 0 || pj_lease_finish_reply(reply, &done, &err) < 0) {
+        /* Its own webhook may have been faster. */
+        if (err.cls != PJ_E_CONFLICT)
+            pj_log_err(PJ_LOG_WARN, "finish_refused", &err, "taskId", task->id);
+        return;
+    }
+    pj_log(PJ_LOG_INFO, "task_finished", "taskId", task->id, "status", pj_task_status_word((enum pj_task_status)done.status), "by",
+           "watch", NULL);
+}
+
+static void end_cancelled(struct external *w, const struct pj_task *task)
+{
+    struct pj_outcome out;
+
+    pj_outcome_init(&out);
+    pj_outcome_cancel(&out);
+    finish(w, task, &out);
+    pj_outcome_release(&out);
+}
+
+static void end_silent(struct external *w, const struct pj_task *task, const struct pj_run *run)
+{
+    PJ_CLEANUP(pj_freep) char *detail = pj_asprintf("the workflow run ended (%s) without a report: %s", run->conclusion, run->url);
+    bool late = strcmp(run->conclusion, "timed_out") == 0;
+    struct pj_outcome out;
+
+    pj_outcome_init(&out);
+    pj_outcome_fail(&out, late ? "task_timeout" : "runner_lost", detail, "read the run's log at GitHub, then retry");
+    finish(w, task, &out);
+    pj_outcome_release(&out);
+}
+
+static int look(struct external *w, const struct pj_task *task, struct pj_err *err)
+{
+    int64_t unseen_ms = w->settings->retry_base_ms * UNSEEN_FACTOR;
+    bool cancel = task->cancel_ms > 0;
+    struct pj_run run = {0};
+    struct view v;
+    int rc = view_open(w, task, &v, err);
+
+    if (rc == 0)
+        rc = pj_actions_find(&v.rest, &v.workflow.workflow, task->id, &run, err);
+    if (rc == 0 && cancel && !run.ended)
+        rc = pj_actions_cancel(&v.rest, &v.workflow.workflow, run.id, err);
+    else if (rc == 0 && cancel)
+        end_cancelled(w, task);
+    else if (rc == 0 && run.ended)
+        end_silent(w, task, &run);
+    else if (rc == PJ_NONE && cancel && pj_now_ms() - task->cancel_ms > unseen_ms)
+        end_cancelled(w, task);
+    view_release(&v);
+    return rc < 0 ? -1 : 0;
+}
+
+int external_tick(struct external *watch, unsigned partition, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *ids = NULL;
+    struct pj_cmd cmd = {0};
+    char key[PJ_KEY_SIZE];
+    int64_t now = pj_mono_ms();
+    bool all = now >= watch->next_look_ms;
+
+    pj_cmd_start(&cmd, "SMEMBERS");
+    cmd.repeatable = true;
+    pj_cmd_text(&cmd, pj_key_part(key, partition, "external"));
+    if (ask(watch, &cmd, &ids, err) < 0)
+        return -1;
+    if (all)
+        watch->next_look_ms = now + watch->settings->retry_base_ms * LOOK_FACTOR;
+    for (size_t i = 0; i < pj_reply_count(ids); i++) {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+        PJ_CLEANUP(pj_freep) char *id = pj_reply_dup(pj_reply_at(ids, i));
+        struct pj_task task;
+        struct pj_err why;
+
+        pj_task_init(&task);
+        pj_task_get_cmd(&cmd, id);
+        if (ask(watch, &cmd, &reply, &why) == 0 && pj_task_get_reply(reply, &task, &why) == 0 && task.status == PJ_TASK_RUNNING &&
+            (all || task.cancel_ms > 0) && look(watch, &task, &why) < 0)
+            pj_log_err(PJ_LOG_WARN, "github_error", &why, "taskId", task.id);
+        pj_task_release(&task);
+    }
+    return 0;
+}
