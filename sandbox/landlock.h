@@ -5,7 +5,7 @@
 
 #include "lib/base/err.h"
 
-/* The ABI of this kernel, 0 when it has no Landlock or has it turned off. Asked by system call: securityfs may be absent. */
+/* The ABI of this kernel, 0 when it has none that serves or has it turned off. Asked by system call: securityfs may be absent. */
 int landlock_abi(void);
 /* Restrict the calling process and its children. no_new_privs must be on; "/" is the box's. `abi` above 0. */
 int landlock_apply(int abi, struct pj_err *err) PJ_MUST_CHECK;

@@ -22,11 +22,11 @@ static const char *const etc_parts[] = {
 static const struct {
     const char *path, *content;
 } etc_files[] = {
-    {"/etc/group",         "root:x:0:\npj:x:1000:\nnogroup:x:65534:\n"      },
-    {"/etc/hosts",         "127.0.0.1 localhost pj\n"                       },
-    {"/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"},
+    {"/etc/group",         "root:x:0:\npj:x:1000:\nnogroup:x:65534:\n"                        },
+    {"/etc/hosts",         "127.0.0.1 localhost pj\n"                                         },
+    {"/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"                  },
     {"/etc/passwd",        "root:x:0:0:root:/:/bin/sh\npj:x:1000:1000:pj:/tmp:/bin/"
-     "sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"                                                         },
+                    "sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"},
 };
 
 static const char *const devices[] = {"/dev/full", "/dev/null", "/dev/random", "/dev/urandom",
@@ -153,8 +153,10 @@ static int add_rootfs(struct plan *plan, const char *rootfs, struct pj_err *err)
 static void add_dev(struct plan *plan)
 {
     add(plan, MOUNT_DIR, NULL, "/dev", NULL);
-    for (size_t i = 0; i < PJ_COUNT_OF(devices); i++)
-        add(plan, MOUNT_DEVICE, devices[i], devices[i], NULL);
+    for (size_t i = 0; i < PJ_COUNT_OF(devices); i++) {
+        if (access(devices[i], F_OK) == 0)
+            add(plan, MOUNT_DEVICE, devices[i], devices[i], NULL);
+    }
     for (size_t i = 0; i < PJ_COUNT_OF(dev_links); i++)
         add(plan, MOUNT_SYMLINK, NULL, dev_links[i].path, dev_links[i].target);
     add(plan, MOUNT_PTS, NULL, "/dev/pts", NULL);

@@ -1,4 +1,5 @@
 /* pj-sandbox - runs one command in a fresh isolated environment. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,12 +80,40 @@ static int do_run(const struct spec *spec)
     return code;
 }
 
+/* Numbers 0 to 2 are taken, so that nothing of ours lands there and is read as the caller's. */
+static void hold_standard_fds(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd < 3);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* A descriptor that the caller names was open before we opened anything. */
+static int check_given_fd(const char *option, int fd, struct pj_err *err)
+{
+    if (fd >= 0 && fcntl(fd, F_GETFD) < 0)
+        return pj_fail(err, PJ_E_INVALID, "%s: descriptor %d is not open", option, fd);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct spec spec;
     struct pj_err err = {0};
-    int rc = spec_parse(&spec, argc, argv, &err);
+    int rc;
 
+    hold_standard_fds();
+    rc = spec_parse(&spec, argc, argv, &err);
+    if (rc == 0 && spec.action == SPEC_RUN &&
+        (check_given_fd("--result-fd", spec.result_fd, &err) < 0 ||
+         check_given_fd("--tree-fd", spec.tree_fd, &err) < 0)) {
+        spec.result_fd = -1;
+        rc = -1;
+    }
     if (rc < 0) {
         complain(&err);
         return spec.action == SPEC_CHECK_CONFIG ? PJ_EXIT_CONFIG : EXIT_SANDBOX;

@@ -38,7 +38,7 @@ struct supervisor {
     int expected; /* descriptors to come from process 1; what else it says is read when it has ended */
     int64_t output_left;
     int64_t started_ms, stop_at_ms, give_up_ms; /* 0: not set */
-    bool rang; /* the deadline has passed */
+    bool rang;                                  /* the deadline has passed */
     bool reaped;
 };
 
@@ -107,6 +107,10 @@ static int catch_signals(struct supervisor *s)
     sigset_t set;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(
+        SIGTTIN,
+        SIG_IGN); /* in the background a terminal has no input for us; it must not stop us either */
+    signal(SIGTTOU, SIG_IGN);
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
@@ -293,35 +297,44 @@ static bool turn(struct supervisor *s)
     return !(s->reaped && pump_done(&s->out) && pump_done(&s->err));
 }
 
-static void settle(struct supervisor *s)
+/* How it ended when process 1 did not say. */
+static void judge_silence(struct supervisor *s)
 {
     struct result *r = s->result;
 
-    if (!s->reaped && s->box.pid > 0)
+    if (!s->reaped)
         step_fail(
             &r->err, "kill", 0,
             "a process in the box waits in the kernel without end; look at the host's storage",
             "the box was killed %d s ago and is not gone", KILL_GRACE_MS / 1000);
-    else if (s->box.pid > 0 && !r->ended && !r->exec_errno && !r->timed_out && !s->stop_at_ms &&
-             !r->err.code[0])
-        step_fail(&r->err, "init", 0, NULL,
-                  "process 1 of the box ended without a word (killed, or out of memory)");
+    else if (s->stop_at_ms || r->oom_killed) /* killed on request, or by its own memory limit */
+        r->ended = true;
+    else
+        step_fail(&r->err, "init", 0, "look for who killed it: the host's out-of-memory killer?",
+                  "process 1 of the box ended without a word");
+    if (r->ended)
+        r->wait_status = SIGKILL;
+}
+
+static void settle(struct supervisor *s)
+{
+    struct result *r = s->result;
+    bool started = s->box.pid > 0;
+
     r->oom_killed = cgroup_oom_kills(&s->box.cgroup) > 0;
     r->output_bytes = s->out.total + s->err.total;
     r->output_truncated = s->out.truncated || s->err.truncated;
     r->wall_ms = pj_mono_ms() - s->started_ms;
-    if (s->stop_at_ms && !r->ended && !r->timed_out) { /* killed on request */
-        r->ended = true;
-        r->wait_status = SIGKILL;
-    }
+    if (started && !r->ended && !r->exec_errno && !r->err.code[0] && (!r->timed_out || !s->reaped))
+        judge_silence(s);
     if (!cgroup_remove(&s->box.cgroup, 2000) && !r->err.code[0] && s->reaped)
         step_fail(&r->err, "cgroup", EBUSY, "remove it by hand; the next start tries again",
                   "a control group is not empty");
-    if (s->plan->work_dir && s->reaped) {
-        struct pj_err ignored = {0};
+    if (s->plan->work_dir && (s->reaped || !started)) {
+        struct pj_err failed = {0};
 
-        if (pj_fs_remove_tree(s->plan->work_dir, &ignored) < 0 && !r->err.code[0])
-            step_fail(&r->err, "workspace", ignored.sys_errno, NULL, "cannot remove %s",
+        if (pj_fs_remove_tree(s->plan->work_dir, &failed) < 0 && !r->err.code[0])
+            step_fail(&r->err, "workspace", failed.sys_errno, NULL, "cannot remove %s",
                       s->plan->work_dir);
     }
 }

@@ -297,6 +297,21 @@ Test(run, ordinary_work_is_not_disturbed)
     }
 }
 
+/* Without standard descriptors nothing of the launcher's own lands on their numbers. */
+Test(run, closed_standard_descriptors_stay_closed)
+{
+    char command[700];
+
+    if (!box_can(false))
+        return;
+    snprintf(command, sizeof command, "%s/pj-sandbox -- sh -c 'cat; exit 7' <&- >&- 2>&-",
+             box_home());
+    cr_expect_eq(WEXITSTATUS(system(command)), 7);
+    snprintf(command, sizeof command, "%s/pj-sandbox --result-fd 77 -- true 2>/dev/null",
+             box_home());
+    cr_expect_eq(WEXITSTATUS(system(command)), 125);
+}
+
 Test(run, plan_does_nothing_and_says_all)
 {
     const char *work = box_dir("plan", false);
