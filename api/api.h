@@ -12,6 +12,7 @@ struct cidr_list;
 struct event_base;
 struct fanout;
 struct limits;
+struct pages;
 struct pj_aredis;
 struct pj_forges;
 struct pj_keyring;
@@ -30,6 +31,7 @@ struct api {
     struct server *metrics_server; /* NULL without PJ_METRICS_LISTEN */
     struct auth *auth;
     struct limits *limits;
+    struct pages *pages;
     struct pj_keyring *keyring;
     struct pj_forges *forges;
     struct pj_prices *prices;

@@ -12,6 +12,7 @@
 #include "api/cidr.h"
 #include "api/fanout.h"
 #include "api/limits.h"
+#include "api/pages.h"
 #include "api/pool.h"
 #include "api/server.h"
 #include "lib/base/clock.h"
@@ -181,6 +182,7 @@ static int build(struct api *api, struct pj_err *err)
 
     api->base = event_base_new();
     api->auth = auth_new();
+    api->pages = pages_new();
     api->limits = limits_new(api->settings.rate_limit);
     /* An address that is taken is found before anything is written to the store; clients wait until the loop runs. */
     if (pj_git_setup(api->settings.ca_file, err) < 0 || start_servers(api, err) < 0 ||
@@ -201,6 +203,7 @@ static void tear_down(struct api *api)
     fanout_free(api->fanout);
     limits_free(api->limits);
     auth_free(api->auth);
+    pages_free(api->pages);
     free(api->public_url);
     if (api->base != NULL)
         event_base_free(api->base);

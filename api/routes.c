@@ -8,6 +8,7 @@
 #include "api/hooks.h"
 #include "api/http_parse.h"
 #include "api/logs.h"
+#include "api/pages.h"
 #include "api/people.h"
 #include "api/repos.h"
 #include "api/request.h"
@@ -20,6 +21,8 @@
 
 /* Sorted by path, then method. */
 const struct route route_table[] = {
+    {METHOD_GET, "/", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_shell},
+    {METHOD_GET, "/admin", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_shell},
     {METHOD_GET, P "/admin/analytics", SCOPE_ADMIN_READ, 0, 0, admin_analytics}, /* R11.3 */
     {METHOD_GET, P "/admin/audit", SCOPE_ADMIN_READ, 0, 0, admin_audit},
     {METHOD_GET, P "/admin/autoscale", SCOPE_ADMIN_READ, 0, 0, admin_autoscale},
@@ -69,10 +72,14 @@ const struct route route_table[] = {
     {METHOD_POST, P "/webhooks/execution/:repositoryId", SCOPE_PUBLIC, 1024 * K, ROUTE_RAW,
      hook_execution}, /* R5.1-R5.4 */
     {METHOD_POST, P "/webhooks/github", SCOPE_PUBLIC, 1024 * K, ROUTE_RAW, hook_github},
+    {METHOD_GET, "/assets/:name", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_asset},
     {METHOD_GET, "/docs", SCOPE_PUBLIC, 0, 0, docs_page},
     {METHOD_GET, "/livez", SCOPE_PUBLIC, 0, ROUTE_METRICS, health_live},
     {METHOD_GET, "/metrics", SCOPE_METRICS, 0, ROUTE_METRICS, metrics_get}, /* R11.3 */
+    {METHOD_GET, "/new", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_shell},
     {METHOD_GET, "/readyz", SCOPE_PUBLIC, 0, ROUTE_METRICS, health_ready},
+    {METHOD_GET, "/repositories", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_shell},
+    {METHOD_GET, "/tasks/:id", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_shell},
 };
 
 const size_t route_count = PJ_COUNT_OF(route_table);

@@ -18,6 +18,7 @@ enum method {
 enum route_flag {
     ROUTE_IDEMPOTENT = 1, /* honours Idempotency-Key */
     ROUTE_RAW = 2,        /* the body is not (only) JSON: no Content-Type check */
+    ROUTE_PAGE = 8,       /* part of the web page, not of the described interface */
     ROUTE_METRICS = 4,    /* also on PJ_METRICS_LISTEN, there without a token */
 };
 
