@@ -273,7 +273,9 @@ void reply_static(struct request *req, const char *type, const char *etag, const
             return;
         }
     }
-    send_reply(req, 200, type, pj_strndup(bytes, n), n);
+    char *copy = pj_alloc(n + 1, 1);
+    memcpy(copy, bytes, n);
+    send_reply(req, 200, type, copy, n);
 }
 
 static json_t *problem(const struct request *req, int status, const char *code, const char *remedy,

@@ -146,7 +146,7 @@ Test(api, what_one_may_not_see_is_not_there)
     PJ_CLEANUP(pj_freep) char *before = stored(&s);
     for (size_t i = 0; i < route_count; i++) {
         const struct route *r = &route_table[i];
-        if (strstr(r->path, "/:id") == NULL || strstr(r->path, "/users/") != NULL)
+        if (strstr(r->path, "/:id") == NULL || strstr(r->path, "/users/") != NULL || (r->flags & ROUTE_PAGE) != 0)
             continue;
         expect(&s, r, s.user_token, r->body_max > 0 ? "{}" : NULL, json, 404, "not_found",
                "another's object");
@@ -475,4 +475,45 @@ Test(api, nothing_secret_is_shown_or_stored_in_the_open)
     cr_expect_null(found, "in %s", found);
     pj_redis_free(redis);
     scene_stop(&s);
+}
+
+Test(api, pages_come_from_a_table_and_allow_no_foreign_code)
+{
+    static const char *const gzip[] = {"Accept-Encoding: gzip", NULL};
+    static const char *const addresses[] = {"/", "/new", "/repositories", "/admin", "/tasks/0000000000000000000000"};
+    static const char *const missing[] = {"/assets/nothing.js", "/assets/..%2fmain.c", "/assets/%2e%2e/main.c", "/assets/", "/index.html"};
+    struct world w;
+    struct http_answer a = {0};
+
+    world_start(&w);
+    world_api_start(&w);
+    for (size_t i = 0; i < PJ_COUNT_OF(addresses); i++) {
+        http_call(w.base, "GET", addresses[i], NULL, NULL, NULL, &a);
+        cr_expect_eq(a.status, 200, "%s", addresses[i]);
+        PJ_CLEANUP(pj_freep) char *policy = http_answer_header(&a, "Content-Security-Policy");
+        cr_expect(policy != NULL && strstr(policy, "default-src 'none'") != NULL && strstr(policy, "unsafe") == NULL, "%s", addresses[i]);
+        http_answer_release(&a);
+    }
+    http_call(w.base, "GET", "/assets/task.js", NULL, NULL, NULL, &a);
+    cr_expect_eq(a.status, 200);
+    size_t whole = a.body_len;
+    PJ_CLEANUP(pj_freep) char *etag = http_answer_header(&a, "ETag");
+    http_answer_release(&a);
+    http_call(w.base, "GET", "/assets/task.js", NULL, NULL, gzip, &a);
+    PJ_CLEANUP(pj_freep) char *encoding = http_answer_header(&a, "Content-Encoding");
+    cr_expect(encoding != NULL && strcmp(encoding, "gzip") == 0);
+    cr_expect(a.body_len > 100 && a.body_len < whole, "%zu of %zu bytes", a.body_len, whole);
+    cr_expect_eq(memcmp(a.body, "\x1f\x8b", 2), 0);
+    http_answer_release(&a);
+    PJ_CLEANUP(pj_freep) char *have = pj_asprintf("If-None-Match: %s", etag);
+    const char *headers[] = {have, NULL};
+    http_call(w.base, "GET", "/assets/task.js", NULL, NULL, headers, &a);
+    cr_expect_eq(a.status, 304);
+    http_answer_release(&a);
+    for (size_t i = 0; i < PJ_COUNT_OF(missing); i++) {
+        http_call(w.base, "GET", missing[i], NULL, NULL, NULL, &a);
+        cr_expect_eq(a.status, 404, "%s", missing[i]);
+        http_answer_release(&a);
+    }
+    world_stop(&w);
 }
