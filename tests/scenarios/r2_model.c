@@ -1,5 +1,6 @@
 /* R2.2, R2.4, and the other kinds of agent: findings, limits, a stranger's agent in the box. */
 #include <unistd.h>
+#include "lib/base/fs.h"
 #include "tests/scenarios/scene.h"
 
 Test(r2_model, r2_2_findings_go_into_the_context_suggestions_first)
@@ -108,6 +109,54 @@ Test(r2_model, r2_1_another_agent_works_in_the_box_through_the_gateway)
     free(spec);
     free(branch);
     json_decref(doc);
+    free(task);
+    scene_stop(&s);
+}
+
+/* The trajectory that the API hands out, replayed on the base commit, gives the tree of the commit that was pushed. */
+Test(r2_model, r2_1_the_trajectory_replayed_gives_the_same_tree)
+{
+    static const struct model_answer answers[] = {
+        {.calls = {{"edit_file",
+                    "{\"path\":\"src/main.py\",\"old\":\"'hello'\",\"new\":\"'hello, world'\"}"},
+                   {"write_file", "{\"path\":\"docs/a.txt\",\"content\":\"one\\ntwo\\n\"}"}}},
+        SCENE_RUN("sed -i s/two/2/ docs/a.txt"),
+        {.calls = {{"move_path", "{\"from\":\"docs/a.txt\",\"to\":\"docs/b.txt\"}"}}},
+        SCENE_FINISH,
+    };
+    struct scene s;
+    struct http_answer a;
+    struct pj_err err;
+    char *out, *errors;
+
+    scene_start(&s, answers, PJ_COUNT_OF(answers));
+    char *task = scene_run(&s, "Change things");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    char *path = pj_asprintf("/api/v1/tasks/%s/trajectory", task);
+    http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
+    cr_assert_eq(a.status, 200);
+    char *file = pj_asprintf("%s/trajectory.jsonl", s.w.dir),
+         *tree = pj_asprintf("%s/replayed", s.w.dir);
+    cr_assert_eq(pj_fs_write_atomic(file, a.body, a.body_len, 0644, &err), 0);
+    char *branch = scene_branch(task), *work = pj_asprintf("--work-tree=%s", tree);
+    cr_assert_eq(pj_fs_mkdirs(tree, 0755, &err), 0);
+    free(gitfix_run(s.remote, NULL, work, "checkout", "-f", "main", "--", ".", (const char *)NULL));
+    const char *const args[] = {"replay", file, "--workspace", tree, NULL};
+    cr_expect_eq(program_run("pj-agent", args, s.w.env, s.w.dir, NULL, &out, &errors), 0, "%s",
+                 errors);
+    char *diff =
+        gitfix_run(s.remote, NULL, work, "diff", "--stat", branch, "--", (const char *)NULL);
+    cr_assert_not_null(diff);
+    cr_expect_str_eq(diff, "", "%s", diff);
+    free(diff);
+    free(out);
+    free(errors);
+    free(work);
+    free(branch);
+    free(tree);
+    free(file);
+    http_answer_release(&a);
+    free(path);
     free(task);
     scene_stop(&s);
 }
