@@ -144,8 +144,9 @@ Test(r2_model, r2_1_the_trajectory_replayed_gives_the_same_tree)
     const char *const args[] = {"replay", file, "--workspace", tree, NULL};
     cr_expect_eq(program_run("pj-agent", args, s.w.env, s.w.dir, NULL, &out, &errors), 0, "%s",
                  errors);
-    char *diff =
-        gitfix_run(s.remote, NULL, work, "diff", "--stat", branch, "--", (const char *)NULL);
+    free(gitfix_run(s.remote, NULL, work, "add", "-A", ".", (const char *)NULL));
+    char *diff = gitfix_run(s.remote, NULL, work, "diff", "--cached", "--stat", branch, "--",
+                            (const char *)NULL);
     cr_assert_not_null(diff);
     cr_expect_str_eq(diff, "", "%s", diff);
     free(diff);
