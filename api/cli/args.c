@@ -2,18 +2,20 @@
 
 #include <string.h>
 
-static const struct cli_option *find(const struct cli_verb *verb, const char *name, size_t n, char letter)
+static const struct cli_option *find(const struct cli_verb *verb, const char *name, size_t n,
+                                     char letter)
 {
     for (const struct cli_option *o = verb->options; o && o->name; o++)
-        if (name ? strlen(o->name) == n && strncmp(o->name, name, n) == 0 : letter && o->letter == letter)
+        if (name ? strlen(o->name) == n && strncmp(o->name, name, n) == 0
+                 : letter && o->letter == letter)
             return o;
     return NULL;
 }
 
 static int usage(const struct cli_verb *verb, struct pj_err *err)
 {
-    return pj_err_remedy(err, "pj %s%s%s --help", verb->noun ? verb->noun : "", verb->noun ? " " : "",
-                         verb->verb);
+    return pj_err_remedy(err, "pj %s%s%s --help", verb->noun ? verb->noun : "",
+                         verb->noun ? " " : "", verb->verb);
 }
 
 struct parsing {
@@ -24,7 +26,8 @@ struct parsing {
 };
 
 /* One option; `value` is what stood in the same argument, or NULL. */
-static int take(struct parsing *p, const struct cli_option *o, const char *value, struct pj_err *err)
+static int take(struct parsing *p, const struct cli_option *o, const char *value,
+                struct pj_err *err)
 {
     if (o->value && !value) {
         if (p->i + 1 >= p->argc) {
@@ -93,7 +96,8 @@ int args_parse(const struct cli_verb *verb, int argc, char **argv, struct cli *c
     if (*help)
         return 0;
     if (out->count < verb->min || out->count > verb->max) {
-        (void)pj_fail(err, PJ_E_INVALID, out->count < verb->min ? "missing argument: %s" : "too many arguments: %s",
+        (void)pj_fail(err, PJ_E_INVALID,
+                      out->count < verb->min ? "missing argument: %s" : "too many arguments: %s",
                       verb->words);
         return usage(verb, err);
     }
@@ -110,8 +114,8 @@ const char *cli_option_get(const struct cli_args *args, const char *name)
 
 void args_help(const struct cli_verb *verb, FILE *to)
 {
-    (void)fprintf(to, "usage: pj %s%s%s%s%s%s\n%s.\n", verb->noun ? verb->noun : "", verb->noun ? " " : "",
-                  verb->verb, *verb->words ? " " : "", verb->words,
+    (void)fprintf(to, "usage: pj %s%s%s%s%s%s\n%s.\n", verb->noun ? verb->noun : "",
+                  verb->noun ? " " : "", verb->verb, *verb->words ? " " : "", verb->words,
                   verb->options ? " [options]" : "", verb->help);
     for (const struct cli_option *o = verb->options; o && o->name; o++) {
         char head[64];

@@ -26,11 +26,11 @@ struct cli_settings {
 struct cli {
     struct cli_settings settings;
     struct pj_redact *redact;
-    char *config_path; /* where `pj login` writes */
+    char *config_path;     /* where `pj login` writes */
     struct client *client; /* made at the first call */
-    bool json;   /* --json */
-    bool tty;    /* standard output is a terminal */
-    bool colour; /* a terminal, and NO_COLOR is not set */
+    bool json;             /* --json */
+    bool tty;              /* standard output is a terminal */
+    bool colour;           /* a terminal, and NO_COLOR is not set */
 };
 
 /* ---- arguments of one verb ---- */
@@ -38,8 +38,8 @@ struct cli {
 #define CLI_ARGS_MAX 64
 
 struct cli_option {
-    const char *name; /* long, without dashes */
-    char letter;      /* 0: none */
+    const char *name;  /* long, without dashes */
+    char letter;       /* 0: none */
     const char *value; /* name of its value in the help; NULL: a switch */
     const char *help;
 };
@@ -60,8 +60,8 @@ const char *cli_option_get(const struct cli_args *args, const char *name);
 struct cli_verb {
     const char *noun; /* NULL: the verb stands alone */
     const char *verb;
-    const char *words; /* positional arguments, as the help shows them */
-    size_t min, max;   /* how many */
+    const char *words;                /* positional arguments, as the help shows them */
+    size_t min, max;                  /* how many */
     const struct cli_option *options; /* ends in a NULL name; NULL: none */
     int (*run)(struct cli *cli, const struct cli_args *args, struct pj_err *err);
     const char *help;

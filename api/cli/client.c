@@ -73,10 +73,19 @@ static enum pj_err_class class_of_status(int status)
         int status;
         enum pj_err_class cls;
     } table[] = {
-        {400, PJ_E_INVALID},  {401, PJ_E_AUTH},     {403, PJ_E_AUTH},        {404, PJ_E_NOT_FOUND},
-        {408, PJ_E_TIMEOUT},  {409, PJ_E_CONFLICT}, {410, PJ_E_NOT_FOUND},   {413, PJ_E_LIMIT},
-        {422, PJ_E_LIMIT},    {429, PJ_E_RATE},     {502, PJ_E_UNAVAILABLE}, {503, PJ_E_UNAVAILABLE},
-        {504, PJ_E_TIMEOUT},
+        {400, PJ_E_INVALID    },
+        {401, PJ_E_AUTH       },
+        {403, PJ_E_AUTH       },
+        {404, PJ_E_NOT_FOUND  },
+        {408, PJ_E_TIMEOUT    },
+        {409, PJ_E_CONFLICT   },
+        {410, PJ_E_NOT_FOUND  },
+        {413, PJ_E_LIMIT      },
+        {422, PJ_E_LIMIT      },
+        {429, PJ_E_RATE       },
+        {502, PJ_E_UNAVAILABLE},
+        {503, PJ_E_UNAVAILABLE},
+        {504, PJ_E_TIMEOUT    },
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(table); i++)
@@ -120,7 +129,8 @@ static int fail_of_answer(const struct pj_http_response *res, struct pj_err *err
 static int unreachable(const struct client *c, struct pj_err *err)
 {
     if (strcmp(err->code, "http_connect") == 0 || strcmp(err->code, "http_resolve") == 0)
-        (void)pj_err_remedy(err, "is pj-api running at %s? set PJ_URL or run `pj login --url …`", c->url);
+        (void)pj_err_remedy(err, "is pj-api running at %s? set PJ_URL or run `pj login --url …`",
+                            c->url);
     return -1;
 }
 
@@ -139,11 +149,11 @@ static int send_request(struct client *c, const struct exchange *x, struct pj_ht
 {
     PJ_CLEANUP(pj_freep) char *url = pj_asprintf("%s%s", c->url, x->path);
     const struct pj_http_header headers[] = {
-        {"Accept", x->accept},
-        {"Authorization", c->authorization},
-        {"Content-Type", x->body ? "application/json" : NULL},
-        {"Last-Event-ID", x->last_event_id},
-        {"User-Agent", "pj/" PJ_VERSION},
+        {"Accept",        x->accept                          },
+        {"Authorization", c->authorization                   },
+        {"Content-Type",  x->body ? "application/json" : NULL},
+        {"Last-Event-ID", x->last_event_id                   },
+        {"User-Agent",    "pj/" PJ_VERSION                   },
     };
     const struct pj_http_request req = {
         .method = x->method,
@@ -200,8 +210,11 @@ int client_text(struct client *c, const char *path, const char *accept, struct p
 {
     PJ_CLEANUP(pj_freep) char *full = pj_asprintf("/api/v1%s", path);
     PJ_CLEANUP(pj_http_response_release) struct pj_http_response res = {0};
-    const struct exchange x = {
-        .method = "GET", .path = full, .accept = accept, .timeout_ms = CALL_MS, .max_body = BODY_MAX};
+    const struct exchange x = {.method = "GET",
+                               .path = full,
+                               .accept = accept,
+                               .timeout_ms = CALL_MS,
+                               .max_body = BODY_MAX};
 
     if (send_request(c, &x, &res, err) < 0)
         return -1;

@@ -14,7 +14,8 @@ int cmd_read_file(const char *path, bool trim, char **out, struct pj_err *err)
     int rc;
 
     pj_str_init(&text, FILE_MAX);
-    rc = strcmp(path, "-") == 0 ? pj_fs_read_fd(STDIN_FILENO, &text, err) : pj_fs_read(path, &text, err);
+    rc = strcmp(path, "-") == 0 ? pj_fs_read_fd(STDIN_FILENO, &text, err)
+                                : pj_fs_read(path, &text, err);
     if (rc < 0) {
         pj_str_release(&text);
         return pj_err_wrap(err, "reading %s", path);

@@ -12,28 +12,41 @@
 #include "lib/json/codec.h"
 
 static const struct table_column runner_columns[] = {
-    {"NAME", "name", 30},         {"STATE", "state", 0},
-    {"SLOTS", "slots", 0},        {"ISOLATION", "isolation", 30},
-    {"VERSION", "version", 0},    {"HEARTBEAT", "heartbeatAgeMs", 0}};
+    {"NAME",      "name",           30},
+    {"STATE",     "state",          0 },
+    {"SLOTS",     "slots",          0 },
+    {"ISOLATION", "isolation",      30},
+    {"VERSION",   "version",        0 },
+    {"HEARTBEAT", "heartbeatAgeMs", 0 }
+};
 
 static const struct table_column user_columns[] = {
-    {"ID", "id", 0}, {"EMAIL", "email", 40}, {"ROLE", "role", 0}, {"CREATED", "createdAt", 0}};
+    {"ID",      "id",        0 },
+    {"EMAIL",   "email",     40},
+    {"ROLE",    "role",      0 },
+    {"CREATED", "createdAt", 0 }
+};
 
 static const struct table_column token_columns[] = {
-    {"ID", "id", 0}, {"NAME", "name", 30}, {"EXPIRES", "expiresAt", 0}, {"CREATED", "createdAt", 0}};
+    {"ID",      "id",        0 },
+    {"NAME",    "name",      30},
+    {"EXPIRES", "expiresAt", 0 },
+    {"CREATED", "createdAt", 0 }
+};
 
 static const struct table_column bucket_columns[] = {
-    {"START", "start", 0},
+    {"START",     "start",           0},
     {"COMPLETED", "tasks.completed", 0},
-    {"FAILED", "tasks.failed", 0},
-    {"SUCCESS", "successRate", 0},
-    {"TOKENS", "tokens.total", 0},
-    {"USD", "costUsd", 0},
-    {"MEAN MS", "durationMs.mean", 0},
-    {"P95 MS", "durationMs.p95", 0}};
+    {"FAILED",    "tasks.failed",    0},
+    {"SUCCESS",   "successRate",     0},
+    {"TOKENS",    "tokens.total",    0},
+    {"USD",       "costUsd",         0},
+    {"MEAN MS",   "durationMs.mean", 0},
+    {"P95 MS",    "durationMs.p95",  0}
+};
 
-static int print_list(struct cli *cli, const char *path, const struct table_column *columns, size_t count,
-                      struct pj_err *err)
+static int print_list(struct cli *cli, const char *path, const struct table_column *columns,
+                      size_t count, struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp) json_t *all = NULL;
     struct client *c;
@@ -75,7 +88,11 @@ static int delete_at(struct cli *cli, const char *folder, const char *id, struct
 static int make_at(struct cli *cli, const char *path, const json_t *body, struct pj_err *err)
 {
     static const struct table_column fields[] = {
-        {"id", "id", 0}, {"email", "email", 0}, {"name", "name", 0}, {"token", "token", 0}};
+        {"id",    "id",    0},
+        {"email", "email", 0},
+        {"name",  "name",  0},
+        {"token", "token", 0}
+    };
     PJ_CLEANUP(pj_json_decrefp) json_t *made = NULL;
     struct client *c;
 
@@ -94,7 +111,8 @@ int cmd_admin_users(struct cli *cli, const struct cli_args *args, struct pj_err 
     if (!add)
         return print_list(cli, "/users", user_columns, PJ_COUNT_OF(user_columns), err);
     PJ_CLEANUP(pj_json_decrefp)
-    json_t *body = json_pack("{s:s, s:s}", "email", add, "role", cli_option_get(args, "admin") ? "admin" : "user");
+    json_t *body = json_pack("{s:s, s:s}", "email", add, "role",
+                             cli_option_get(args, "admin") ? "admin" : "user");
     return make_at(cli, "/users", body, err);
 }
 
@@ -153,7 +171,8 @@ int cmd_admin_stats(struct cli *cli, const struct cli_args *args, struct pj_err 
     if (cli->json)
         table_json(cli, doc);
     else
-        table_print(cli, bucket_columns, PJ_COUNT_OF(bucket_columns), json_object_get(doc, "buckets"));
+        table_print(cli, bucket_columns, PJ_COUNT_OF(bucket_columns),
+                    json_object_get(doc, "buckets"));
     return 0;
 }
 
@@ -201,6 +220,9 @@ int cmd_login(struct cli *cli, const struct cli_args *args, struct pj_err *err)
     PJ_CLEANUP(pj_freep) char *email = table_value(me, "email");
     PJ_CLEANUP(pj_freep) char *nested = table_value(me, "user.email");
     (void)printf("logged in to %s as %s; kept in %s\n", client_url(cli->client),
-                 email ? email : nested ? nested : "this token's user", cli->config_path);
+                 email    ? email
+                 : nested ? nested
+                          : "this token's user",
+                 cli->config_path);
     return 0;
 }

@@ -56,16 +56,19 @@ static void bash(void)
     words_after(NULL);
     (void)fputs("\"\n    elif [ \"$COMP_CWORD\" -eq 2 ]; then case ${COMP_WORDS[1]} in\n", stdout);
     each_noun(bash_noun);
-    (void)fputs("        esac\n    fi\n    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n", stdout);
+    (void)fputs("        esac\n    fi\n    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n",
+                stdout);
     for (size_t i = 0; i < cli_verb_count; i++) {
         const struct cli_verb *v = &cli_verbs[i];
 
-        (void)printf("        \"%s%s%s\"%s) words=\"$words ", v->noun ? v->noun : "", v->noun ? " " : "", v->verb,
-                     v->noun ? "" : "*");
+        (void)printf("        \"%s%s%s\"%s) words=\"$words ", v->noun ? v->noun : "",
+                     v->noun ? " " : "", v->verb, v->noun ? "" : "*");
         options_of(v);
         (void)fputs("\" ;;\n", stdout);
     }
-    (void)fputs("    esac\n    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\ncomplete -F _pj pj\n", stdout);
+    (void)fputs(
+        "    esac\n    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\ncomplete -F _pj pj\n",
+        stdout);
 }
 
 static void fish_noun(const char *noun)

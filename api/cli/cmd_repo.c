@@ -8,20 +8,24 @@
 #include "lib/json/codec.h"
 
 static const struct table_column list_columns[] = {
-    {"ID", "id", 0}, {"URL", "url", 60}, {"BRANCH", "defaultBranch", 20}, {"STATUS", "status", 0}};
+    {"ID",     "id",            0 },
+    {"URL",    "url",           60},
+    {"BRANCH", "defaultBranch", 20},
+    {"STATUS", "status",        0 }
+};
 
 static const struct table_column record_fields[] = {
-    {"id", "id", 0},
-    {"url", "url", 0},
-    {"branch", "defaultBranch", 0},
-    {"status", "status", 0},
-    {"cause", "statusDetail", 0},
-    {"visibility", "visibility", 0},
-    {"executor", "executor", 0},
-    {"check", "checkCommand", 0},
-    {"setup", "setupCommand", 0},
-    {"credential", "credential.source", 0},
-    {"webhook secret", "webhookSecret", 0},
+    {"id",             "id",                0},
+    {"url",            "url",               0},
+    {"branch",         "defaultBranch",     0},
+    {"status",         "status",            0},
+    {"cause",          "statusDetail",      0},
+    {"visibility",     "visibility",        0},
+    {"executor",       "executor",          0},
+    {"check",          "checkCommand",      0},
+    {"setup",          "setupCommand",      0},
+    {"credential",     "credential.source", 0},
+    {"webhook secret", "webhookSecret",     0},
 };
 
 /* Does the address end in what the user typed ("o/r" or "r"), at a part's border? */
@@ -56,7 +60,8 @@ int cmd_find_repo(struct client *c, const char *text, char **id, struct pj_err *
         if (!address_matches(pj_json_str(repo, "url", ""), text))
             continue;
         if (found)
-            return pj_fail(err, PJ_E_CONFLICT, "%s could be several repositories: use the id", text);
+            return pj_fail(err, PJ_E_CONFLICT, "%s could be several repositories: use the id",
+                           text);
         found = pj_json_str(repo, "id", "");
     }
     if (!found) {
@@ -84,11 +89,13 @@ int cmd_repo_connect(struct cli *cli, const struct cli_args *args, struct pj_err
 {
     static const struct {
         const char *option, *field;
-    } plain[] = {{"branch", "defaultBranch"},
-                 {"check", "checkCommand"},
-                 {"coderabbit", "codeRabbit"},
-                 {"executor", "executor"},
-                 {"setup", "setupCommand"}};
+    } plain[] = {
+        {"branch",     "defaultBranch"},
+        {"check",      "checkCommand" },
+        {"coderabbit", "codeRabbit"   },
+        {"executor",   "executor"     },
+        {"setup",      "setupCommand" }
+    };
     PJ_CLEANUP(pj_json_decrefp) json_t *body = json_pack("{s:s}", "url", args->word[0]);
     PJ_CLEANUP(pj_json_decrefp) json_t *repo = NULL;
     const char *token_file = cli_option_get(args, "token-file");
@@ -96,11 +103,13 @@ int cmd_repo_connect(struct cli *cli, const struct cli_args *args, struct pj_err
 
     for (size_t i = 0; i < PJ_COUNT_OF(plain); i++)
         if (cli_option_get(args, plain[i].option))
-            json_object_set_new(body, plain[i].field, json_string(cli_option_get(args, plain[i].option)));
+            json_object_set_new(body, plain[i].field,
+                                json_string(cli_option_get(args, plain[i].option)));
     if (cli_option_get(args, "shared"))
         json_object_set_new(body, "visibility", json_string("shared"));
     for (size_t i = 0; i < args->given_count; i++)
-        if (strcmp(args->given[i].option->name, "set") == 0 && set_pair(body, args->given[i].value, err) < 0)
+        if (strcmp(args->given[i].option->name, "set") == 0 &&
+            set_pair(body, args->given[i].value, err) < 0)
             return -1;
     if (token_file) {
         PJ_CLEANUP(cmd_secret_freep) char *token = NULL;
@@ -109,7 +118,8 @@ int cmd_repo_connect(struct cli *cli, const struct cli_args *args, struct pj_err
             return -1;
         json_object_set_new(body, "credential", json_pack("{s:s}", "token", token));
     }
-    if (client_of(cli, &c, err) < 0 || client_call(c, "POST", "/repositories", body, &repo, err) < 0)
+    if (client_of(cli, &c, err) < 0 ||
+        client_call(c, "POST", "/repositories", body, &repo, err) < 0)
         return -1;
     table_record(cli, record_fields, PJ_COUNT_OF(record_fields), repo);
     return 0;
@@ -121,15 +131,16 @@ int cmd_repo_list(struct cli *cli, const struct cli_args *args, struct pj_err *e
     struct client *c;
 
     (void)args;
-    if (client_of(cli, &c, err) < 0 || client_list(c, "/repositories?limit=200", 10000, &all, err) < 0)
+    if (client_of(cli, &c, err) < 0 ||
+        client_list(c, "/repositories?limit=200", 10000, &all, err) < 0)
         return -1;
     table_print(cli, list_columns, PJ_COUNT_OF(list_columns), all);
     return 0;
 }
 
 /* One call on /repositories/{id}<suffix>; prints the document when there is one. */
-static int on_repo(struct cli *cli, const struct cli_args *args, const char *method, const char *suffix,
-                   struct pj_err *err)
+static int on_repo(struct cli *cli, const struct cli_args *args, const char *method,
+                   const char *suffix, struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp) json_t *repo = NULL;
     PJ_CLEANUP(pj_freep) char *id = NULL;

@@ -14,7 +14,8 @@ static void redis_freep(struct pj_redis **redis)
     pj_redis_free(*redis);
 }
 
-static int find_user(struct pj_redis *redis, const char *email, struct pj_user *out, struct pj_err *err)
+static int find_user(struct pj_redis *redis, const char *email, struct pj_user *out,
+                     struct pj_err *err)
 {
     PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;

@@ -11,31 +11,36 @@
 #include "lib/json/codec.h"
 
 static const struct table_column list_columns[] = {
-    {"ID", "id", 0},        {"STATUS", "status", 0}, {"STAGE", "stage", 0},
-    {"TITLE", "title", 50}, {"PR", "prUrl", 60},     {"CREATED", "createdAt", 0}};
+    {"ID",      "id",        0 },
+    {"STATUS",  "status",    0 },
+    {"STAGE",   "stage",     0 },
+    {"TITLE",   "title",     50},
+    {"PR",      "prUrl",     60},
+    {"CREATED", "createdAt", 0 }
+};
 
 static const struct table_column record_fields[] = {
-    {"id", "id", 0},
-    {"title", "title", 0},
-    {"status", "status", 0},
-    {"stage", "stage", 0},
-    {"attempt", "attempt", 0},
-    {"repository", "repositoryId", 0},
-    {"model", "model.name", 0},
-    {"branch", "branch", 0},
-    {"pull request", "prUrl", 0},
-    {"base", "baseSha", 0},
-    {"commit", "commitSha", 0},
-    {"runner", "runner", 0},
-    {"question", "question", 0},
-    {"error", "error.code", 0},
-    {"detail", "error.detail", 0},
-    {"remedy", "error.remedy", 0},
-    {"tokens", "usage.totalTokens", 0},
-    {"cost in USD", "usage.costUsd", 0},
-    {"created", "createdAt", 0},
-    {"started", "startedAt", 0},
-    {"finished", "finishedAt", 0},
+    {"id",           "id",                0},
+    {"title",        "title",             0},
+    {"status",       "status",            0},
+    {"stage",        "stage",             0},
+    {"attempt",      "attempt",           0},
+    {"repository",   "repositoryId",      0},
+    {"model",        "model.name",        0},
+    {"branch",       "branch",            0},
+    {"pull request", "prUrl",             0},
+    {"base",         "baseSha",           0},
+    {"commit",       "commitSha",         0},
+    {"runner",       "runner",            0},
+    {"question",     "question",          0},
+    {"error",        "error.code",        0},
+    {"detail",       "error.detail",      0},
+    {"remedy",       "error.remedy",      0},
+    {"tokens",       "usage.totalTokens", 0},
+    {"cost in USD",  "usage.costUsd",     0},
+    {"created",      "createdAt",         0},
+    {"started",      "startedAt",         0},
+    {"finished",     "finishedAt",        0},
 };
 
 void cmd_task_print(const struct cli *cli, const json_t *task)
@@ -66,7 +71,8 @@ static int add_limits(json_t *body, const struct cli_args *args, struct pj_err *
     json_object_set_new(body, "limits", limits);
     if (timeout) {
         if (pj_parse_duration_ms(pj_view_of(timeout), &n) < 0)
-            return pj_fail(err, PJ_E_INVALID, "--timeout wants a duration like 20m, not %s", timeout);
+            return pj_fail(err, PJ_E_INVALID, "--timeout wants a duration like 20m, not %s",
+                           timeout);
         json_object_set_new(limits, "timeoutMs", json_integer(n));
     }
     if (tokens) {
@@ -87,8 +93,9 @@ static int add_model(json_t *body, const char *text, struct pj_err *err)
         return 0;
     if (!slash || slash == text || !slash[1])
         return pj_fail(err, PJ_E_INVALID, "--model wants PROVIDER/NAME, not %s", text);
-    json_object_set_new(body, "model",
-                        json_pack("{s:s%, s:s}", "provider", text, (size_t)(slash - text), "name", slash + 1));
+    json_object_set_new(
+        body, "model",
+        json_pack("{s:s%, s:s}", "provider", text, (size_t)(slash - text), "name", slash + 1));
     return 0;
 }
 
@@ -112,7 +119,11 @@ int cmd_task_body(struct client *c, const struct cli_args *args, bool execute, j
 {
     static const struct {
         const char *option, *field;
-    } plain[] = {{"base", "baseBranch"}, {"executor", "executor"}, {"priority", "priority"}};
+    } plain[] = {
+        {"base",     "baseBranch"},
+        {"executor", "executor"  },
+        {"priority", "priority"  }
+    };
     PJ_CLEANUP(pj_freep) char *repo = NULL;
 
     if (cmd_find_repo(c, args->word[0], &repo, err) < 0)
@@ -121,7 +132,8 @@ int cmd_task_body(struct client *c, const struct cli_args *args, bool execute, j
     json_t *doc = json_pack("{s:s, s:s}", "repositoryId", repo, "title", args->word[1]);
     for (size_t i = 0; i < PJ_COUNT_OF(plain); i++)
         if (cli_option_get(args, plain[i].option))
-            json_object_set_new(doc, plain[i].field, json_string(cli_option_get(args, plain[i].option)));
+            json_object_set_new(doc, plain[i].field,
+                                json_string(cli_option_get(args, plain[i].option)));
     if (add_description(doc, args, err) < 0 || add_limits(doc, args, err) < 0 ||
         add_model(doc, cli_option_get(args, "model"), err) < 0)
         return -1;
@@ -169,8 +181,8 @@ int cmd_run(struct cli *cli, const struct cli_args *args, struct pj_err *err)
 
 /* ---- one task ---- */
 
-static int on_task(struct cli *cli, const struct cli_args *args, const char *method, const char *suffix,
-                   const json_t *body, struct pj_err *err)
+static int on_task(struct cli *cli, const struct cli_args *args, const char *method,
+                   const char *suffix, const json_t *body, struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp) json_t *task = NULL;
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/tasks/%s%s", args->word[0], suffix);
@@ -215,7 +227,8 @@ int cmd_task_answer(struct cli *cli, const struct cli_args *args, struct pj_err 
     else if (cmd_read_file(file, true, &text, err) < 0)
         return -1;
     PJ_CLEANUP(pj_json_decrefp)
-    json_t *body = json_pack("{s:s, s:b}", "answer", text, "execute", cli_option_get(args, "execute") != NULL);
+    json_t *body =
+        json_pack("{s:s, s:b}", "answer", text, "execute", cli_option_get(args, "execute") != NULL);
     return on_task(cli, args, "POST", "/answer", body, err);
 }
 
@@ -231,7 +244,8 @@ int cmd_task_retry(struct cli *cli, const struct cli_args *args, struct pj_err *
 
 int cmd_task_patch(struct cli *cli, const struct cli_args *args, struct pj_err *err)
 {
-    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/tasks/%s/patch%s", args->word[0], cli->json ? "?format=json" : "");
+    PJ_CLEANUP(pj_freep)
+    char *path = pj_asprintf("/tasks/%s/patch%s", args->word[0], cli->json ? "?format=json" : "");
     PJ_CLEANUP(pj_str_release) struct pj_str text;
     struct client *c;
 
@@ -250,7 +264,11 @@ int cmd_task_list(struct cli *cli, const struct cli_args *args, struct pj_err *e
 {
     static const struct {
         const char *option, *name;
-    } plain[] = {{"owner", "owner"}, {"query", "q"}, {"status", "status"}};
+    } plain[] = {
+        {"owner",  "owner" },
+        {"query",  "q"     },
+        {"status", "status"}
+    };
     PJ_CLEANUP(pj_json_decrefp) json_t *all = NULL;
     PJ_CLEANUP(pj_str_release) struct pj_str path;
     const char *limit = cli_option_get(args, "limit"), *repo = cli_option_get(args, "repo");

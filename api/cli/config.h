@@ -12,6 +12,7 @@ extern const size_t cli_setting_count;
 int config_load(struct cli *cli, struct pj_settings_args *args, struct pj_err *err) PJ_MUST_CHECK;
 void config_release(struct cli *cli);
 /* Remember address and token. */
-int config_save(const struct cli *cli, const char *url, const char *token, struct pj_err *err) PJ_MUST_CHECK;
+int config_save(const struct cli *cli, const char *url, const char *token,
+                struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

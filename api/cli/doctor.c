@@ -23,19 +23,20 @@ struct doctor {
     size_t wrong;
 };
 
-static void note(struct doctor *d, const char *check, enum level level, const char *detail, const char *remedy)
+static void note(struct doctor *d, const char *check, enum level level, const char *detail,
+                 const char *remedy)
 {
     static const char *const words[] = {"ok", "warning", "wrong"};
     static const char *const colours[] = {"\033[32m", "\033[33m", "\033[31m"};
     bool colour = d->cli->colour;
 
     d->wrong += level == WRONG;
-    json_array_append_new(d->findings, json_pack("{s:s, s:s, s:s, s:s?}", "check", check, "level", words[level],
-                                                 "detail", detail, "remedy", remedy));
+    json_array_append_new(d->findings, json_pack("{s:s, s:s, s:s, s:s?}", "check", check, "level",
+                                                 words[level], "detail", detail, "remedy", remedy));
     if (d->cli->json)
         return;
-    (void)printf("%s%-8s%s %-10s %s\n", colour ? colours[level] : "", words[level], colour ? "\033[0m" : "", check,
-                 detail);
+    (void)printf("%s%-8s%s %-10s %s\n", colour ? colours[level] : "", words[level],
+                 colour ? "\033[0m" : "", check, detail);
     if (remedy && *remedy)
         (void)printf("%20s-> %s\n", "", remedy);
 }
@@ -78,7 +79,8 @@ static void check_sandbox(struct doctor *d)
     else if (code == 0)
         note(d, "sandbox", FINE, "a box can be made on this host", NULL);
     else
-        note(d, "sandbox", WRONG, said, "open the gates named above; `pj-sandbox --check` shows them again");
+        note(d, "sandbox", WRONG, said,
+             "open the gates named above; `pj-sandbox --check` shows them again");
 }
 
 /* ---- Redis ---- */
@@ -97,8 +99,10 @@ static void check_skew(struct doctor *d, struct pj_redis *redis)
     }
     int64_t skew = pj_now_ms() - pj_reply_int(pj_reply_at(reply, 0), 0) * 1000;
     bool fine = skew > -SKEW_MS && skew < SKEW_MS;
-    (void)snprintf(text, sizeof text, "this host and Redis differ by %lld ms", (long long)(skew < 0 ? -skew : skew));
-    note(d, "clock", fine ? FINE : WARNING, text, fine ? NULL : "synchronise the clocks (chrony, systemd-timesyncd)");
+    (void)snprintf(text, sizeof text, "this host and Redis differ by %lld ms",
+                   (long long)(skew < 0 ? -skew : skew));
+    note(d, "clock", fine ? FINE : WARNING, text,
+         fine ? NULL : "synchronise the clocks (chrony, systemd-timesyncd)");
 }
 
 static void check_redis(struct doctor *d)
@@ -117,7 +121,8 @@ static void check_redis(struct doctor *d)
     else if (count == 0)
         note(d, "redis", FINE, "version, policy and persistence are right", NULL);
     for (size_t i = 0; i < count; i++)
-        note(d, "redis", findings[i].level >= 2 ? WRONG : WARNING, findings[i].detail, findings[i].remedy);
+        note(d, "redis", findings[i].level >= 2 ? WRONG : WARNING, findings[i].detail,
+             findings[i].remedy);
     check_skew(d, redis);
     pj_redis_free(redis);
 }
@@ -140,8 +145,10 @@ static void check_key(struct doctor *d, const char *name, const char *what)
     } else if (file && *file) {
         bool open_to_others = (st.st_mode & 077) != 0;
 
-        (void)snprintf(text, sizeof text, "%s is set (%s)%s", file_name, what, open_to_others ? ", and others may read the file" : "");
-        note(d, "keys", open_to_others ? WARNING : FINE, text, open_to_others ? "chmod 600 the file" : NULL);
+        (void)snprintf(text, sizeof text, "%s is set (%s)%s", file_name, what,
+                       open_to_others ? ", and others may read the file" : "");
+        note(d, "keys", open_to_others ? WARNING : FINE, text,
+             open_to_others ? "chmod 600 the file" : NULL);
     }
 }
 
@@ -149,14 +156,16 @@ static void check_key(struct doctor *d, const char *name, const char *what)
 
 static void check_api(struct doctor *d)
 {
-    struct client *c = client_new(d->cli->settings.url, d->cli->settings.token, d->cli->settings.ca_file);
+    struct client *c =
+        client_new(d->cli->settings.url, d->cli->settings.token, d->cli->settings.ca_file);
     PJ_CLEANUP(pj_json_decrefp) json_t *me = NULL;
     struct pj_err err = {0};
 
     if (client_alive(c, &err) < 0) {
         note(d, "api", WARNING, err.message, err.remedy);
     } else if (!d->cli->settings.token) {
-        note(d, "api", WARNING, "it answers, but there is no token to ask it with", "pj login, or set PJ_TOKEN");
+        note(d, "api", WARNING, "it answers, but there is no token to ask it with",
+             "pj login, or set PJ_TOKEN");
     } else if (client_call(c, "GET", "/me", NULL, &me, &err) < 0) {
         note(d, "api", WRONG, err.message, err.remedy);
     } else {

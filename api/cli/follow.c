@@ -13,8 +13,8 @@
 #include "lib/json/codec.h"
 
 #define EVENT_MAX (1u << 20)
-#define RESUME_MS 2000   /* what the stream's `retry:` says, CONTRACT.md section 4 */
-#define AWAY_MS 60000    /* an API that stays away longer is reported */
+#define RESUME_MS 2000 /* what the stream's `retry:` says, CONTRACT.md section 4 */
+#define AWAY_MS 60000  /* an API that stays away longer is reported */
 
 struct stream {
     struct follow *f;
@@ -32,9 +32,14 @@ static const char *colour_of(const char *type)
     static const struct {
         const char *type, *code;
     } colours[] = {
-        {"check", "\033[36m"},      {"error", "\033[31m"}, {"llm_request", "\033[2m"},
-        {"patch", "\033[35m"},      {"pr_created", "\033[32m"}, {"status", "\033[1m"},
-        {"tool", "\033[34m"},       {"warn", "\033[33m"},
+        {"check",       "\033[36m"},
+        {"error",       "\033[31m"},
+        {"llm_request", "\033[2m" },
+        {"patch",       "\033[35m"},
+        {"pr_created",  "\033[32m"},
+        {"status",      "\033[1m" },
+        {"tool",        "\033[34m"},
+        {"warn",        "\033[33m"},
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(colours); i++)
@@ -119,7 +124,8 @@ int follow_log(struct follow *f, struct pj_err *err)
 {
     struct stream s = {.f = f, .heard_ms = pj_mono_ms()};
     PJ_CLEANUP(pj_freep)
-    char *path = f->attempt > 0 ? pj_asprintf("/tasks/%s/logs/stream?attempt=%lld", f->task, (long long)f->attempt)
+    char *path = f->attempt > 0 ? pj_asprintf("/tasks/%s/logs/stream?attempt=%lld", f->task,
+                                              (long long)f->attempt)
                                 : pj_asprintf("/tasks/%s/logs/stream", f->task);
     int rc = 0, status = 0;
 
@@ -147,9 +153,15 @@ int follow_log(struct follow *f, struct pj_err *err)
 static void print_end(const struct cli *cli, const json_t *task)
 {
     static const struct table_column fields[] = {
-        {"task", "id", 0},         {"status", "status", 0},      {"branch", "branch", 0},
-        {"commit", "commitSha", 0}, {"pull request", "prUrl", 0}, {"question", "question", 0},
-        {"error", "error.code", 0}, {"detail", "error.detail", 0}, {"remedy", "error.remedy", 0},
+        {"task",         "id",           0},
+        {"status",       "status",       0},
+        {"branch",       "branch",       0},
+        {"commit",       "commitSha",    0},
+        {"pull request", "prUrl",        0},
+        {"question",     "question",     0},
+        {"error",        "error.code",   0},
+        {"detail",       "error.detail", 0},
+        {"remedy",       "error.remedy", 0},
     };
 
     if (!cli->json)
@@ -157,7 +169,8 @@ static void print_end(const struct cli *cli, const json_t *task)
     table_record(cli, fields, PJ_COUNT_OF(fields), task);
 }
 
-int follow_task(struct cli *cli, struct client *client, const char *task, json_t **out, struct pj_err *err)
+int follow_task(struct cli *cli, struct client *client, const char *task, json_t **out,
+                struct pj_err *err)
 {
     struct follow f = {.cli = cli, .client = client, .task = task};
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/tasks/%s", task);
@@ -187,8 +200,9 @@ static int print_pages(struct cli *cli, struct client *c, const char *task, cons
     for (;;) {
         PJ_CLEANUP(pj_freep) char *quoted = after ? client_quote(after) : NULL;
         PJ_CLEANUP(pj_freep)
-        char *path = pj_asprintf("/tasks/%s/logs?limit=1000%s%s%s%s", task, quoted ? "&after=" : "",
-                                 quoted ? quoted : "", attempt ? "&attempt=" : "", attempt ? attempt : "");
+        char *path =
+            pj_asprintf("/tasks/%s/logs?limit=1000%s%s%s%s", task, quoted ? "&after=" : "",
+                        quoted ? quoted : "", attempt ? "&attempt=" : "", attempt ? attempt : "");
         PJ_CLEANUP(pj_json_decrefp) json_t *page = NULL;
         size_t i;
         json_t *entry;

@@ -16,9 +16,11 @@ struct follow {
 /* Print entries until the task has ended. Fails when the API refuses, or when it stays away for a minute. */
 int follow_log(struct follow *f, struct pj_err *err) PJ_MUST_CHECK;
 /* Follow, then read the task; the caller decrefs. */
-int follow_task(struct cli *cli, struct client *client, const char *task, json_t **out, struct pj_err *err) PJ_MUST_CHECK;
+int follow_task(struct cli *cli, struct client *client, const char *task, json_t **out,
+                struct pj_err *err) PJ_MUST_CHECK;
 /* Follow, then print how it ended. Returns the task's exit code, or -1. */
-int follow_to_end(struct cli *cli, struct client *client, const char *task, struct pj_err *err) PJ_MUST_CHECK;
+int follow_to_end(struct cli *cli, struct client *client, const char *task,
+                  struct pj_err *err) PJ_MUST_CHECK;
 /* One entry as a line. */
 void follow_print_entry(const struct cli *cli, const json_t *entry);
 

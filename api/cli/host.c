@@ -16,8 +16,10 @@ struct host_settings {
 };
 
 static const struct pj_setting table[] = {
-    {"PJ_REDIS_PASSWORD", PJ_SET_SECRET, offsetof(struct host_settings, redis_password), NULL, 0, 0, NULL, "password for Redis"},
-    {"PJ_REDIS_URL", PJ_SET_STR, offsetof(struct host_settings, redis_url), "redis://127.0.0.1:6379/0", 0, 0, NULL, "address of Redis"},
+    {"PJ_REDIS_PASSWORD", PJ_SET_SECRET, offsetof(struct host_settings, redis_password), NULL, 0, 0,
+     NULL,                                                                                                 "password for Redis"},
+    {"PJ_REDIS_URL",      PJ_SET_STR,    offsetof(struct host_settings, redis_url),
+     "redis://127.0.0.1:6379/0",                                                               0, 0, NULL, "address of Redis"  },
 };
 
 int host_redis(struct pj_redis **out, struct pj_err *err)
@@ -50,7 +52,10 @@ int host_run(const char *program, const char *argument, struct pj_str *out, stru
     if (pipe2(ends, O_CLOEXEC) < 0)
         return pj_fail_errno(err, errno, "pipe");
     char *const argv[] = {path, word, NULL};
-    const struct pj_spawn_fd fds[] = {{ends[1], 1}, {ends[1], 2}};
+    const struct pj_spawn_fd fds[] = {
+        {ends[1], 1},
+        {ends[1], 2}
+    };
     const struct pj_spawn spec = {
         .path = path, .argv = argv, .envp = environ, .fds = fds, .fd_count = PJ_COUNT_OF(fds)};
     int rc = pj_spawn(&spec, &pid, NULL, err);
@@ -60,7 +65,8 @@ int host_run(const char *program, const char *argument, struct pj_str *out, stru
 
         if (pj_fs_read_fd(ends[0], out, &ignored) < 0 && !out->full)
             pj_str_clear(out);
-        (void)close(ends[0]); /* more than fits is cut: the program then ends by SIGPIPE or goes on unheard */
+        (void)close(
+            ends[0]); /* more than fits is cut: the program then ends by SIGPIPE or goes on unheard */
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
             ;
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -8,6 +8,7 @@
 /* Connected, by the settings PJ_REDIS_URL and PJ_REDIS_PASSWORD of the environment or PJ_CONFIG. */
 int host_redis(struct pj_redis **out, struct pj_err *err) PJ_MUST_CHECK;
 /* Run one of our programs with one argument to its end; what it prints (both streams) goes to `out`. Returns its exit code, or -1. */
-int host_run(const char *program, const char *argument, struct pj_str *out, struct pj_err *err) PJ_MUST_CHECK;
+int host_run(const char *program, const char *argument, struct pj_str *out,
+             struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -9,23 +9,38 @@
 #include "api/cli/client.h"
 #include "api/cli/config.h"
 
-static void help(FILE *to)
+/* Verbs that stand alone have a line each, the verbs of a noun share one: it all fits a screen. */
+static void help_verbs(FILE *to)
 {
-    (void)fputs("usage: pj NOUN VERB [arguments]\n\n", to);
+    const char *noun = "";
+
     for (size_t i = 0; i < cli_verb_count; i++) {
         const struct cli_verb *v = &cli_verbs[i];
-        char head[64];
 
-        (void)snprintf(head, sizeof head, "%s%s%s%s%s", v->noun ? v->noun : "", v->noun ? " " : "", v->verb,
-                       *v->words ? " " : "", v->words);
-        (void)fprintf(to, "  %-28s %s\n", head, v->help);
+        if (!v->noun)
+            (void)fprintf(to, "  %-10s %s\n", v->verb, v->help);
+        else if (strcmp(v->noun, noun) != 0)
+            (void)fprintf(to, "%s  %-10s %s", *noun ? "\n" : "", v->noun, v->verb);
+        else
+            (void)fprintf(to, " | %s", v->verb);
+        noun = v->noun ? v->noun : "";
     }
-    (void)fputs("\nOptions (also environment variables, and lines of the file PJ_CONFIG names):\n", to);
-    pj_settings_help(cli_setting_table, cli_setting_count, to);
-    (void)fputs("      --json --help --version --check-config\n"
-                "Exit: 0 ok, 1 failed, 2 usage, 3 not found, 4 auth, 5 conflict, 8 still pending, 78 settings,\n"
-                "      124 task timed out, 130 interrupted\n",
+    (void)fputc('\n', to);
+}
+
+static void help(FILE *to)
+{
+    (void)fputs("usage: pj [NOUN] VERB [arguments]          more with: pj [NOUN] VERB --help\n\n",
                 to);
+    help_verbs(to);
+    (void)fputs("\nOptions (also environment variables, and lines of the file PJ_CONFIG names):\n",
+                to);
+    pj_settings_help(cli_setting_table, cli_setting_count, to);
+    (void)fputs(
+        "  --json --help --version --check-config\n"
+        "Exit: 0 ok, 1 failed, 2 usage, 3 not found, 4 auth, 5 conflict, 8 pending, 78 settings,\n"
+        "      124 task timed out, 130 interrupted\n",
+        to);
 }
 
 static const struct cli_verb *find_verb(int argc, char **argv, int *used)
@@ -52,8 +67,8 @@ static int report(const struct pj_err *err)
 
 static int unknown_verb(int argc, char **argv)
 {
-    (void)fprintf(stderr, "pj: no such command: %s%s%s - see `pj --help`\n", argv[0], argc > 1 ? " " : "",
-                  argc > 1 ? argv[1] : "");
+    (void)fprintf(stderr, "pj: no such command: %s%s%s - see `pj --help`\n", argv[0],
+                  argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
     return EXIT_USAGE;
 }
 

@@ -67,18 +67,30 @@ static void greet(const struct cli *cli, const struct up_state *s)
 static void print_result(const struct cli *cli, const struct up_state *s, json_t *result)
 {
     static const struct table_column fields[] = {
-        {"task", "id", 0},         {"status", "status", 0},        {"branch", "branch", 0},
-        {"commit", "commitSha", 0}, {"subject", "subject", 0},      {"remote", "remote", 0},
-        {"see it", "see", 0},      {"error", "error.code", 0},     {"detail", "error.detail", 0},
-        {"remedy", "error.remedy", 0}, {"note", "note", 0},        {"address", "address", 0},
-        {"token", "token", 0},     {"use it", "use", 0},
+        {"task",    "id",           0},
+        {"status",  "status",       0},
+        {"branch",  "branch",       0},
+        {"commit",  "commitSha",    0},
+        {"subject", "subject",      0},
+        {"remote",  "remote",       0},
+        {"see it",  "see",          0},
+        {"error",   "error.code",   0},
+        {"detail",  "error.detail", 0},
+        {"remedy",  "error.remedy", 0},
+        {"note",    "note",         0},
+        {"address", "address",      0},
+        {"token",   "token",        0},
+        {"use it",  "use",          0},
     };
 
     if (s->replay)
-        json_object_set_new(result, "note", json_string("a replay answered; set OPENAI_API_KEY or ANTHROPIC_API_KEY for a model"));
+        json_object_set_new(
+            result, "note",
+            json_string("a replay answered; set OPENAI_API_KEY or ANTHROPIC_API_KEY for a model"));
     json_object_set_new(result, "address", json_string(s->url));
     json_object_set_new(result, "token", json_string(s->token));
-    json_object_set_new(result, "use", json_sprintf("export PJ_URL=%s PJ_TOKEN=$(cat %s/token)", s->url, s->dir));
+    json_object_set_new(result, "use",
+                        json_sprintf("export PJ_URL=%s PJ_TOKEN=$(cat %s/token)", s->url, s->dir));
     if (!cli->json)
         (void)putchar('\n');
     table_record(cli, fields, PJ_COUNT_OF(fields), result);
@@ -86,8 +98,8 @@ static void print_result(const struct cli *cli, const struct up_state *s, json_t
 }
 
 /* Everything between start and stop. Returns an exit code, or -1. */
-static int session(struct cli *cli, const struct cli_args *args, struct up_state *s, struct up_watch *w,
-                   struct pj_err *err)
+static int session(struct cli *cli, const struct cli_args *args, struct up_state *s,
+                   struct up_watch *w, struct pj_err *err)
 {
     bool once = cli_option_get(args, "once") != NULL, sample = !cli_option_get(args, "no-sample");
     PJ_CLEANUP(pj_json_decrefp) json_t *result = json_object();

@@ -12,14 +12,14 @@
 #define UP_ENV_MAX 400
 
 struct up_state {
-    char *dir;    /* absolute */
-    char *token;  /* the admin's */
-    char *url;    /* http://127.0.0.1:PORT */
+    char *dir;   /* absolute */
+    char *token; /* the admin's */
+    char *url;   /* http://127.0.0.1:PORT */
     char *redis_socket;
     int port;
     int lock_fd;
-    bool replay;  /* no model is configured: the recorded answers are used */
-    char *model;  /* "openai", "anthropic", "replay", or what MODEL_PROVIDER says */
+    bool replay;               /* no model is configured: the recorded answers are used */
+    char *model;               /* "openai", "anthropic", "replay", or what MODEL_PROVIDER says */
     char *env[UP_ENV_MAX + 1]; /* of the children; ends in NULL */
     size_t env_count;
 };
@@ -58,6 +58,7 @@ int up_wait(struct up_watch *w, struct pj_err *err) PJ_MUST_CHECK;
 
 /* Connect the sample repository (made at the first time) and run the sample task with its log on screen. Returns the task's
  * exit code, or -1. What came out (the task's fields and `subject`, `remote`, `see`) is added to `result`. */
-int up_sample_run(struct cli *cli, struct up_state *s, struct client *c, json_t *result, struct pj_err *err) PJ_MUST_CHECK;
+int up_sample_run(struct cli *cli, struct up_state *s, struct client *c, json_t *result,
+                  struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

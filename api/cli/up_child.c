@@ -101,7 +101,8 @@ static int ready(void *ctx, const struct pollfd *fds, size_t n, struct pj_err *e
 }
 
 /* One poll of everything; -1 with err as above. */
-static int serve(struct up_watch *w, int extra_fd, int timeout_ms, bool *extra_ready, struct pj_err *err)
+static int serve(struct up_watch *w, int extra_fd, int timeout_ms, bool *extra_ready,
+                 struct pj_err *err)
 {
     struct pollfd fds[UP_CHILDREN + 2];
     size_t n = want(w, fds, PJ_COUNT_OF(fds) - 1, &timeout_ms);
@@ -121,7 +122,9 @@ int up_watch_init(struct up_watch *w, struct up_state *s, struct pj_err *err)
     static const char *const names[UP_CHILDREN] = {"redis-server", "pj-api", "pj-runner"};
     sigset_t set;
 
-    *w = (struct up_watch){.state = s, .signal_fd = -1, .pump = {.want = want, .ready = ready}};
+    *w = (struct up_watch){
+        .state = s, .signal_fd = -1, .pump = {.want = want, .ready = ready}
+    };
     w->pump.ctx = w;
     for (size_t i = 0; i < UP_CHILDREN; i++) {
         w->child[i].name = names[i];
@@ -186,8 +189,8 @@ static int wait_ready(struct up_watch *w, const struct up_child *child, int fd, 
     return pj_err_remedy(err, "log: %s", child->log_path);
 }
 
-static int start_child(struct up_watch *w, int which, const char *path, char *const *argv, int death_signal,
-                       struct pj_err *err)
+static int start_child(struct up_watch *w, int which, const char *path, char *const *argv,
+                       int death_signal, struct pj_err *err)
 {
     struct up_child *child = &w->child[which];
     PJ_CLEANUP(pj_freep) char *notify = NULL;
@@ -204,7 +207,10 @@ static int start_child(struct up_watch *w, int which, const char *path, char *co
     memcpy(env, w->state->env, w->state->env_count * sizeof env[0]);
     env[w->state->env_count] = variable;
     env[w->state->env_count + 1] = NULL;
-    const struct pj_spawn_fd fds[] = {{log, 1}, {log, 2}};
+    const struct pj_spawn_fd fds[] = {
+        {log, 1},
+        {log, 2}
+    };
     const struct pj_spawn spec = {.path = path,
                                   .argv = argv,
                                   .envp = env,
@@ -212,7 +218,8 @@ static int start_child(struct up_watch *w, int which, const char *path, char *co
                                   .fds = fds,
                                   .fd_count = PJ_COUNT_OF(fds),
                                   .death_signal = death_signal,
-                                  .new_session = true}; /* Ctrl-C reaches us alone: children end in order */
+                                  .new_session =
+                                      true}; /* Ctrl-C reaches us alone: children end in order */
     if (pj_spawn(&spec, &child->pid, &child->pidfd, err) < 0)
         return pj_err_wrap(err, "%s", child->name);
     int rc = wait_ready(w, child, sock, err);
@@ -224,10 +231,28 @@ static int start_redis(struct up_watch *w, struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *path = NULL;
     PJ_CLEANUP(pj_freep) char *dir = pj_asprintf("%s/redis", w->state->dir);
-    const char *const args[] = {"redis-server", "--port", "0", "--unixsocket", w->state->redis_socket,
-                                "--unixsocketperm", "700", "--dir", dir, "--appendonly", "yes",
-                                "--appendfsync", "everysec", "--maxmemory-policy", "noeviction",
-                                "--save", "", "--daemonize", "no", "--supervised", "systemd", NULL};
+    const char *const args[] = {"redis-server",
+                                "--port",
+                                "0",
+                                "--unixsocket",
+                                w->state->redis_socket,
+                                "--unixsocketperm",
+                                "700",
+                                "--dir",
+                                dir,
+                                "--appendonly",
+                                "yes",
+                                "--appendfsync",
+                                "everysec",
+                                "--maxmemory-policy",
+                                "noeviction",
+                                "--save",
+                                "",
+                                "--daemonize",
+                                "no",
+                                "--supervised",
+                                "systemd",
+                                NULL};
     char *argv[REDIS_ARGS_MAX];
     size_t n = 0;
 
@@ -271,7 +296,10 @@ static void end_child(struct up_watch *w, struct up_child *child)
     w->interrupted = false;
     (void)kill(child->pid, SIGTERM);
     for (;;) {
-        struct pollfd fds[2] = {{child->pidfd, POLLIN, 0}, {w->signal_fd, POLLIN, 0}};
+        struct pollfd fds[2] = {
+            {child->pidfd, POLLIN, 0},
+            {w->signal_fd, POLLIN, 0}
+        };
         struct signalfd_siginfo info;
 
         if (poll(fds, 2, -1) < 0 && errno != EINTR)

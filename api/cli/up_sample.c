@@ -21,9 +21,9 @@ static const struct {
     const char *name, *path;
     bool executable;
 } project[] = {
-    {"README.md", "README.md", false},
-    {"run.sh", "tests/run.sh", false},
-    {"tally.sh", "tally.sh", true},
+    {"README.md", "README.md",    false},
+    {"run.sh",    "tests/run.sh", false},
+    {"tally.sh",  "tally.sh",     true },
 };
 
 static const struct pj_embedded *find(const char *name)
@@ -46,7 +46,8 @@ static int make_remote(const char *dir, struct pj_err *err)
 
         files[i] = (struct pj_local_file){project[i].path, f->data, f->size, project[i].executable};
     }
-    return pj_local_create(dir, files, PJ_COUNT_OF(files), "Tally counts words\n", pj_now_ms(), err);
+    return pj_local_create(dir, files, PJ_COUNT_OF(files), "Tally counts words\n", pj_now_ms(),
+                           err);
 }
 
 static int connect_sample(struct client *c, const char *dir, char **id, struct pj_err *err)
@@ -66,7 +67,8 @@ static int connect_sample(struct client *c, const char *dir, char **id, struct p
         return 0;
     }
     PJ_CLEANUP(pj_json_decrefp)
-    json_t *body = json_pack("{s:s, s:s, s:s}", "url", dir, "checkCommand", SAMPLE_CHECK, "codeRabbit", "off");
+    json_t *body =
+        json_pack("{s:s, s:s, s:s}", "url", dir, "checkCommand", SAMPLE_CHECK, "codeRabbit", "off");
     if (client_call(c, "POST", "/repositories", body, &made, err) < 0)
         return pj_err_wrap(err, "connecting the sample repository");
     *id = pj_strdup(pj_json_str(made, "id", ""));
@@ -80,8 +82,8 @@ static json_t *task_body(const char *repo)
     const char *eol = strchrnul(text, '\n');
     const char *rest = eol + strspn(eol, "\n");
 
-    return json_pack("{s:s, s:s%, s:s, s:b}", "repositoryId", repo, "title", text, (size_t)(eol - text),
-                     "description", rest, "execute", 1);
+    return json_pack("{s:s, s:s%, s:s, s:b}", "repositoryId", repo, "title", text,
+                     (size_t)(eol - text), "description", rest, "execute", 1);
 }
 
 static void add_result(const char *dir, const json_t *task, json_t *result)
@@ -95,10 +97,13 @@ static void add_result(const char *dir, const json_t *task, json_t *result)
     if (!branch || pj_local_branch(dir, branch, &tip, &ignored) < 0)
         return;
     json_object_set_new(result, "subject", json_string(tip.subject));
-    json_object_set_new(result, "see", json_sprintf("git -c safe.directory='*' --git-dir %s log -p -1 %s", dir, branch));
+    json_object_set_new(
+        result, "see",
+        json_sprintf("git -c safe.directory='*' --git-dir %s log -p -1 %s", dir, branch));
 }
 
-int up_sample_run(struct cli *cli, struct up_state *s, struct client *c, json_t *result, struct pj_err *err)
+int up_sample_run(struct cli *cli, struct up_state *s, struct client *c, json_t *result,
+                  struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *dir = pj_asprintf("%s/sample/" SAMPLE_NAME ".git", s->dir);
     PJ_CLEANUP(pj_freep) char *repo = NULL;

@@ -97,7 +97,8 @@ static char *make_token(void)
 static char *make_key(void)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    unsigned char key[KEY_BYTES + 1] = {0}; /* one more, so that whole groups of three can be read */
+    unsigned char key[KEY_BYTES + 1] = {
+        0}; /* one more, so that whole groups of three can be read */
     char *text = pj_alloc(KEY_BYTES * 2, 1), *p = text;
 
     pj_random_bytes(key, KEY_BYTES);
@@ -148,7 +149,8 @@ static int write_forges(struct up_state *s, struct pj_err *err)
     if (given && *given) {
         PJ_CLEANUP(pj_freep) char *text = NULL;
 
-        if (cmd_read_file(given, false, &text, err) < 0 || pj_json_parse(pj_view_of(text), &doc, err) < 0) {
+        if (cmd_read_file(given, false, &text, err) < 0 ||
+            pj_json_parse(pj_view_of(text), &doc, err) < 0) {
             (void)pj_err_code(err, "settings");
             return pj_err_wrap(err, "PJ_FORGES");
         }

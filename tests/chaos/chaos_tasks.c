@@ -20,9 +20,11 @@ static const struct model_answer work[] = {
      .text = "I do it.",
      .prompt_tokens = 700,
      .completion_tokens = 70,
-     .calls = {{"run", "{\"command\":\"i=0; while [ $i -lt 40 ]; do echo line $i; i=$((i+1)); done; sleep 1; "
-                       "setsid sleep 600 & echo done > done.txt\"}"},
-               {"finish", "{\"summary\":\"Done.\"}"}}},
+     .calls =
+         {{"run",
+           "{\"command\":\"i=0; while [ $i -lt 40 ]; do echo line $i; i=$((i+1)); done; sleep 1; "
+           "setsid sleep 600 & echo done > done.txt\"}"},
+          {"finish", "{\"summary\":\"Done.\"}"}}},
 };
 
 struct chaos {
@@ -50,8 +52,8 @@ static void linger(struct chaos *c, int ms)
 
 /* ---- the API under faults: asked until it answers; idempotency makes that safe ---- */
 
-static int ask(struct chaos *c, const char *method, const char *path, const char *body, const char *key,
-               struct http_answer *out)
+static int ask(struct chaos *c, const char *method, const char *path, const char *body,
+               const char *key, struct http_answer *out)
 {
     PJ_CLEANUP(pj_freep) char *full = pj_asprintf("/api/v1%s", path);
     PJ_CLEANUP(pj_freep) char *header = key ? pj_asprintf("Idempotency-Key: %s", key) : NULL;
@@ -61,7 +63,8 @@ static int ask(struct chaos *c, const char *method, const char *path, const char
     for (;;) {
         http_try(c->s.w.base, method, full, WORLD_TOKEN, body, headers, out);
         bool passing = out->status == 0 || out->status >= 500 || out->status == 429 ||
-                       (out->status == 409 && strcmp(pj_json_str(out->json, "code", ""), "idempotency_in_progress") == 0);
+                       (out->status == 409 &&
+                        strcmp(pj_json_str(out->json, "code", ""), "idempotency_in_progress") == 0);
         if (!passing)
             return out->status;
         if (pj_mono_ms() > until) {
@@ -78,7 +81,8 @@ static void create(struct chaos *c)
 {
     PJ_CLEANUP(pj_freep) char *key = pj_asprintf("chaos-task-%zu-%u", c->count, c->random);
     PJ_CLEANUP(pj_freep)
-    char *body = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"Task %zu\",\"description\":\"Do it.\",\"execute\":true}",
+    char *body = pj_asprintf("{\"repositoryId\":\"%s\",\"title\":\"Task %zu\",\"description\":\"Do "
+                             "it.\",\"execute\":true}",
                              c->s.repo, c->count);
     struct http_answer a;
 
@@ -187,10 +191,13 @@ static struct {
     void (*strike)(struct chaos *c);
     size_t times;
 } faults[] = {
-    {"cancel a task", 2, cancel_one, 0},     {"drain a runner", 1, drain_runner, 0},
-    {"freeze a runner", 1, freeze_runner, 0}, {"kill -9 a job", 4, kill_job, 0},
-    {"kill -9 a runner", 2, kill_runner, 0},  {"kill -9 the API", 2, kill_api, 0},
-    {"kill -9 Redis", 2, kill_redis, 0},
+    {"cancel a task",    2, cancel_one,    0},
+    {"drain a runner",   1, drain_runner,  0},
+    {"freeze a runner",  1, freeze_runner, 0},
+    {"kill -9 a job",    4, kill_job,      0},
+    {"kill -9 a runner", 2, kill_runner,   0},
+    {"kill -9 the API",  2, kill_api,      0},
+    {"kill -9 Redis",    2, kill_redis,    0},
 };
 
 static void strike(struct chaos *c)
@@ -230,8 +237,8 @@ static void check_log(struct chaos *c, const char *task)
 
         if (a != attempt)
             n = 0;
-        cr_expect(k == n + 1 && a >= attempt, "task %s: after %lld-%lld came %lld-%lld", task, (long long)attempt, (long long)n,
-                  (long long)a, (long long)k);
+        cr_expect(k == n + 1 && a >= attempt, "task %s: after %lld-%lld came %lld-%lld", task,
+                  (long long)attempt, (long long)n, (long long)a, (long long)k);
         attempt = a;
         n = k;
     }
@@ -241,7 +248,8 @@ static void check_remote(struct chaos *c, const char *task, bool completed, cons
 {
     PJ_CLEANUP(pj_freep) char *branch = scene_branch(task);
     PJ_CLEANUP(pj_freep) char *range = pj_asprintf("main..%s", branch);
-    PJ_CLEANUP(pj_freep) char *commits = gitfix_run(c->s.remote, NULL, "rev-list", "--count", range, (const char *)NULL);
+    PJ_CLEANUP(pj_freep)
+    char *commits = gitfix_run(c->s.remote, NULL, "rev-list", "--count", range, (const char *)NULL);
     size_t i, open = 0;
     json_t *pull;
 
@@ -272,8 +280,8 @@ static void check_task(struct chaos *c, size_t i, const json_t *pulls, struct su
         cr_expect_fail("a task ended in its own way: %s", text);
     }
     cr_expect(!cancelled || c->cancelled[i], "task %s was cancelled by nobody", task);
-    cr_expect(cancelled ? records <= 1 : records == 1, "task %s (%s) has %zu notification records", task, scene_status(doc),
-              records);
+    cr_expect(cancelled ? records <= 1 : records == 1, "task %s (%s) has %zu notification records",
+              task, scene_status(doc), records);
     sums->completed += completed;
     sums->cancelled += cancelled;
     sums->lost += lost;
@@ -284,14 +292,17 @@ static void check_task(struct chaos *c, size_t i, const json_t *pulls, struct su
 
 static void check_sums(struct chaos *c, const struct sums *sums)
 {
-    PJ_CLEANUP(pj_json_decrefp) json_t *doc = world_call(&c->s.w, "GET", "/admin/analytics?bucket=hour", NULL, 200);
-    const json_t *totals = json_object_get(doc, "totals"), *tasks = json_object_get(totals, "tasks");
+    PJ_CLEANUP(pj_json_decrefp)
+    json_t *doc = world_call(&c->s.w, "GET", "/admin/analytics?bucket=hour", NULL, 200);
+    const json_t *totals = json_object_get(doc, "totals"),
+                 *tasks = json_object_get(totals, "tasks");
     PJ_CLEANUP(pj_freep) char *text = pj_json_text(totals);
 
     cr_expect_eq(pj_json_i64(tasks, "completed", 0), (int64_t)sums->completed, "%s", text);
     cr_expect_eq(pj_json_i64(tasks, "cancelled", 0), (int64_t)sums->cancelled, "%s", text);
     cr_expect_eq(pj_json_i64(tasks, "failed", 0), (int64_t)sums->lost, "%s", text);
-    cr_expect_eq(pj_json_i64(json_object_get(totals, "tokens"), "total", 0), sums->tokens, "%s", text);
+    cr_expect_eq(pj_json_i64(json_object_get(totals, "tokens"), "total", 0), sums->tokens, "%s",
+                 text);
 }
 
 /* ---- the run ---- */
@@ -348,8 +359,8 @@ Test(chaos, whatever_dies_nothing_is_lost_and_nothing_happens_twice)
     check_sums(&c, &sums);
     for (size_t i = 0; i < PJ_COUNT_OF(faults); i++)
         fprintf(stderr, "%-18s %zu\n", faults[i].name, faults[i].times);
-    fprintf(stderr, "%zu tasks: %zu completed, %zu cancelled, %zu lost after three runners\n", c.count, sums.completed,
-            sums.cancelled, sums.lost);
+    fprintf(stderr, "%zu tasks: %zu completed, %zu cancelled, %zu lost after three runners\n",
+            c.count, sums.completed, sums.cancelled, sums.lost);
     json_decref(pulls);
     for (size_t i = 0; i < c.count; i++)
         free(c.task[i]);

@@ -7,7 +7,8 @@
 #include "lib/base/fs.h"
 #include "tests/scenarios/scene.h"
 
-static const struct model_answer write_and_finish[] = {SCENE_WRITE("new.txt", "x\\n"), SCENE_FINISH};
+static const struct model_answer write_and_finish[] = {SCENE_WRITE("new.txt", "x\\n"),
+                                                       SCENE_FINISH};
 
 /* Arguments end in NULL; *out and *err are the caller's. */
 static int pj(struct scene *s, char **out, char **err, const char *input, ...)
@@ -37,7 +38,8 @@ Test(cli, run_follows_to_the_end_and_says_what_came_out)
 
     scene_start(&s, write_and_finish, 2);
     as_client(&s);
-    int code = pj(&s, &out, &err, NULL, "run", "project", "Write a file", "--follow", (const char *)NULL);
+    int code =
+        pj(&s, &out, &err, NULL, "run", "project", "Write a file", "--follow", (const char *)NULL);
     cr_assert_eq(code, 0, "%s%s", out, err);
     cr_expect_not_null(strstr(out, "-- generating"), "%s", out);
     cr_expect_not_null(strstr(out, "status\tcompleted"), "%s", out);
@@ -145,7 +147,8 @@ Test(cli, reset_token_ends_the_old_tokens)
     char *out, *err;
 
     scene_start(&s, NULL, 0);
-    int code = pj(&s, &out, &err, NULL, "admin", "reset-token", "admin@example.org", (const char *)NULL);
+    int code =
+        pj(&s, &out, &err, NULL, "admin", "reset-token", "admin@example.org", (const char *)NULL);
     cr_assert_eq(code, 0, "%s", err);
     out[strcspn(out, "\n")] = '\0';
     /* pj-api remembers who a token is for less than a second; a new one has nothing to remember. */
@@ -161,7 +164,8 @@ Test(cli, reset_token_ends_the_old_tokens)
     json_decref(audit);
     free(out);
     free(err);
-    code = pj(&s, &out, &err, NULL, "admin", "reset-token", "nobody@example.org", (const char *)NULL);
+    code =
+        pj(&s, &out, &err, NULL, "admin", "reset-token", "nobody@example.org", (const char *)NULL);
     cr_expect_eq(code, 3, "%s", err);
     free(out);
     free(err);
@@ -225,8 +229,9 @@ static void assert_sample_came_out(struct scene *s, const char *out)
 
 static void up_alone(struct scene *s)
 {
-    static const char *const own[] = {"PJ_REDIS_URL", "PJ_SECRET_KEY", "PJ_BOOTSTRAP_TOKEN", "PJ_ADMIN_EMAIL", "PJ_LISTEN",
-                                      "PJ_PUBLIC_URL", "PJ_FORGES"};
+    static const char *const own[] = {"PJ_REDIS_URL",   "PJ_SECRET_KEY", "PJ_BOOTSTRAP_TOKEN",
+                                      "PJ_ADMIN_EMAIL", "PJ_LISTEN",     "PJ_PUBLIC_URL",
+                                      "PJ_FORGES"};
 
     scene_prepare(s, NULL, 0);
     for (size_t i = 0; i < PJ_COUNT_OF(own); i++)
@@ -235,7 +240,8 @@ static void up_alone(struct scene *s)
 
 Test(cli, up_once_runs_the_sample_without_a_key_and_again_faster)
 {
-    static const char *const model[] = {"MODEL_PROVIDER", "MODEL_NAME", "OPENAI_API_KEY", "OPENAI_BASE_URL"};
+    static const char *const model[] = {"MODEL_PROVIDER", "MODEL_NAME", "OPENAI_API_KEY",
+                                        "OPENAI_BASE_URL"};
     struct scene s;
     struct stat st;
     char *out, *err, *port = free_port();
@@ -243,7 +249,8 @@ Test(cli, up_once_runs_the_sample_without_a_key_and_again_faster)
     up_alone(&s);
     for (size_t i = 0; i < PJ_COUNT_OF(model); i++)
         world_set(&s.w, model[i], NULL);
-    int code = pj(&s, &out, &err, NULL, "up", "--once", "--port", port, "--data", "up", (const char *)NULL);
+    int code = pj(&s, &out, &err, NULL, "up", "--once", "--port", port, "--data", "up",
+                  (const char *)NULL);
     cr_assert_eq(code, 0, "%s%s", out, err);
     cr_expect_not_null(strstr(out, "replay"), "it says that no model is asked: %s", out);
     assert_sample_came_out(&s, out);
@@ -252,7 +259,8 @@ Test(cli, up_once_runs_the_sample_without_a_key_and_again_faster)
     char *token = pj_asprintf("%s/up/token", s.w.dir);
     cr_assert_eq(stat(token, &st), 0);
     cr_expect_eq(st.st_mode & 0777, 0600);
-    code = pj(&s, &out, &err, NULL, "up", "--once", "--port", port, "--data", "up", (const char *)NULL);
+    code = pj(&s, &out, &err, NULL, "up", "--once", "--port", port, "--data", "up",
+              (const char *)NULL);
     cr_expect_eq(code, 0, "a second time: %s%s", out, err);
     assert_sample_came_out(&s, out);
     free(out);
@@ -275,7 +283,8 @@ Test(cli, up_once_asks_the_configured_server)
     cr_assert_eq(pj_fs_read(src, &script, &e), 0, "%s", e.message);
     cr_assert_eq(model_server_add_json(s.model, pj_str_cstr(&script), &e), 0, "%s", e.message);
     world_set(&s.w, "MODEL_PROVIDER", NULL);
-    int code = pj(&s, &out, &err, NULL, "up", "--once", "--port", port, "--data", "up", (const char *)NULL);
+    int code = pj(&s, &out, &err, NULL, "up", "--once", "--port", port, "--data", "up",
+                  (const char *)NULL);
     cr_assert_eq(code, 0, "%s%s", out, err);
     cr_expect_null(strstr(out, "replay"), "%s", out);
     assert_sample_came_out(&s, out);

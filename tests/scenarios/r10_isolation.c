@@ -8,7 +8,8 @@ Test(r10, r10_1_the_box_sees_nothing_of_the_host)
         SCENE_RUN("env"),
         SCENE_RUN("cat /proc/net/dev"),
         SCENE_RUN("ls /proc | grep '^[0-9]' | wc -l; cat /proc/[0-9]*/cmdline | tr '\\\\0' ' '"),
-        SCENE_RUN("mount -t tmpfs none /mnt; echo mount=$?; unshare -U true; echo unshare=$?; unshare -n true; echo net=$?"),
+        SCENE_RUN("mount -t tmpfs none /mnt; echo mount=$?; unshare -U true; echo unshare=$?; "
+                  "unshare -n true; echo net=$?"),
         SCENE_RUN("ls / /root /home /var /etc 2>&1; id"),
         SCENE_WRITE("new.txt", "x\\n"),
         SCENE_FINISH,
@@ -51,14 +52,26 @@ Test(r10, r10_1_concurrent_executions_share_nothing)
 {
     /* Each writes the same names; both are held until both have done it, then each looks. */
     static const struct model_answer answers[] = {
-        {.when = "task of the walrus", .text = "I leave a mark.",
-         .calls = {{"run", "{\"command\":\"echo walrus > /tmp/mark; echo walrus > mark; sleep 500 & echo left\"}"}}},
-        {.when = "task of the carpenter", .text = "I leave a mark.",
-         .calls = {{"run", "{\"command\":\"echo carpenter > /tmp/mark; echo carpenter > mark; sleep 501 & echo left\"}"}}},
-        {.when = "task of the walrus", .trouble = MODEL_GATE, .text = "I look.",
-         .calls = {{"run", "{\"command\":\"cat /tmp/mark mark; cat /proc/[0-9]*/cmdline | tr '\\\\0' ' '\"}"}}},
-        {.when = "task of the carpenter", .trouble = MODEL_GATE, .text = "I look.",
-         .calls = {{"run", "{\"command\":\"cat /tmp/mark mark; cat /proc/[0-9]*/cmdline | tr '\\\\0' ' '\"}"}}},
+        {.when = "task of the walrus",
+         .text = "I leave a mark.",
+         .calls = {{"run", "{\"command\":\"echo walrus > /tmp/mark; echo walrus > mark; sleep 500 "
+                           "& echo left\"}"}}                                                                      },
+        {.when = "task of the carpenter",
+         .text = "I leave a mark.",
+         .calls = {{"run", "{\"command\":\"echo carpenter > /tmp/mark; echo carpenter > mark; "
+                           "sleep 501 & echo left\"}"}}                                                            },
+        {.when = "task of the walrus",
+         .trouble = MODEL_GATE,
+         .text = "I look.",
+         .calls =
+             {{"run",
+               "{\"command\":\"cat /tmp/mark mark; cat /proc/[0-9]*/cmdline | tr '\\\\0' ' '\"}"}}},
+        {.when = "task of the carpenter",
+         .trouble = MODEL_GATE,
+         .text = "I look.",
+         .calls =
+             {{"run",
+               "{\"command\":\"cat /tmp/mark mark; cat /proc/[0-9]*/cmdline | tr '\\\\0' ' '\"}"}}},
         {.repeat = true, .text = "Done.", .calls = {{"finish", "{\"summary\":\"Looked.\"}"}}},
     };
     struct scene s;
@@ -103,10 +116,15 @@ Test(r10, r10_1_concurrent_executions_share_nothing)
 Test(r10, r10_2_nothing_is_left_after_success_and_after_failure)
 {
     static const struct model_answer answers[] = {
-        {.when = "good", .text = "I write.",
-         .calls = {{"run", "{\"command\":\"echo x > new.txt; mkdir -p d/e; chmod 000 d/e; setsid sleep 1000 & echo left\"}"}}},
-        {.when = "good", .text = "Done.", .calls = {{"finish", "{\"summary\":\"Done.\"}"}}},
-        {.when = "bad", .status = 400, .body = "{\"error\":{\"message\":\"no\",\"type\":\"invalid_request_error\"}}", .repeat = true},
+        {.when = "good",
+         .text = "I write.",
+         .calls = {{"run", "{\"command\":\"echo x > new.txt; mkdir -p d/e; chmod 000 d/e; setsid "
+                           "sleep 1000 & echo left\"}"}}                                                                                  },
+        {             .when = "good",                                                              .text = "Done.", .calls = {{"finish", "{\"summary\":\"Done.\"}"}}},
+        { .when = "bad",
+         .status = 400,
+         .body = "{\"error\":{\"message\":\"no\",\"type\":\"invalid_request_error\"}}",
+         .repeat = true},
     };
     struct scene s;
 

@@ -4,9 +4,12 @@
 #include "lib/base/fs.h"
 #include "tests/scenarios/scene.h"
 
-static const struct model_answer write_and_finish[] = {SCENE_WRITE("new.txt", "made\\n"), SCENE_FINISH};
+static const struct model_answer write_and_finish[] = {SCENE_WRITE("new.txt", "made\\n"),
+                                                       SCENE_FINISH};
 static const struct model_answer gated[] = {
-    {.trouble = MODEL_GATE, .text = "I write.", .calls = {{"write_file", "{\"path\":\"new.txt\",\"content\":\"x\\n\"}"}}},
+    {.trouble = MODEL_GATE,
+     .text = "I write.",
+     .calls = {{"write_file", "{\"path\":\"new.txt\",\"content\":\"x\\n\"}"}}},
     SCENE_FINISH,
 };
 

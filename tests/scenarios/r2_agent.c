@@ -4,9 +4,10 @@
 Test(r2, r2_1_the_agents_work_becomes_a_valid_unified_diff)
 {
     static const struct model_answer answers[] = {
-        {.text = "I look first.", .calls = {{"read_file", "{\"path\":\"src/main.py\"}"}}},
+        {.text = "I look first.", .calls = {{"read_file", "{\"path\":\"src/main.py\"}"}}         },
         {.text = "I edit.",
-         .calls = {{"edit_file", "{\"path\":\"src/main.py\",\"old\":\"'hello'\",\"new\":\"'hello, world'\"}"}}},
+         .calls = {{"edit_file",
+                    "{\"path\":\"src/main.py\",\"old\":\"'hello'\",\"new\":\"'hello, world'\"}"}}},
         SCENE_FINISH,
     };
     struct scene s;
@@ -19,7 +20,8 @@ Test(r2, r2_1_the_agents_work_becomes_a_valid_unified_diff)
     http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
     cr_assert_eq(a.status, 200, "%s", a.body);
     cr_expect_not_null(strstr(a.body, "--- a/src/main.py\n+++ b/src/main.py\n@@ "), "%s", a.body);
-    cr_expect_not_null(strstr(a.body, "-    return 'hello'\n+    return 'hello, world'\n"), "%s", a.body);
+    cr_expect_not_null(strstr(a.body, "-    return 'hello'\n+    return 'hello, world'\n"), "%s",
+                       a.body);
     /* git itself reads it. */
     char *stat = gitfix_run(s.remote, a.body, "apply", "--numstat", "-", (const char *)NULL);
     cr_assert_not_null(stat);
@@ -34,9 +36,11 @@ Test(r2, r2_1_the_agents_work_becomes_a_valid_unified_diff)
 Test(r2, r2_1_failing_checks_go_back_to_the_agent)
 {
     static const struct model_answer answers[] = {
-        {.text = "I move it.", .calls = {{"move_path", "{\"from\":\"README.md\",\"to\":\"READ.md\"}"}}},
+        {.text = "I move it.",
+         .calls = {{"move_path", "{\"from\":\"README.md\",\"to\":\"READ.md\"}"}}},
         SCENE_FINISH,
-        {.text = "The check wants it back.", .calls = {{"move_path", "{\"from\":\"READ.md\",\"to\":\"README.md\"}"}}},
+        {.text = "The check wants it back.",
+         .calls = {{"move_path", "{\"from\":\"READ.md\",\"to\":\"README.md\"}"}}},
         SCENE_WRITE("NEWS.md", "news\\n"),
         SCENE_FINISH,
     };
@@ -65,8 +69,9 @@ Test(r2, r2_1_failing_checks_go_back_to_the_agent)
 Test(r2, r2_1_still_red_after_three_rounds_needs_review)
 {
     static const struct model_answer answers[] = {
-        {.text = "I move it.", .calls = {{"move_path", "{\"from\":\"README.md\",\"to\":\"READ.md\"}"}}},
-        {.repeat = true, .text = "Done.", .calls = {{"finish", "{\"summary\":\"Moved.\"}"}}},
+        {.text = "I move it.",
+         .calls = {{"move_path", "{\"from\":\"README.md\",\"to\":\"READ.md\"}"}}},
+        { .repeat = true,     .text = "Done.", .calls = {{"finish", "{\"summary\":\"Moved.\"}"}}},
     };
     struct scene s;
 
@@ -90,7 +95,8 @@ Test(r2, r2_1_an_empty_result_fails_as_no_changes)
     static const struct model_answer answers[] = {
         {.repeat = true,
          .text = "Nothing to do.",
-         .calls = {{"finish", "{\"summary\":\"-\",\"no_changes_reason\":\"It is done already.\"}"}}},
+         .calls = {{"finish",
+                    "{\"summary\":\"-\",\"no_changes_reason\":\"It is done already.\"}"}}},
     };
     struct scene s;
 
@@ -107,7 +113,8 @@ Test(r2, r2_3_an_ambiguous_task_asks_and_goes_on_with_the_answer)
 {
     static const struct model_answer answers[] = {
         {.text = "I cannot know.",
-         .calls = {{"ask_clarification", "{\"question\":\"Which colour shall the bicycle shed have?\"}"}}},
+         .calls = {{"ask_clarification",
+                    "{\"question\":\"Which colour shall the bicycle shed have?\"}"}}},
         SCENE_WRITE("colour.txt", "teal\\n"),
         SCENE_FINISH,
     };
@@ -119,7 +126,8 @@ Test(r2, r2_3_an_ambiguous_task_asks_and_goes_on_with_the_answer)
     cr_expect_str_eq(pj_json_str(doc, "question", ""), "Which colour shall the bicycle shed have?");
     json_decref(doc);
     char *path = pj_asprintf("/tasks/%s/answer", task);
-    doc = world_call(&s.w, "POST", path, "{\"answer\":\"Teal, like the door.\",\"execute\":true}", 202);
+    doc = world_call(&s.w, "POST", path, "{\"answer\":\"Teal, like the door.\",\"execute\":true}",
+                     202);
     cr_expect_eq(pj_json_i64(doc, "attempt", 0), 2);
     json_decref(doc);
     json_decref(world_wait_status(&s.w, task, "completed"));

@@ -1,14 +1,16 @@
 /* R3: patch application and validation. */
 #include "tests/scenarios/scene.h"
 
-static const struct model_answer write_and_finish[] = {SCENE_WRITE("docs/new.txt", "made\\n"), SCENE_FINISH};
+static const struct model_answer write_and_finish[] = {SCENE_WRITE("docs/new.txt", "made\\n"),
+                                                       SCENE_FINISH};
 
 static void assert_pushed(struct scene *s, const char *task, const char *subject)
 {
     char *branch = scene_branch(task), *spec = pj_asprintf("%s:docs/new.txt", branch);
     char *parent_spec = pj_asprintf("%s~1", branch);
     char *said = gitfix_subject(s->remote, branch), *content = gitfix_show(s->remote, spec);
-    char *parent = gitfix_rev(s->remote, parent_spec), *main_tip = gitfix_rev(s->remote, "refs/heads/main");
+    char *parent = gitfix_rev(s->remote, parent_spec),
+         *main_tip = gitfix_rev(s->remote, "refs/heads/main");
 
     cr_expect_str_eq(said, subject);
     cr_expect_str_eq(content, "made\n");
@@ -59,7 +61,9 @@ Test(r3, r3_1_commits_of_others_on_the_branch_are_never_overwritten)
          .calls = {{"write_file", "{\"path\":\"docs/new.txt\",\"content\":\"made\\n\"}"}}},
         SCENE_FINISH,
     };
-    static const struct gitfix_file strange[] = {{"stranger.txt", "mine\n", false}};
+    static const struct gitfix_file strange[] = {
+        {"stranger.txt", "mine\n", false}
+    };
     struct scene s;
 
     scene_start(&s, gated, 2);
@@ -84,7 +88,8 @@ Test(r3, r3_1_commits_of_others_on_the_branch_are_never_overwritten)
 Test(r3, r3_3_links_out_of_the_tree_never_leave_the_box)
 {
     static const struct model_answer answers[] = {
-        SCENE_RUN("ln -s ../../../etc/passwd relative; ln -s /etc/passwd absolute; ln README.md hard; mkfifo pipe; ln -s docs fine"),
+        SCENE_RUN("ln -s ../../../etc/passwd relative; ln -s /etc/passwd absolute; ln README.md "
+                  "hard; mkfifo pipe; ln -s docs fine"),
         SCENE_WRITE("docs/new.txt", "made\\n"),
         SCENE_FINISH,
     };
@@ -95,7 +100,8 @@ Test(r3, r3_3_links_out_of_the_tree_never_leave_the_box)
     json_decref(world_wait_status(&s.w, task, "completed"));
     assert_pushed(&s, task, "Pithy Jaunt: Write a file");
     char *branch = scene_branch(task);
-    char *names = gitfix_run(s.remote, NULL, "ls-tree", "-r", "--name-only", branch, (const char *)NULL);
+    char *names =
+        gitfix_run(s.remote, NULL, "ls-tree", "-r", "--name-only", branch, (const char *)NULL);
     cr_expect_str_eq(names, "README.md\ncheck.sh\ndocs/new.txt\nfine\nsrc/main.py\n");
     cr_expect(world_log_has(&s.w, task, "a symlink that leads out of the tree"));
     free(names);
@@ -122,7 +128,8 @@ Test(r3, r3_3_a_change_that_policy_forbids_is_kept_for_review)
     char *path = pj_asprintf("/api/v1/tasks/%s/patch", task);
     http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
     cr_expect_eq(a.status, 200);
-    cr_expect_not_null(strstr(a.body, "+++ b/.github/workflows/ci.yml"), "the patch is kept: %s", a.body);
+    cr_expect_not_null(strstr(a.body, "+++ b/.github/workflows/ci.yml"), "the patch is kept: %s",
+                       a.body);
     http_answer_release(&a);
     free(path);
     free(branches);
@@ -134,7 +141,8 @@ Test(r3, r3_3_a_change_that_policy_forbids_is_kept_for_review)
 Test(r3, r3_3_a_planted_git_folder_is_ignored)
 {
     static const struct model_answer answers[] = {
-        SCENE_RUN("mkdir -p .git/hooks sub/.git && echo evil > .git/hooks/pre-push && echo '[core]' > sub/.git/config"),
+        SCENE_RUN("mkdir -p .git/hooks sub/.git && echo evil > .git/hooks/pre-push && echo "
+                  "'[core]' > sub/.git/config"),
         SCENE_WRITE("docs/new.txt", "made\\n"),
         SCENE_FINISH,
     };
@@ -145,7 +153,8 @@ Test(r3, r3_3_a_planted_git_folder_is_ignored)
     json_decref(world_wait_status(&s.w, task, "completed"));
     assert_pushed(&s, task, "Pithy Jaunt: Write a file");
     char *branch = scene_branch(task);
-    char *names = gitfix_run(s.remote, NULL, "ls-tree", "-r", "--name-only", branch, (const char *)NULL);
+    char *names =
+        gitfix_run(s.remote, NULL, "ls-tree", "-r", "--name-only", branch, (const char *)NULL);
     cr_expect_null(strstr(names, ".git"), "%s", names);
     free(names);
     free(branch);

@@ -1,7 +1,8 @@
 /* R4: pull request creation. */
 #include "tests/scenarios/scene.h"
 
-static const struct model_answer write_and_finish[] = {SCENE_WRITE("docs/new.txt", "made\\n"), SCENE_FINISH};
+static const struct model_answer write_and_finish[] = {SCENE_WRITE("docs/new.txt", "made\\n"),
+                                                       SCENE_FINISH};
 
 static json_t *only_pull(struct scene *s)
 {
@@ -19,7 +20,8 @@ Test(r4, r4_1_a_pull_request_is_created_and_its_address_stored)
 
     scene_prepare(&s, write_and_finish, 2);
     scene_open_forge(&s, ",\"codeRabbit\":\"off\"");
-    char *task = world_task(&s.w, s.repo, "Write a file", "Please write docs/new.txt for the zebra.", "");
+    char *task =
+        world_task(&s.w, s.repo, "Write a file", "Please write docs/new.txt for the zebra.", "");
     world_execute(&s.w, task);
     json_t *doc = world_wait_status(&s.w, task, "completed"), *pull = only_pull(&s);
     char *branch = scene_branch(task);
@@ -27,8 +29,10 @@ Test(r4, r4_1_a_pull_request_is_created_and_its_address_stored)
     cr_expect_str_eq(pj_json_str(pull, "title", ""), "Pithy Jaunt: Write a file");
     cr_expect_str_eq(pj_json_str(json_object_get(pull, "base"), "ref", ""), "main");
     cr_expect_str_eq(pj_json_str(json_object_get(pull, "head"), "ref", ""), branch);
-    cr_expect_not_null(strstr(pj_json_str(pull, "body", ""), "for the zebra"), "the description is in the body");
-    cr_expect_not_null(strstr(pj_json_str(pull, "body", ""), "stand-in-model"), "so is what was executed");
+    cr_expect_not_null(strstr(pj_json_str(pull, "body", ""), "for the zebra"),
+                       "the description is in the body");
+    cr_expect_not_null(strstr(pj_json_str(pull, "body", ""), "stand-in-model"),
+                       "so is what was executed");
     cr_expect_str_eq(pj_json_str(doc, "prUrl", ""), pj_json_str(pull, "html_url", "?"));
     cr_expect_eq(pj_json_i64(json_object_get(doc, "pr"), "number", 0), 1);
     free(branch);
@@ -40,7 +44,9 @@ Test(r4, r4_1_a_pull_request_is_created_and_its_address_stored)
 
 Test(r4, r4_1_the_base_is_the_configured_branch)
 {
-    static const struct gitfix_file files[] = {{"release.txt", "1\n", false}};
+    static const struct gitfix_file files[] = {
+        {"release.txt", "1\n", false}
+    };
     struct scene s;
 
     scene_prepare(&s, write_and_finish, 2);
@@ -62,7 +68,8 @@ Test(r4, r4_2_three_retries_and_then_failed_with_the_message)
 
     scene_prepare(&s, write_and_finish, 2);
     scene_open_forge(&s, ",\"codeRabbit\":\"off\"");
-    forge_server_fail(s.forge, "POST", "/pulls", 100, 502, NULL, "{\"message\":\"the forge is on fire\"}");
+    forge_server_fail(s.forge, "POST", "/pulls", 100, 502, NULL,
+                      "{\"message\":\"the forge is on fire\"}");
     char *task = scene_run(&s, "Write a file");
     json_t *doc = world_wait_status(&s.w, task, "failed");
     cr_expect_eq(forge_server_count(s.forge, "POST", "/pulls"), 4, "one try and three retries");
@@ -104,9 +111,11 @@ Test(r4, r4_3_a_missing_coderabbit_configuration_is_added_and_documented)
     cr_assert_not_null(file);
     cr_expect_not_null(strstr(file, "reviews:"), "%s", file);
     json_t *pull = only_pull(&s);
-    cr_expect_not_null(strstr(pj_json_str(pull, "body", ""), ".coderabbit.yaml"), "documented in the body");
+    cr_expect_not_null(strstr(pj_json_str(pull, "body", ""), ".coderabbit.yaml"),
+                       "documented in the body");
     const json_t *comment = json_array_get(json_object_get(pull, "comments_list"), 0);
-    cr_expect_not_null(strstr(pj_json_str(comment, "body", ""), "@coderabbitai review"), "the review is asked for");
+    cr_expect_not_null(strstr(pj_json_str(comment, "body", ""), "@coderabbitai review"),
+                       "the review is asked for");
     json_decref(pull);
     free(file);
     free(spec);
@@ -117,7 +126,9 @@ Test(r4, r4_3_a_missing_coderabbit_configuration_is_added_and_documented)
 
 Test(r4, r4_3_a_configuration_that_is_there_stays_as_it_is)
 {
-    static const struct gitfix_file own[] = {{".coderabbit.yaml", "language: de\n", false}};
+    static const struct gitfix_file own[] = {
+        {".coderabbit.yaml", "language: de\n", false}
+    };
     struct scene s;
 
     scene_prepare(&s, write_and_finish, 2);

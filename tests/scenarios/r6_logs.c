@@ -5,8 +5,10 @@
 static const struct model_answer chatty[] = {
     SCENE_RUN("i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done"),
     {.trouble = MODEL_GATE,
-     .text = "More.",
-     .calls = {{"run", "{\"command\":\"i=300; while [ $i -lt 600 ]; do echo line $i; i=$((i+1)); done\"}"}}},
+                                                                      .text = "More.",
+                                                                      .calls =
+         {{"run",
+           "{\"command\":\"i=300; while [ $i -lt 600 ]; do echo line $i; i=$((i+1)); done\"}"}}},
     SCENE_WRITE("new.txt", "x\\n"),
     SCENE_FINISH,
 };
@@ -172,8 +174,10 @@ Test(r6, r6_3_the_history_is_paged_and_can_be_downloaded)
     char *after = pj_strdup("");
     size_t paged = 0;
     for (;;) {
-        char *path = pj_asprintf("/tasks/%s/logs?limit=2%s%s", task, *after ? "&after=" : "", after);
-        json_t *page = world_call(&s.w, "GET", path, NULL, 200), *items = json_object_get(page, "items");
+        char *path =
+            pj_asprintf("/tasks/%s/logs?limit=2%s%s", task, *after ? "&after=" : "", after);
+        json_t *page = world_call(&s.w, "GET", path, NULL, 200),
+               *items = json_object_get(page, "items");
         size_t n = json_array_size(items);
 
         free(path);

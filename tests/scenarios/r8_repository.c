@@ -1,7 +1,8 @@
 /* R8.2, R8.3: what goes wrong at the forge and in the repository itself. */
 #include "tests/scenarios/scene.h"
 
-static const struct model_answer write_and_finish[] = {SCENE_WRITE("new.txt", "x\\n"), SCENE_FINISH};
+static const struct model_answer write_and_finish[] = {SCENE_WRITE("new.txt", "x\\n"),
+                                                       SCENE_FINISH};
 
 Test(r8, r8_2_a_forge_that_comes_back_in_time_is_tried_again)
 {
@@ -32,8 +33,9 @@ Test(r8, r8_2_a_refused_permission_is_not_tried_again)
     json_t *doc = world_wait_status(&s.w, task, "failed");
     const json_t *error = json_object_get(doc, "error");
     cr_expect_str_eq(scene_error_code(doc), "github_permission");
-    cr_expect_not_null(strstr(pj_json_str(json_object_get(error, "upstream"), "message", ""), "not accessible"),
-                       "the forge's own words are kept");
+    cr_expect_not_null(
+        strstr(pj_json_str(json_object_get(error, "upstream"), "message", ""), "not accessible"),
+        "the forge's own words are kept");
     cr_expect_str_not_empty(pj_json_str(error, "remedy", ""));
     cr_expect_eq(forge_server_count(s.forge, "POST", "/pulls"), 1);
     char *log = program_log(&s.w.runner[0]);
@@ -55,8 +57,8 @@ Test(r8, r8_2_a_revoked_credential_makes_the_repository_invalid)
     json_t *doc = world_wait_status(&s.w, task, "failed");
     const json_t *error = json_object_get(doc, "error");
     cr_expect_str_eq(scene_error_code(doc), "repository_unavailable");
-    cr_expect_not_null(strstr(pj_json_str(error, "detail", ""), "credential"), "it is told apart: %s",
-                       pj_json_str(error, "detail", ""));
+    cr_expect_not_null(strstr(pj_json_str(error, "detail", ""), "credential"),
+                       "it is told apart: %s", pj_json_str(error, "detail", ""));
     cr_expect_str_not_empty(pj_json_str(error, "remedy", ""));
     cr_expect_eq(model_server_count(s.model), 0, "no model is asked");
     json_decref(doc);

@@ -1,7 +1,8 @@
 /* R9: multi-provider LLM support. */
 #include "tests/scenarios/scene.h"
 
-static const struct model_answer write_and_finish[] = {SCENE_WRITE("new.txt", "x\\n"), SCENE_FINISH};
+static const struct model_answer write_and_finish[] = {SCENE_WRITE("new.txt", "x\\n"),
+                                                       SCENE_FINISH};
 
 Test(r9, r9_1_openai_is_used_with_the_configured_model)
 {
@@ -59,7 +60,9 @@ Test(r9, r9_1_a_task_may_name_another_model)
 
 Test(r9, r9_2_a_service_error_goes_to_the_secondary_provider)
 {
-    static const struct model_answer failing[] = {{.repeat = true, .status = 503}};
+    static const struct model_answer failing[] = {
+        {.repeat = true, .status = 503}
+    };
     struct scene s;
     struct model_server *second = model_server_start(0, write_and_finish, 2);
 
@@ -87,7 +90,11 @@ Test(r9, r9_2_a_service_error_goes_to_the_secondary_provider)
 Test(r9, r9_2_an_authentication_error_does_not)
 {
     static const struct model_answer failing[] = {
-        {.repeat = true, .status = 401, .body = "{\"error\":{\"message\":\"Incorrect API key provided\",\"type\":\"invalid_request_error\",\"code\":\"invalid_api_key\"}}"}};
+        {.repeat = true,
+         .status = 401,
+         .body = "{\"error\":{\"message\":\"Incorrect API key "
+                 "provided\",\"type\":\"invalid_request_error\",\"code\":\"invalid_api_key\"}}"}
+    };
     struct scene s;
     struct model_server *second = model_server_start(0, write_and_finish, 2);
 
@@ -129,7 +136,8 @@ Test(r9, r9_3_openai_gets_temperature_zero_and_anthropic_a_step_by_step_prompt)
     world_execute(&s.w, task);
     json_decref(world_wait_status(&s.w, task, "completed"));
     char *system = pj_json_text(json_object_get(model_server_body(s.model, 2), "system"));
-    cr_expect(strcasestr(system, "step by step") || strcasestr(system, "step-by-step"), "%s", system);
+    cr_expect(strcasestr(system, "step by step") || strcasestr(system, "step-by-step"), "%s",
+              system);
     free(system);
     free(task);
     scene_stop(&s);
@@ -138,7 +146,8 @@ Test(r9, r9_3_openai_gets_temperature_zero_and_anthropic_a_step_by_step_prompt)
 Test(r9, r9_3_a_model_that_refuses_the_parameter_is_asked_without_it)
 {
     static const struct model_answer answers[] = {
-        {.only_without = "temperature", .text = "I write.",
+        {.only_without = "temperature",
+         .text = "I write.",
          .calls = {{"write_file", "{\"path\":\"new.txt\",\"content\":\"x\\n\"}"}}},
         SCENE_FINISH,
     };
@@ -149,7 +158,8 @@ Test(r9, r9_3_a_model_that_refuses_the_parameter_is_asked_without_it)
     json_decref(world_wait_status(&s.w, task, "completed"));
     cr_expect_not_null(json_object_get(model_server_body(s.model, 0), "temperature"));
     cr_expect_null(json_object_get(model_server_body(s.model, 1), "temperature"));
-    cr_expect_null(json_object_get(model_server_body(s.model, 2), "temperature"), "it is remembered");
+    cr_expect_null(json_object_get(model_server_body(s.model, 2), "temperature"),
+                   "it is remembered");
     free(task);
     scene_stop(&s);
 }

@@ -10,7 +10,8 @@
 static const struct model_answer busy[] = {
     {.repeat = true,
      .text = "I do it.",
-     .calls = {{"run", "{\"command\":\"i=0; while [ $i -lt 50 ]; do echo line $i; i=$((i+1)); done; echo done > done.txt\"}"},
+     .calls = {{"run", "{\"command\":\"i=0; while [ $i -lt 50 ]; do echo line $i; i=$((i+1)); "
+                       "done; echo done > done.txt\"}"},
                {"finish", "{\"summary\":\"Done.\"}"}}},
 };
 
@@ -42,7 +43,8 @@ static void assert_saw_all(struct scene *s, struct program *viewer, const char *
     for (const char *p = out; (p = strstr(p, "\n-- ")); p += 4)
         lines -= 1; /* a line for a stage is not an entry */
     lines -= strncmp(out, "-- ", 3) == 0;
-    cr_expect_eq(lines, json_array_size(log), "saw %zu of %zu:\n%s", lines, json_array_size(log), out);
+    cr_expect_eq(lines, json_array_size(log), "saw %zu of %zu:\n%s", lines, json_array_size(log),
+                 out);
     json_decref(log);
     free(out);
     program_release(viewer);
@@ -102,7 +104,8 @@ Test(restart, a_rolling_restart_under_load_loses_and_repeats_nothing)
 Test(restart, a_redis_that_comes_back_finds_the_task_going_on)
 {
     static const struct model_answer answers[] = {
-        {.trouble = MODEL_GATE, .text = "I write.",
+        {.trouble = MODEL_GATE,
+         .text = "I write.",
          .calls = {{"write_file", "{\"path\":\"new.txt\",\"content\":\"x\\n\"}"}}},
         SCENE_FINISH,
     };

@@ -21,12 +21,23 @@ struct scene {
 };
 
 #define SCENE_WRITE(path, content)                                                                 \
-    {.text = "I write the file.",                                                                  \
-     .calls = {{"write_file", "{\"path\":\"" path "\",\"content\":\"" content "\"}"}}}
+    {                                                                                              \
+        .text = "I write the file.", .calls = {                                                    \
+            {"write_file", "{\"path\":\"" path "\",\"content\":\"" content "\"}"}                  \
+        }                                                                                          \
+    }
 #define SCENE_RUN(command)                                                                         \
-    {.text = "I run a command.", .calls = {{"run", "{\"command\":\"" command "\"}"}}}
+    {                                                                                              \
+        .text = "I run a command.", .calls = {                                                     \
+            {"run", "{\"command\":\"" command "\"}"}                                               \
+        }                                                                                          \
+    }
 #define SCENE_FINISH                                                                               \
-    {.text = "Done.", .calls = {{"finish", "{\"summary\":\"The file is written.\"}"}}}
+    {                                                                                              \
+        .text = "Done.", .calls = {                                                                \
+            {"finish", "{\"summary\":\"The file is written.\"}"}                                   \
+        }                                                                                          \
+    }
 
 /* World and model, nothing started: the place for world_set(). */
 void scene_prepare(struct scene *s, const struct model_answer *answers, size_t count);

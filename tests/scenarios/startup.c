@@ -12,18 +12,18 @@ struct fault {
 };
 
 static const struct fault faults[] = {
-    {"pj-api", "PJ_LISTEN", "nonsense", 78, "PJ_LISTEN"},
-    {"pj-api", "PJ_LOG_LEVEL", "loud", 78, "PJ_LOG_LEVEL"},
-    {"pj-api", "PJ_REDIS_URL", "http://x", 78, "PJ_REDIS_URL"},
-    {"pj-api", "PJ_REDIS_URL", "unix:///nonexistent/redis.sock", 1, "/nonexistent/redis.sock"},
-    {"pj-api", "PJ_SECRET_KEY", NULL, 78, "PJ_SECRET_KEY"},
-    {"pj-api", "PJ_SECRET_KEY", "c2hvcnQ=", 78, "PJ_SECRET_KEY"},
-    {"pj-runner", "MODEL_PROVIDER", "oracle", 78, "MODEL_PROVIDER"},
-    {"pj-runner", "PJ_FORGES", "/nonexistent/forges.json", 78, "PJ_FORGES"},
-    {"pj-runner", "PJ_REDIS_URL", "unix:///nonexistent/redis.sock", 1, "/nonexistent/redis.sock"},
-    {"pj-runner", "PJ_RUNNER_SLOTS", "many", 78, "PJ_RUNNER_SLOTS"},
-    {"pj-runner", "PJ_SECRET_KEY", NULL, 78, "PJ_SECRET_KEY"},
-    {"pj-runner", "PJ_TASK_TIMEOUT", "10", 78, "PJ_TASK_TIMEOUT"},
+    {"pj-api",    "PJ_LISTEN",       "nonsense",                       78, "PJ_LISTEN"              },
+    {"pj-api",    "PJ_LOG_LEVEL",    "loud",                           78, "PJ_LOG_LEVEL"           },
+    {"pj-api",    "PJ_REDIS_URL",    "http://x",                       78, "PJ_REDIS_URL"           },
+    {"pj-api",    "PJ_REDIS_URL",    "unix:///nonexistent/redis.sock", 1,  "/nonexistent/redis.sock"},
+    {"pj-api",    "PJ_SECRET_KEY",   NULL,                             78, "PJ_SECRET_KEY"          },
+    {"pj-api",    "PJ_SECRET_KEY",   "c2hvcnQ=",                       78, "PJ_SECRET_KEY"          },
+    {"pj-runner", "MODEL_PROVIDER",  "oracle",                         78, "MODEL_PROVIDER"         },
+    {"pj-runner", "PJ_FORGES",       "/nonexistent/forges.json",       78, "PJ_FORGES"              },
+    {"pj-runner", "PJ_REDIS_URL",    "unix:///nonexistent/redis.sock", 1,  "/nonexistent/redis.sock"},
+    {"pj-runner", "PJ_RUNNER_SLOTS", "many",                           78, "PJ_RUNNER_SLOTS"        },
+    {"pj-runner", "PJ_SECRET_KEY",   NULL,                             78, "PJ_SECRET_KEY"          },
+    {"pj-runner", "PJ_TASK_TIMEOUT", "10",                             78, "PJ_TASK_TIMEOUT"        },
 };
 
 /* Lines that tell of a failure: warnings about the host may stand before them. */
@@ -49,16 +49,21 @@ Test(startup, a_mistake_is_one_clear_line)
         char *before = NULL, *out, *err;
 
         for (size_t k = 0; k < s.w.env_count; k++)
-            if (strncmp(s.w.env[k], f->name, strlen(f->name)) == 0 && s.w.env[k][strlen(f->name)] == '=')
+            if (strncmp(s.w.env[k], f->name, strlen(f->name)) == 0 &&
+                s.w.env[k][strlen(f->name)] == '=')
                 before = pj_strdup(s.w.env[k] + strlen(f->name) + 1);
         world_set(&s.w, f->name, f->value);
         int code = program_run(f->program, NULL, s.w.env, s.w.dir, NULL, &out, &err);
-        cr_expect_eq(code, f->exit_code, "%s with %s=%s: exit %d: %s", f->program, f->name, f->value, code, err);
-        cr_expect_not_null(strstr(err, f->said), "%s with %s=%s said: %s", f->program, f->name, f->value, err);
-        cr_expect_eq(count_lines(err), 1, "%s with %s=%s said: %s", f->program, f->name, f->value, err);
+        cr_expect_eq(code, f->exit_code, "%s with %s=%s: exit %d: %s", f->program, f->name,
+                     f->value, code, err);
+        cr_expect_not_null(strstr(err, f->said), "%s with %s=%s said: %s", f->program, f->name,
+                           f->value, err);
+        cr_expect_eq(count_lines(err), 1, "%s with %s=%s said: %s", f->program, f->name, f->value,
+                     err);
         cr_expect_null(strstr(err, "c2hvcnQ="), "a secret is shown: %s", err);
-        cr_expect(f->exit_code != 78 || !strstr(err, "{"), "%s with %s=%s got further than its settings: %s", f->program, f->name,
-                  f->value, err);
+        cr_expect(f->exit_code != 78 || !strstr(err, "{"),
+                  "%s with %s=%s got further than its settings: %s", f->program, f->name, f->value,
+                  err);
         world_set(&s.w, f->name, before);
         free(before);
         free(out);

@@ -26,11 +26,18 @@ static void die(const char *what)
 /* Both streams through files, so nothing can block on a full pipe. */
 static char *run(const char *const *args, const char *input, bool quiet)
 {
-    static const char *const env[] = {
-        "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/nonexistent", "GIT_CONFIG_NOSYSTEM=1",
-        "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
-        "GIT_AUTHOR_NAME=Fixture", "GIT_AUTHOR_EMAIL=fixture@example.org",
-        "GIT_COMMITTER_NAME=Fixture", "GIT_COMMITTER_EMAIL=fixture@example.org", "LC_ALL=C", NULL};
+    static const char *const env[] = {"PATH=/usr/local/bin:/usr/bin:/bin",
+                                      "HOME=/nonexistent",
+                                      "GIT_CONFIG_NOSYSTEM=1",
+                                      "GIT_CONFIG_COUNT=1",
+                                      "GIT_CONFIG_KEY_0=safe.directory",
+                                      "GIT_CONFIG_VALUE_0=*",
+                                      "GIT_AUTHOR_NAME=Fixture",
+                                      "GIT_AUTHOR_EMAIL=fixture@example.org",
+                                      "GIT_COMMITTER_NAME=Fixture",
+                                      "GIT_COMMITTER_EMAIL=fixture@example.org",
+                                      "LC_ALL=C",
+                                      NULL};
     PJ_CLEANUP(pj_closep) int in = memfd_create("git-in", MFD_CLOEXEC);
     PJ_CLEANUP(pj_closep) int out = memfd_create("git-out", MFD_CLOEXEC);
     posix_spawn_file_actions_t actions;
@@ -93,7 +100,8 @@ char *gitfix_commit(const char *bare, const char *branch, const struct gitfix_fi
     PJ_CLEANUP(pj_str_release) struct pj_str stream;
 
     pj_str_init(&stream, OUTPUT_MAX);
-    pj_str_putf(&stream, "commit %s\ncommitter Fixture <fixture@example.org> 1760000000 +0000\n", ref);
+    pj_str_putf(&stream, "commit %s\ncommitter Fixture <fixture@example.org> 1760000000 +0000\n",
+                ref);
     pj_str_putf(&stream, "data %zu\n%s\n", strlen(message), message);
     if (tip || start)
         pj_str_putf(&stream, "from %s\n", tip ? tip : start);
@@ -102,8 +110,9 @@ char *gitfix_commit(const char *bare, const char *branch, const struct gitfix_fi
             pj_str_putf(&stream, "D %s\n", files[i].path);
             continue;
         }
-        pj_str_putf(&stream, "M %s inline %s\ndata %zu\n", files[i].executable ? "100755" : "100644",
-                    files[i].path, strlen(files[i].content));
+        pj_str_putf(&stream, "M %s inline %s\ndata %zu\n",
+                    files[i].executable ? "100755" : "100644", files[i].path,
+                    strlen(files[i].content));
         pj_str_puts(&stream, files[i].content);
         pj_str_putc(&stream, '\n');
     }

@@ -14,7 +14,8 @@ struct gitfix_file {
 };
 
 /* A bare repository <root>/<name>.git with one commit of these files on `main`, which is its HEAD. Returns its path. */
-char *gitfix_bare(const char *root, const char *name, const struct gitfix_file *files, size_t count);
+char *gitfix_bare(const char *root, const char *name, const struct gitfix_file *files,
+                  size_t count);
 /* One commit more on `branch`, made when absent (from main). Returns the commit's id. */
 char *gitfix_commit(const char *bare, const char *branch, const struct gitfix_file *files,
                     size_t count, const char *message);

@@ -35,9 +35,9 @@ char *http_answer_header(const struct http_answer *a, const char *name);
 struct sse_reader;
 
 struct sse_event {
-    char *id;    /* NULL when the event has none of its own */
-    char *name;  /* "message" when absent */
-    char *data;  /* lines joined by \n */
+    char *id;   /* NULL when the event has none of its own */
+    char *name; /* "message" when absent */
+    char *data; /* lines joined by \n */
     json_t *json;
 };
 

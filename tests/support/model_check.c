@@ -10,9 +10,9 @@ enum model_wire model_wire_of_path(const char *path)
         const char *suffix;
         enum model_wire wire;
     } forms[] = {
-        {"/v1/chat/completions", MODEL_CHAT},
-        {"/v1/messages", MODEL_MESSAGES},
-        {"/v1/responses", MODEL_RESPONSES},
+        {"/v1/chat/completions", MODEL_CHAT     },
+        {"/v1/messages",         MODEL_MESSAGES },
+        {"/v1/responses",        MODEL_RESPONSES},
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(forms); i++)

@@ -34,13 +34,14 @@ struct model_answer {
     const char *when; /* only for a request that contains this; NULL: any */
     bool repeat;      /* use again and again */
     enum model_trouble trouble;
-    int status;                             /* 0 = 200; else `body` is sent with this status */
-    const char *body;                       /* error document; NULL: a plausible one of this wire form */
+    int status;       /* 0 = 200; else `body` is sent with this status */
+    const char *body; /* error document; NULL: a plausible one of this wire form */
     const char *headers[MODEL_HEADERS_MAX]; /* "Name: value", sent with it */
     const char *text;
     struct model_call calls[MODEL_CALLS_MAX];
-    const char *stop;           /* overrides the stop word */
-    const char *only_without;   /* a request that has this top-level parameter is refused (400 unsupported) and the answer kept */
+    const char *stop; /* overrides the stop word */
+    const char *
+        only_without; /* a request that has this top-level parameter is refused (400 unsupported) and the answer kept */
     int prompt_tokens, completion_tokens, cached_tokens; /* 0: 1000 and 100 */
 };
 
@@ -49,7 +50,8 @@ enum model_wire { MODEL_CHAT, MODEL_RESPONSES, MODEL_MESSAGES, MODEL_WIRE_UNKNOW
 struct model_server;
 
 /* `port` 0: any. The answers are copied shallowly: their strings live as long as the server (literals do). */
-struct model_server *model_server_start(uint16_t port, const struct model_answer *answers, size_t count);
+struct model_server *model_server_start(uint16_t port, const struct model_answer *answers,
+                                        size_t count);
 void model_server_stop(struct model_server *m);
 /* Append more answers. */
 void model_server_add(struct model_server *m, const struct model_answer *answers, size_t count);

@@ -6,7 +6,8 @@
 #include <string.h>
 #include "lib/json/codec.h"
 
-#define PIECE 24 /* bytes of text or arguments a streamed delta carries, so that every test sees fragments */
+#define PIECE                                                                                      \
+    24 /* bytes of text or arguments a streamed delta carries, so that every test sees fragments */
 
 static int prompt_tokens(const struct model_answer *a)
 {
@@ -116,8 +117,7 @@ static void chat_plain(struct stand_in_exchange *x, const char *model, const str
     snprintf(id, sizeof id, "chatcmpl-%u", serial);
     for (size_t i = 0; i < call_count(a); i++)
         json_array_append_new(calls, chat_call(a, i, serial, true));
-    json_t *message =
-        json_pack("{s:s, s:s?}", "role", "assistant", "content", a->text);
+    json_t *message = json_pack("{s:s, s:s?}", "role", "assistant", "content", a->text);
     if (json_array_size(calls) > 0)
         json_object_set(message, "tool_calls", calls);
     json_decref(calls);
@@ -300,13 +300,12 @@ static json_t *responses_document(const char *model, const struct model_answer *
         if (a->text)
             json_array_append_new(output, responses_text_item(a));
         for (size_t i = 0; i < call_count(a); i++)
-            json_array_append_new(output,
-                                  responses_call_item(a, i, serial, a->calls[i].arguments));
-        usage = json_pack("{s:i, s:{s:i}, s:i, s:{s:i}, s:i}", "input_tokens", prompt_tokens(a),
-                          "input_tokens_details", "cached_tokens", a->cached_tokens,
-                          "output_tokens", completion_tokens(a), "output_tokens_details",
-                          "reasoning_tokens", 0, "total_tokens",
-                          prompt_tokens(a) + completion_tokens(a));
+            json_array_append_new(output, responses_call_item(a, i, serial, a->calls[i].arguments));
+        usage =
+            json_pack("{s:i, s:{s:i}, s:i, s:{s:i}, s:i}", "input_tokens", prompt_tokens(a),
+                      "input_tokens_details", "cached_tokens", a->cached_tokens, "output_tokens",
+                      completion_tokens(a), "output_tokens_details", "reasoning_tokens", 0,
+                      "total_tokens", prompt_tokens(a) + completion_tokens(a));
     }
     return json_pack("{s:s, s:s, s:i, s:s, s:s, s:n, s:n, s:o, s:o}", "id", "resp_stand_in",
                      "object", "response", "created_at", 1760000000, "status",
@@ -336,9 +335,9 @@ static void responses_stream(struct stand_in_exchange *x, const char *model,
                             json_pack("{s:s, s:i, s:i, s:s%}", "item_id", "msg_stand_in",
                                       "output_index", index, "content_index", 0, "delta", t,
                                       piece_len(t)));
-        responses_event(x, &n, "response.output_item.done",
-                        json_pack("{s:i, s:o}", "output_index", index, "item",
-                                  responses_text_item(a)));
+        responses_event(
+            x, &n, "response.output_item.done",
+            json_pack("{s:i, s:o}", "output_index", index, "item", responses_text_item(a)));
         index++;
     }
     if (a->trouble == MODEL_CUT_STREAM) {
@@ -352,9 +351,9 @@ static void responses_stream(struct stand_in_exchange *x, const char *model,
                         json_pack("{s:i, s:o}", "output_index", index, "item",
                                   responses_call_item(a, i, serial, "")));
         for (const char *t = args; *t; t += piece_len(t))
-            responses_event(x, &n, "response.function_call_arguments.delta",
-                            json_pack("{s:i, s:s%}", "output_index", index, "delta", t,
-                                      piece_len(t)));
+            responses_event(
+                x, &n, "response.function_call_arguments.delta",
+                json_pack("{s:i, s:s%}", "output_index", index, "delta", t, piece_len(t)));
         responses_event(x, &n, "response.output_item.done",
                         json_pack("{s:i, s:o}", "output_index", index, "item",
                                   responses_call_item(a, i, serial, args)));

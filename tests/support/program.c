@@ -40,7 +40,11 @@ static void spawn(struct program *p, const char *name, const char *const *args, 
     char *argv[ARGS_MAX + 2] = {path};
     char *envp[ENV_MAX + 2] = {NULL};
     size_t argc = 1, envc = 0;
-    struct pj_spawn_fd map[3] = {{fds[0], 0}, {fds[1], 1}, {fds[2], 2}};
+    struct pj_spawn_fd map[3] = {
+        {fds[0], 0},
+        {fds[1], 1},
+        {fds[2], 2}
+    };
     struct pj_err err = {0};
 
     for (; args && *args && argc <= ARGS_MAX; args++)
@@ -149,7 +153,10 @@ bool program_start_ready(struct program *p, const char *name, const char *const 
     (void)setsockopt(sock, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
     start(p, name, args, env, dir, tag, path);
     for (;;) {
-        struct pollfd fds[2] = {{sock, POLLIN, 0}, {p->pidfd, POLLIN, 0}};
+        struct pollfd fds[2] = {
+            {sock,     POLLIN, 0},
+            {p->pidfd, POLLIN, 0}
+        };
         int64_t left = until - pj_mono_ms();
 
         if (poll(fds, 2, left > 0 ? (int)left : 0) == 0) {
@@ -199,7 +206,10 @@ bool program_wait_log(struct program *p, const char *text, int deadline_ms)
 
     cr_assert(watch >= 0 && inotify_add_watch(watch, p->log_path, IN_MODIFY) >= 0);
     while (!log_has(p, text)) {
-        struct pollfd fds[2] = {{watch, POLLIN, 0}, {p->pidfd, POLLIN, 0}};
+        struct pollfd fds[2] = {
+            {watch,    POLLIN, 0},
+            {p->pidfd, POLLIN, 0}
+        };
         int64_t left = until - pj_mono_ms();
 
         if (left <= 0 || p->pid == 0 || poll(fds, 2, (int)left) == 0)

@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 struct program {
-    pid_t pid;   /* 0: not running */
+    pid_t pid; /* 0: not running */
     int pidfd;
     int exit_code; /* once ended; 128 + n for signal n */
     char *name;

@@ -150,7 +150,9 @@ static void on_request(struct evhttp_request *req, void *arg)
     x->server = s;
     x->req = req;
     s->handle(s->ctx, r, x);
-    record(s, r); /* what the answer needs is sent from the loop, so whoever saw the answer also sees the record */
+    record(
+        s,
+        r); /* what the answer needs is sent from the loop, so whoever saw the answer also sees the record */
 }
 
 /* ---- answering ---- */
@@ -235,8 +237,8 @@ static void on_peer_gone(struct evhttp_connection *conn, void *arg)
     pthread_mutex_unlock(&s->lock);
 }
 
-void stand_in_hold(struct stand_in_exchange *x,
-                   void (*resume)(struct stand_in_exchange *, void *), void *arg)
+void stand_in_hold(struct stand_in_exchange *x, void (*resume)(struct stand_in_exchange *, void *),
+                   void *arg)
 {
     x->resume = resume;
     x->arg = arg;

@@ -72,9 +72,10 @@ Test(model_server, answers_plainly_when_no_stream_is_asked_for)
     cr_assert_str_eq(pj_json_str(a.json, "status", ""), "completed");
     cr_assert_eq(json_array_size(json_object_get(a.json, "output")), 2);
     http_answer_release(&a);
-    http_call(model_server_anthropic_url(m), "POST", "/v1/messages", NULL,
-              "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
-              anthropic, &a);
+    http_call(
+        model_server_anthropic_url(m), "POST", "/v1/messages", NULL,
+        "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
+        anthropic, &a);
     cr_assert_str_eq(pj_json_str(a.json, "stop_reason", ""), "tool_use");
     http_answer_release(&a);
     cr_assert_str_empty(model_server_faults(m));
@@ -143,11 +144,13 @@ Test(model_server, notices_that_the_peer_gave_up)
     const char *const headers[] = {KEY_HEADER, NULL};
     struct http_answer a;
 
-    http_try_briefly(model_server_anthropic_url(m), "POST", "/v1/chat/completions", NULL, chat_request, headers, 300, &a);
+    http_try_briefly(model_server_anthropic_url(m), "POST", "/v1/chat/completions", NULL,
+                     chat_request, headers, 300, &a);
     cr_assert_eq(a.status, 0);
     http_answer_release(&a);
     cr_assert(stand_in_wait_abandoned(model_server_stand_in(m), 1, SOON));
-    http_try(model_server_anthropic_url(m), "POST", "/v1/chat/completions", NULL, chat_request, headers, &a);
+    http_try(model_server_anthropic_url(m), "POST", "/v1/chat/completions", NULL, chat_request,
+             headers, &a);
     cr_assert_eq(a.status, 0);
     http_answer_release(&a);
     model_server_stop(m);
@@ -156,11 +159,14 @@ Test(model_server, notices_that_the_peer_gave_up)
 Test(forge_server, lets_git_clone_and_push_with_the_token_only)
 {
     char *dir = temp_dir();
-    const struct gitfix_file files[] = {{"README.md", "hello\n", false}};
+    const struct gitfix_file files[] = {
+        {"README.md", "hello\n", false}
+    };
     char *bare = gitfix_bare(dir, "acme/site", files, 1);
     struct forge_server *f = forge_server_start(dir);
     char *work = pj_asprintf("%s/work", dir);
-    char *good = pj_asprintf("http://x-access-token:%s@%s/acme/site", FORGE_TOKEN, forge_server_host(f));
+    char *good =
+        pj_asprintf("http://x-access-token:%s@%s/acme/site", FORGE_TOKEN, forge_server_host(f));
     char *bad = pj_asprintf("http://x-access-token:wrong@%s/acme/site.git", forge_server_host(f));
 
     char *out = gitfix_run("/nonexistent", NULL, "clone", "-q", good, work, (const char *)NULL);
@@ -187,7 +193,9 @@ Test(forge_server, lets_git_clone_and_push_with_the_token_only)
 Test(forge_server, makes_one_pull_request_a_branch)
 {
     char *dir = temp_dir();
-    const struct gitfix_file files[] = {{"README.md", "hello\n", false}};
+    const struct gitfix_file files[] = {
+        {"README.md", "hello\n", false}
+    };
     char *bare = gitfix_bare(dir, "acme/site", files, 1);
     struct forge_server *f = forge_server_start(dir);
     static const char body[] = "{\"title\":\"T\",\"head\":\"pj/x\",\"base\":\"main\"}";
@@ -195,18 +203,22 @@ Test(forge_server, makes_one_pull_request_a_branch)
 
     free(gitfix_commit(bare, "pj/x", files, 1, "Second"));
     forge_server_fail(f, "POST", "/pulls", 1, 502, "Retry-After: 1\n", NULL);
-    http_call(forge_server_url(f), "POST", "/api/v3/repos/acme/site/pulls", FORGE_TOKEN, body, NULL, &a);
+    http_call(forge_server_url(f), "POST", "/api/v3/repos/acme/site/pulls", FORGE_TOKEN, body, NULL,
+              &a);
     cr_assert_eq(a.status, 502);
     http_answer_release(&a);
-    http_call(forge_server_url(f), "POST", "/api/v3/repos/acme/site/pulls", FORGE_TOKEN, body, NULL, &a);
+    http_call(forge_server_url(f), "POST", "/api/v3/repos/acme/site/pulls", FORGE_TOKEN, body, NULL,
+              &a);
     cr_assert_eq(a.status, 201, "%s", a.body);
     http_answer_release(&a);
-    http_call(forge_server_url(f), "POST", "/api/v3/repos/acme/site/pulls", FORGE_TOKEN, body, NULL, &a);
+    http_call(forge_server_url(f), "POST", "/api/v3/repos/acme/site/pulls", FORGE_TOKEN, body, NULL,
+              &a);
     cr_assert_eq(a.status, 422);
     cr_assert_not_null(strstr(a.body, "already exists"));
     http_answer_release(&a);
-    http_call(forge_server_url(f), "GET", "/api/v3/repos/acme/site/pulls?head=acme%3Apj%2Fx&state=all",
-              FORGE_TOKEN, NULL, NULL, &a);
+    http_call(forge_server_url(f), "GET",
+              "/api/v3/repos/acme/site/pulls?head=acme%3Apj%2Fx&state=all", FORGE_TOKEN, NULL, NULL,
+              &a);
     cr_assert_eq(json_array_size(a.json), 1);
     http_answer_release(&a);
     json_t *pulls = forge_server_pulls(f, "acme/site");

@@ -57,7 +57,8 @@ static void make_dir(const char *path)
 static void default_env(struct world *w)
 {
     PJ_CLEANUP(pj_freep) char *forges = pj_asprintf("%s/forges.json", w->dir);
-    PJ_CLEANUP(pj_freep) char *text = pj_asprintf("[{\"kind\":\"git\",\"root\":\"%s\"}]", w->remotes);
+    PJ_CLEANUP(pj_freep)
+    char *text = pj_asprintf("[{\"kind\":\"git\",\"root\":\"%s\"}]", w->remotes);
 
     world_set(w, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     world_set(w, "HOME", w->dir);
@@ -174,7 +175,8 @@ void world_stop(struct world *w)
         program_release(&w->runner[i]);
     program_release(&w->api);
     test_redis_stop(&w->redis);
-    cr_expect_eq(pj_fs_remove_tree(w->dir, &err), 0, "%s", err.message);
+    if (!getenv("PJ_TEST_KEEP"))
+        cr_expect_eq(pj_fs_remove_tree(w->dir, &err), 0, "%s", err.message);
     for (size_t i = 0; i < w->env_count; i++)
         free(w->env[i]);
     free(w->base);
@@ -211,14 +213,16 @@ json_t *world_call_as(struct world *w, const char *token, const char *method, co
     if (a.status != status) {
         PJ_CLEANUP(pj_freep) char *logs = world_logs(w);
 
-        cr_assert_fail("%s %s: %d instead of %d: %s\n%s", method, path, a.status, status, a.body, logs);
+        cr_assert_fail("%s %s: %d instead of %d: %s\n%s", method, path, a.status, status, a.body,
+                       logs);
     }
     json_t *doc = json_incref(a.json);
     http_answer_release(&a);
     return doc;
 }
 
-json_t *world_call(struct world *w, const char *method, const char *path, const char *body, int status)
+json_t *world_call(struct world *w, const char *method, const char *path, const char *body,
+                   int status)
 {
     return world_call_as(w, WORLD_TOKEN, method, path, body, status);
 }
@@ -281,7 +285,7 @@ json_t *world_wait_end(struct world *w, const char *task)
         PJ_CLEANUP(pj_freep) char *logs = world_logs(w);
 
         cr_assert_fail("the stream of %s has not ended (status %d, %s)\n%s", task, sse_status(r),
-                 got == 0 ? "closed" : "silent", logs);
+                       got == 0 ? "closed" : "silent", logs);
     }
     sse_close(r);
     return world_call(w, "GET", read, NULL, 200);
@@ -333,7 +337,8 @@ static bool process_file_has(const char *pid, const char *file, const char *text
     struct pj_err err = {0};
 
     pj_str_init(&content, 4 << 20);
-    return pj_fs_read(path, &content, &err) == 0 && memmem(pj_str_cstr(&content), content.len, text, n) != NULL;
+    return pj_fs_read(path, &content, &err) == 0 &&
+           memmem(pj_str_cstr(&content), content.len, text, n) != NULL;
 }
 
 pid_t *world_jobs(const struct world *w, size_t *count)
@@ -345,7 +350,8 @@ pid_t *world_jobs(const struct world *w, size_t *count)
     *count = 0;
     cr_assert_not_null(proc);
     while ((e = readdir(proc))) {
-        if (e->d_name[0] < '1' || e->d_name[0] > '9' || !process_file_has(e->d_name, "cmdline", "\0job", 5) ||
+        if (e->d_name[0] < '1' || e->d_name[0] > '9' ||
+            !process_file_has(e->d_name, "cmdline", "\0job", 5) ||
             !process_file_has(e->d_name, "environ", w->dir, strlen(w->dir)))
             continue;
         found = pj_realloc(found, *count + 1, sizeof *found);
@@ -363,8 +369,8 @@ static void assert_no_process(struct world *w)
     cr_assert_not_null(proc);
     while ((e = readdir(proc)))
         if (e->d_name[0] >= '1' && e->d_name[0] <= '9')
-            cr_expect_not(process_file_has(e->d_name, "cmdline", w->state, strlen(w->state)), "process %s of a box is left",
-                          e->d_name);
+            cr_expect_not(process_file_has(e->d_name, "cmdline", w->state, strlen(w->state)),
+                          "process %s of a box is left", e->d_name);
     closedir(proc);
 }
 

@@ -7,7 +7,8 @@
  *   world_api_start(&w);
  *   world_runner_start(&w, 0);
  *   …
- *   world_stop(&w);                             drains, ends, and fails when something of a box is left
+ *   world_stop(&w);                             drains, ends, and fails when something of a box is left;
+ *                                               PJ_TEST_KEEP in the environment keeps the folder with all logs
  *
  * Strings returned are owned by the caller. Failures end the test and show the programs' logs. */
 #ifndef TESTS_SUPPORT_WORLD_H
@@ -55,7 +56,8 @@ void world_runner_start(struct world *w, size_t i);
 /* ---- the API, as the admin (or `token`) ---- */
 
 /* Path below /api/v1. The status must be `status`, else the test fails showing the answer. NULL when the body is no JSON. */
-json_t *world_call(struct world *w, const char *method, const char *path, const char *body, int status);
+json_t *world_call(struct world *w, const char *method, const char *path, const char *body,
+                   int status);
 json_t *world_call_as(struct world *w, const char *token, const char *method, const char *path,
                       const char *body, int status);
 /* Connect a repository by its URL or path; `extra` is more JSON members (",\"checkCommand\":\"…\"") or "". Its id. */
