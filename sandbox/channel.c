@@ -11,7 +11,8 @@ int channel_send(int fd, const struct channel_msg *msg, const int *fds, size_t f
         char bytes[CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))];
         struct cmsghdr align;
     } control;
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)msg, .iov_len = sizeof *msg};
+    struct channel_msg copy = *msg;
+    struct iovec iov = {.iov_base = &copy, .iov_len = sizeof copy};
     struct msghdr head = {.msg_iov = &iov, .msg_iovlen = 1};
 
     if (fd_count) {

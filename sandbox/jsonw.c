@@ -1,6 +1,7 @@
 #include "sandbox/jsonw.h"
 
 #include <inttypes.h>
+#include <string.h>
 #include "lib/base/view.h"
 
 void jsonw_string(struct pj_str *out, const char *s)
@@ -30,9 +31,7 @@ void jsonw_string(struct pj_str *out, const char *s)
 
 void jsonw_comma(struct pj_str *out)
 {
-    char last = out->len ? out->data[out->len - 1] : '{';
-
-    if (last != '{' && last != '[' && last != ':')
+    if (out->len && !strchr("{[:", out->data[out->len - 1]))
         pj_str_putc(out, ',');
 }
 

@@ -140,9 +140,9 @@ size_t relay_want(struct relay *r, struct pollfd *fds)
     return n;
 }
 
-static short events_of(const struct pollfd *fds, size_t count, int fd)
+static int events_of(const struct pollfd *fds, size_t count, int fd)
 {
-    short events = 0;
+    int events = 0;
 
     for (size_t i = 0; i < count; i++) {
         if (fds[i].fd == fd)
@@ -163,7 +163,7 @@ static void pass_end(struct pump *p, bool *shut)
 /* Returns false when the connection has ended. */
 static bool conn_step(struct conn *c, const struct pollfd *fds, size_t count)
 {
-    short inside = events_of(fds, count, c->inside), outside;
+    int inside = events_of(fds, count, c->inside), outside;
 
     if (c->state == CONN_ASKING) {
         int fd = -1;

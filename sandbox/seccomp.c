@@ -15,8 +15,10 @@
 
 static int load(const struct sock_filter *filter, size_t count, struct pj_err *err)
 {
-    struct sock_fprog prog = {.len = (unsigned short)count,
-                              .filter = (struct sock_filter *)(uintptr_t)filter};
+    /* The kernel only reads it. */
+    struct sock_filter *program =
+        (struct sock_filter *)(uintptr_t)filter; /* NOLINT(performance-no-int-to-ptr) */
+    struct sock_fprog prog = {.len = (unsigned short)count, .filter = program};
 
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
         return step_fail(err, "seccomp", errno, "use a kernel with CONFIG_SECCOMP_FILTER",

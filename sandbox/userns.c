@@ -39,6 +39,7 @@ static int lease_range(const char *map_file, uint32_t *base, uint32_t *count)
 
     if (!f)
         return -1;
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel wrote these numbers */
     while (fscanf(f, "%u %u %u", &inside, &outside, &length) == 3) {
         if (length > best) {
             best = length;
@@ -75,6 +76,7 @@ bool userns_is_host_root(void)
 
     if (!f)
         return uid == 0;
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel wrote these numbers */
     while (fscanf(f, "%u %u %u", &inside, &outside, &length) == 3) {
         if (uid >= inside && uid - inside < length)
             root = outside + (uid - inside) == 0;
