@@ -61,6 +61,12 @@ class Render(unittest.TestCase):
                 diff = "".join(difflib.unified_diff(want.splitlines(True), got.splitlines(True), "golden", "rendered"))
                 self.assertEqual(got, want, f"\n{diff}\nPJ_UPDATE_GOLDEN=1 writes it anew")
 
+    def test_notes_name_what_is_insecure(self):
+        result = run(self.helms[1], "install", "demo", CHART, "--dry-run=client", "-f", HERE / "values/trial.yaml")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for line in ("WARNING: redis.mode is trial", "WARNING: networkPolicy.enabled is false", "without TLS", "sandbox mode userns"):
+            self.assertIn(line, result.stdout)
+
     def test_refuses_with_the_name_of_the_value(self):
         for i, values in enumerate(REFUSED):  # one helm each, in turn: a start of helm takes a third of a second
             lines = values.read_text().splitlines()
