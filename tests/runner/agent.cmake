@@ -9,3 +9,7 @@ pj_test(test_agent_words SOURCES agent_words.c LIBS pj_agent_core)
 pj_test(test_gateway_foreign SOURCES gateway_foreign.c LIBS pj_rig)
 pj_test(test_agent_repos SOURCES agent_repos.c workspace_fix.c LIBS pj_rig pj_publish pj_support TIMEOUT 300)
 add_dependencies(test_agent_repos pj-agent)
+
+add_executable(bench_gateway ${CMAKE_SOURCE_DIR}/tests/bench/bench_gateway.c)
+target_link_libraries(bench_gateway PRIVATE pj_flags pj_gateway pj_support)
+set_target_properties(bench_gateway PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
