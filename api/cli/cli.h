@@ -79,6 +79,7 @@ int cmd_repo_list(struct cli *, const struct cli_args *, struct pj_err *);
 int cmd_repo_remove(struct cli *, const struct cli_args *, struct pj_err *);
 int cmd_repo_show(struct cli *, const struct cli_args *, struct pj_err *);
 int cmd_repo_verify(struct cli *, const struct cli_args *, struct pj_err *);
+int cmd_repo_workflow(struct cli *, const struct cli_args *, struct pj_err *);
 
 int cmd_task_answer(struct cli *, const struct cli_args *, struct pj_err *);
 int cmd_task_cancel(struct cli *, const struct cli_args *, struct pj_err *);

@@ -139,41 +139,55 @@ static void look_at_memory(const char *pid)
     cr_expect(pages > 0 || geteuid() != 0, "nothing of the agent's memory could be read");
 }
 
-static bool is_ours(const char *pid, const char *dir)
+static pid_t parent_of(pid_t pid)
 {
-    char path[300], comm[64] = "", root[600];
-    FILE *f;
-    ssize_t n;
+    char path[64], line[200];
+    pid_t parent = 0;
 
-    (void)snprintf(path, sizeof path, "/proc/%s/comm", pid);
-    if (!(f = fopen(path, "re")))
-        return false;
-    if (!fgets(comm, sizeof comm, f))
-        comm[0] = '\0';
-    (void)fclose(f);
-    (void)snprintf(path, sizeof path, "/proc/%s/mountinfo", pid);
-    struct pj_str mounts;
-    struct pj_err err;
-    pj_str_init(&mounts, 1 << 20);
-    n = pj_fs_read(path, &mounts, &err);
-    (void)snprintf(root, sizeof root, "%s/", strrchr(dir, '/'));
-    bool ours =
-        strcmp(comm, "pj-agent\n") == 0 && n == 0 && strstr(pj_str_cstr(&mounts), root) != NULL;
-    pj_str_release(&mounts);
-    return ours;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "PPid:", 5) == 0)
+            parent = (pid_t)strtol(line + 5, NULL, 10);
+    if (f)
+        (void)fclose(f);
+    return parent;
 }
 
-static void look_at_processes(const char *dir)
+/* Other tests run on the same machine, with the same secrets: only what descends from this one counts. */
+static bool is_ours(pid_t pid)
+{
+    while (pid > 1 && pid != getpid())
+        pid = parent_of(pid);
+    return pid == getpid();
+}
+
+static bool is_agent(const char *pid)
+{
+    char path[300], comm[64] = "";
+
+    (void)snprintf(path, sizeof path, "/proc/%s/comm", pid);
+    FILE *f = fopen(path, "re");
+    if (f && !fgets(comm, sizeof comm, f))
+        comm[0] = '\0';
+    if (f)
+        (void)fclose(f);
+    return strcmp(comm, "pj-agent\n") == 0;
+}
+
+static void look_at_processes(void)
 {
     DIR *proc = opendir("/proc");
     struct dirent *e;
     size_t agents = 0;
 
     while ((e = readdir(proc))) {
-        if (e->d_name[0] < '1' || e->d_name[0] > '9')
+        pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+
+        if (pid <= 1 || pid == getpid() || !is_ours(pid))
             continue;
         look_at_proc_file(e->d_name, "cmdline");
-        if (!is_ours(e->d_name, dir))
+        if (!is_agent(e->d_name))
             continue;
         agents++;
         look_at_proc_file(e->d_name, "environ");
@@ -200,7 +214,7 @@ Test(canary, secrets_are_found_nowhere_after_good_and_bad_runs)
     scene_open_forge(&s, ",\"codeRabbit\":\"off\"");
     char *good = scene_run(&s, "Write a file");
     cr_assert(model_server_wait(s.model, 2, WORLD_SOON));
-    look_at_processes(s.w.dir);
+    look_at_processes();
     model_server_release(s.model);
     json_decref(world_wait_status(&s.w, good, "completed"));
     char *bad = scene_run(&s, "Fail");

@@ -141,6 +141,31 @@ Test(cli, login_keeps_the_token_for_the_owner_only)
     scene_stop(&s);
 }
 
+Test(cli, repo_workflow_prints_a_file_that_is_yaml)
+{
+    struct scene s;
+    char *out, *err;
+
+    scene_start(&s, NULL, 0);
+    as_client(&s);
+    int code = pj(&s, &out, &err, NULL, "repo", "workflow", "project", (const char *)NULL);
+    cr_expect_eq(code, 2, "%s", err);
+    cr_expect_not_null(strstr(err, "PJ_ACTIONS_IMAGE"), "%s", err);
+    free(out);
+    free(err);
+    code = pj(&s, &out, &err, NULL, "repo", "workflow", "project", "--image",
+              "registry.example/pj:1", (const char *)NULL);
+    cr_assert_eq(code, 0, "%s", err);
+    cr_expect_not_null(strstr(err, "PJ_WEBHOOK_SECRET"), "%s", err);
+    cr_expect_not_null(strstr(out, "PJ_IMAGE: \"registry.example/pj:1\""), "%s", out);
+    cr_expect_not_null(strstr(out, "${{ inputs.task_id }}"), "%s", out);
+    cr_expect_null(strstr(out, "{{image}}"), "%s", out);
+    cr_expect_not_null(strstr(out, s.remote), "%s", out);
+    free(out);
+    free(err);
+    scene_stop(&s);
+}
+
 Test(cli, reset_token_ends_the_old_tokens)
 {
     struct scene s;
