@@ -2,7 +2,7 @@
 import { duration, facts, h, money, notice, number, time } from "./dom.js";
 import { call, get, post } from "./api.js";
 
-const table = (titles, rows) => rows.length ? h("div", { class: "wide" }, h("table", null, h("thead", null, h("tr", null, titles.map(t => h("th", null, t)))), h("tbody", null, rows.map(r => h("tr", null, r.map(c => h("td", null, c === null || c === undefined ? "–" : c))))))) : h("p", { class: "soft" }, "None.");
+const table = (titles, rows) => rows.length ? h("div", { class: "wide" }, h("table", null, h("thead", null, h("tr", null, titles.map(t => h("th", null, t || h("span", { class: "unseen" }, "Actions"))))), h("tbody", null, rows.map(r => h("tr", null, r.map(c => h("td", null, c === null || c === undefined ? "–" : c))))))) : h("p", { class: "soft" }, "None.");
 const percent = x => x === null || x === undefined ? "–" : Math.round(x * 100) + " %";
 
 // One bar a bucket; the numbers stand in the table below and in the title.

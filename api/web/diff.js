@@ -11,7 +11,7 @@ export function diffView(text, view, taskId) {
       file++;
       const f = view.files[file];
       pre = h("pre");
-      if (f) out.push(h("section", { class: "diff" }, h("h3", null, (f.oldPath ? f.oldPath + " → " : "") + f.path, h("span", { class: "soft" }, `  +${f.added} −${f.removed}`)), pre));
+      if (f) out.push(h("section", { class: "diff" }, h("h2", null, (f.oldPath ? f.oldPath + " → " : "") + f.path, h("span", { class: "soft" }, `  +${f.added} −${f.removed}`)), pre));
       left = 0;
       continue;
     }

@@ -24,6 +24,7 @@ export function status(task) {
 
 export function duration(ms) {
   if (ms === null || ms === undefined || ms < 0) return "–";
+  if (ms < 10000) return (ms / 1000).toFixed(1) + " s";
   const s = Math.round(ms / 1000);
   if (s < 60) return s + " s";
   const m = Math.floor(s / 60);
@@ -32,7 +33,7 @@ export function duration(ms) {
 
 export const time = text => text ? new Date(text).toLocaleString() : "–";
 export const number = n => n === null || n === undefined ? "–" : n.toLocaleString();
-export const money = usd => usd === null || usd === undefined ? "–" : "$" + usd.toFixed(usd < 1 ? 4 : 2);
+export const money = usd => usd === null || usd === undefined ? "–" : "$" + usd.toFixed(usd > 0 && usd < 1 ? 4 : 2);
 
 // Time a task has run, or waits: what a person wants to see ticking.
 export function elapsed(task) {

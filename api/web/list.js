@@ -75,7 +75,7 @@ export async function taskList(main, { go }) {
   main.replaceChildren(h("h1", null, "Tasks"),
     h("div", { class: "bar" }, select("status", "Status", Object.entries(statusWords)), select("repositoryId", "Repository", [...names]), search),
     h("div", { class: "bar" }, cancel, retry),
-    h("div", { class: "wide" }, h("table", null, h("thead", null, h("tr", null, h("th", null, h("span", { class: "soft" }, "")), h("th", null, "Status"), h("th", null, "Title"), h("th", { class: "hide-small" }, "Repository"),
+    h("div", { class: "wide" }, h("table", null, h("thead", null, h("tr", null, h("th", null, h("span", { class: "unseen" }, "Choose")), h("th", null, "Status"), h("th", { class: "title" }, "Title"), h("th", { class: "hide-small" }, "Repository"),
       h("th", { class: "num" }, "Time"), h("th", { class: "num hide-small" }, "Cost"), h("th", { class: "hide-small" }, "Made"))), body)),
     h("p", null, more));
   await load();

@@ -46,7 +46,7 @@ export async function repositories(main, { go }) {
   };
 
   main.replaceChildren(h("h1", null, "Repositories"), secret,
-    list.length ? h("div", { class: "wide" }, h("table", null, h("thead", null, h("tr", null, ["Name", "Status", "Branch", "Check", "Credential", "Verified", ""].map(w => h("th", null, w)))),
+    list.length ? h("div", { class: "wide" }, h("table", null, h("thead", null, h("tr", null, ["Name", "Status", "Branch", "Check", "Credential", "Verified"].map(w => h("th", null, w)), h("th", null, h("span", { class: "unseen" }, "Actions")))),
       h("tbody", null, list.map(r => h("tr", null,
         h("td", null, h("a", { href: "/?repositoryId=" + r.id }, r.name), r.visibility === "shared" && h("span", { class: "soft" }, " · shared")),
         h("td", null, h("span", { class: "status " + (r.status === "connected" ? "s-completed" : "s-failed") }, r.status === "connected" ? "✔ connected" : "✖ invalid"), r.statusCause && h("div", { class: "soft" }, r.statusCause)),

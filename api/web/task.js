@@ -46,7 +46,7 @@ export async function taskPage(main, { go }, id) {
     const b = (label, onclick, cls) => h("button", { onclick, class: cls }, label), out = [];
     if (task.status === "queued") out.push(b("Run", () => act("execute"), "main"));
     if (task.status === "queued" || task.status === "running") out.push(b("Cancel", () => act("cancel"), "danger"));
-    if (["failed", "needs_review", "cancelled"].includes(task.status)) {
+    if (["failed", "needs_review", "cancelled"].includes(task.status) || (task.status === "completed" && task.pr && task.pr.state === "open")) {
       const feedback = h("input", { class: "grow", placeholder: "Feedback for the agent (optional)", "aria-label": "Feedback" });
       out.push(feedback, b("Retry", () => act("retry", feedback.value.trim() ? { feedback: feedback.value.trim(), execute: true } : { execute: true }), "main"));
     }
