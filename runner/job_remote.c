@@ -22,7 +22,7 @@
 
 struct remote {
     char *callback, *task_id, *secret; /* from the workflow's environment */
-    struct pj_http *http;
+    struct pj_http *http, *log_http; /* two: the log is sent from the pump that a call on the first one serves */
     json_t *analysis; /* of the claim, NULL: none */
     char *patch;      /* kept until the end is reported */
     int64_t sent;     /* numbers the ids of webhooks that have no name of their own */
@@ -61,9 +61,10 @@ static int judge(const struct pj_http_response *res, struct pj_err *err)
                    res->status, detail);
 }
 
-static int post(struct job *job, const char *id, const json_t *body, bool in_pump, struct pj_str *answer, struct pj_err *err)
+static int post(struct job *job, struct pj_http *http, const char *id, const json_t *body, const struct pj_pump *pump,
+                struct pj_str *answer, struct pj_err *err)
 {
-    struct remote *r = job->remote;
+    const struct remote *r = job->remote;
     struct pj_str text, signature;
     int64_t now = pj_now_ms() / 1000;
     char stamp[24];
@@ -81,7 +82,7 @@ static int post(struct job *job, const char *id, const json_t *body, bool in_pum
         .allow_plain = true, /* the operator's own address, in the workflow's input */
         .max_body = 8 << 20,
         .timeout_ms = CALL_TIMEOUT_MS,
-        .pump = in_pump ? NULL : &job->pump,
+        .pump = pump,
     };
     struct pj_http_response res;
     int rc;
@@ -97,7 +98,7 @@ static int post(struct job *job, const char *id, const json_t *body, bool in_pum
         headers[3].value = pj_str_cstr(&signature);
         req.body = text.data;
         req.body_len = text.len;
-        rc = pj_http_do(r->http, &req, &res, err);
+        rc = pj_http_do(http, &req, &res, err);
         if (rc == 0)
             rc = judge(&res, err);
         if (rc == 0 && answer != NULL)
@@ -114,15 +115,16 @@ static int send_report(struct job *job, const char *name, json_t *body, struct p
 {
     struct remote *r = job->remote;
     PJ_CLEANUP(pj_freep) char *id = pj_asprintf("%s_%s_%s%lld", r->task_id, r->run, name, (long long)++r->sent);
-    struct retry retry = {.base_ms = job->settings->retry_base_ms, .pump = job->stop.cls == PJ_E_OK ? &job->pump : NULL};
-    bool quiet = job->log == NULL || job->stop.cls != PJ_E_OK;
+    /* Before the log exists there is nothing to serve; after an order to stop the pump would end the call. */
+    const struct pj_pump *pump = job->log != NULL && job->stop.cls == PJ_E_OK ? &job->pump : NULL;
+    struct retry retry = {.base_ms = job->settings->retry_base_ms, .pump = pump};
     int rc;
 
     (void)json_object_set_new(body, "taskId", json_string(r->task_id));
     if (job->spec.task.attempt > 0)
         (void)json_object_set_new(body, "attempt", json_integer(job->spec.task.attempt));
     do
-        rc = post(job, id, body, quiet, answer, err);
+        rc = post(job, r->http, id, body, pump, answer, err);
     while (rc < 0 && strcmp(err->code, "stale_lease") != 0 && retry_transient(&retry, err) > 0);
     json_decref(body);
     return rc;
@@ -185,7 +187,7 @@ static int send_log(void *ctx, int64_t first, size_t count, struct pj_view lines
     (void)json_object_set_new(body, "logs", entries);
     (void)json_object_set_new(body, "taskId", json_string(job->remote->task_id));
     (void)json_object_set_new(body, "attempt", json_integer(job->spec.task.attempt));
-    if (post(job, id, body, true, NULL, err) == 0)
+    if (post(job, job->remote->log_http, id, body, NULL, NULL, err) == 0)
         return 0;
     if (strncmp(err->code, "http_", 5) == 0)
         err->cls = PJ_E_UNAVAILABLE;
@@ -358,6 +360,7 @@ static int open_remote(struct job *job, struct pj_err *err)
         return pj_err_remedy(err, "use the workflow that `pj repo workflow` prints, and set its secrets");
     }
     r->http = pj_http_new(job->settings->ca_file);
+    r->log_http = pj_http_new(job->settings->ca_file);
     pj_id_new(0, r->run);
     return watch_signals(job, err);
 }
@@ -366,6 +369,7 @@ static void close_remote(struct remote *r)
 {
     pj_settings_release(remote_settings, PJ_COUNT_OF(remote_settings), r);
     pj_http_free(r->http);
+    pj_http_free(r->log_http);
     json_decref(r->analysis);
     free(r->patch);
     pj_fd_close(&order_pipe);

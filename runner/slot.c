@@ -254,6 +254,12 @@ static void settle_without_outcome(struct slot *slot, struct pj_outcome *out)
     PJ_CLEANUP(pj_freep) char *limit = NULL;
     int64_t own = slot->lease.task->limits.timeout_ms;
 
+    if (slot->job_ended && slot->job_status == JOB_EXIT_EXTERNAL) {
+        /* Whatever was asked for meanwhile is for those who watch the workflow now. */
+        pj_log(PJ_LOG_INFO, "task_dispatched", "taskId", slot->lease.task->id, NULL);
+        leave(slot);
+        return;
+    }
     switch (slot->stop) {
     case SLOT_TIMEOUT:
         limit = runner_duration_text(own >= 0 ? own : slot->daemon->settings->task_timeout_ms);
@@ -273,11 +279,6 @@ static void settle_without_outcome(struct slot *slot, struct pj_outcome *out)
         return;
     case SLOT_GO:
         break;
-    }
-    if (slot->job_status == JOB_EXIT_EXTERNAL) {
-        pj_log(PJ_LOG_INFO, "task_dispatched", "taskId", slot->lease.task->id, NULL);
-        leave(slot);
-        return;
     }
     text = slot->job_status >= 128 ? pj_asprintf("the job process was killed by signal %d", slot->job_status - 128)
                                    : pj_asprintf("the job process ended with code %d and no result", slot->job_status);
