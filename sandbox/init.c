@@ -124,10 +124,7 @@ static void reap(pid_t command, int channel)
 
 void init_run(const struct plan *plan, const struct rlimits *limits, int channel, int life)
 {
-    struct pollfd fds[2] = {
-        {.events = POLLIN },
-        { .fd = life, .events = POLLIN}
-    };
+    struct pollfd fds[2] = {{.events = POLLIN}, {.fd = life, .events = POLLIN}};
     sigset_t chld;
     pid_t command;
 

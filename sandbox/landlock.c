@@ -35,15 +35,15 @@ static const struct {
     uint64_t access;
     const char *why;
 } rules[] = {
-    {"/",          READ,                                "the system; writing is nowhere but below"             },
-    {"/dev/full",  WRITE_FILE | FS_IOCTL_DEV,           "harmless device"                                      },
-    {"/dev/null",  WRITE_FILE | FS_IOCTL_DEV,           "harmless device"                                      },
-    {"/dev/pts",   WRITE_FILE | FS_IOCTL_DEV,           "terminals of the box's own"                           },
-    {"/dev/shm",   NO_DEVICES | FS_REFER | FS_TRUNCATE, "POSIX shared memory, in memory, sized"                },
-    {"/dev/zero",  WRITE_FILE | FS_IOCTL_DEV,           "harmless device"                                      },
-    {"/proc",      WRITE_FILE,                          "a process's own files, such as comm and oom_score_adj"},
-    {"/tmp",       NO_DEVICES | FS_REFER | FS_TRUNCATE, "private, sized"                                       },
-    {"/workspace", NO_DEVICES | FS_REFER | FS_TRUNCATE, "the work"                                             },
+    {"/", READ, "the system; writing is nowhere but below"},
+    {"/dev/full", WRITE_FILE | FS_IOCTL_DEV, "harmless device"},
+    {"/dev/null", WRITE_FILE | FS_IOCTL_DEV, "harmless device"},
+    {"/dev/pts", WRITE_FILE | FS_IOCTL_DEV, "terminals of the box's own"},
+    {"/dev/shm", NO_DEVICES | FS_REFER | FS_TRUNCATE, "POSIX shared memory, in memory, sized"},
+    {"/dev/zero", WRITE_FILE | FS_IOCTL_DEV, "harmless device"},
+    {"/proc", WRITE_FILE, "a process's own files, such as comm and oom_score_adj"},
+    {"/tmp", NO_DEVICES | FS_REFER | FS_TRUNCATE, "private, sized"},
+    {"/workspace", NO_DEVICES | FS_REFER | FS_TRUNCATE, "the work"},
 };
 
 int landlock_abi(void)

@@ -5,11 +5,15 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "lib/base/fs.h"
 #include "lib/base/mem.h"
+#include "lib/base/view.h"
+#include "sandbox/inside.h"
 #include "sandbox/step.h"
 #include "sandbox/weaken.h"
 
@@ -19,13 +23,15 @@ static const char *const etc_parts[] = {
     "/etc/ld.so.conf.d", "/etc/pki/tls/certs",        "/etc/ssl/certs",   "/etc/ssl/openssl.cnf",
 };
 
+#define HOSTS "127.0.0.1 localhost pj\n"
+
 static const struct {
     const char *path, *content;
 } etc_files[] = {
-    {"/etc/group",         "root:x:0:\npj:x:1000:\nnogroup:x:65534:\n"                        },
-    {"/etc/hosts",         "127.0.0.1 localhost pj\n"                                         },
-    {"/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"                  },
-    {"/etc/passwd",        "root:x:0:0:root:/:/bin/sh\npj:x:1000:1000:pj:/tmp:/bin/"
+    {"/etc/group", "root:x:0:\npj:x:1000:\nnogroup:x:65534:\n"},
+    {"/etc/hosts", HOSTS},
+    {"/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"},
+    {"/etc/passwd", "root:x:0:0:root:/:/bin/sh\npj:x:1000:1000:pj:/tmp:/bin/"
                     "sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"},
 };
 
@@ -35,10 +41,8 @@ static const char *const devices[] = {"/dev/full", "/dev/null", "/dev/random", "
 static const struct {
     const char *path, *target;
 } dev_links[] = {
-    {"/dev/fd",     "/proc/self/fd"  },
-    {"/dev/ptmx",   "pts/ptmx"       },
-    {"/dev/stderr", "/proc/self/fd/2"},
-    {"/dev/stdin",  "/proc/self/fd/0"},
+    {"/dev/fd", "/proc/self/fd"},       {"/dev/ptmx", "pts/ptmx"},
+    {"/dev/stderr", "/proc/self/fd/2"}, {"/dev/stdin", "/proc/self/fd/0"},
     {"/dev/stdout", "/proc/self/fd/1"},
 };
 
@@ -46,22 +50,22 @@ static const struct {
     const char *path;
     enum mount_kind kind;
 } proc_covers[] = {
-    {"/proc/acpi",          MOUNT_MASK    }, /* hardware */
-    {"/proc/bus",           MOUNT_COVER_RO}, /* device configuration space */
-    {"/proc/fs",            MOUNT_COVER_RO}, /* file systems' own switches */
-    {"/proc/irq",           MOUNT_COVER_RO}, /* interrupt affinity */
-    {"/proc/kallsyms",      MOUNT_MASK    }, /* kernel addresses */
-    {"/proc/kcore",         MOUNT_MASK    }, /* kernel memory */
-    {"/proc/key-users",     MOUNT_MASK    }, /* other users' key counts */
-    {"/proc/keys",          MOUNT_MASK    }, /* key ids */
-    {"/proc/kmsg",          MOUNT_MASK    }, /* kernel log */
-    {"/proc/latency_stats", MOUNT_MASK    }, /* other processes */
-    {"/proc/sched_debug",   MOUNT_MASK    }, /* other processes */
-    {"/proc/scsi",          MOUNT_MASK    }, /* hardware */
-    {"/proc/sys",           MOUNT_COVER_RO}, /* core_pattern and its kin: root on the host by one write */
+    {"/proc/acpi", MOUNT_MASK},          /* hardware */
+    {"/proc/bus", MOUNT_COVER_RO},       /* device configuration space */
+    {"/proc/fs", MOUNT_COVER_RO},        /* file systems' own switches */
+    {"/proc/irq", MOUNT_COVER_RO},       /* interrupt affinity */
+    {"/proc/kallsyms", MOUNT_MASK},      /* kernel addresses */
+    {"/proc/kcore", MOUNT_MASK},         /* kernel memory */
+    {"/proc/key-users", MOUNT_MASK},     /* other users' key counts */
+    {"/proc/keys", MOUNT_MASK},          /* key ids */
+    {"/proc/kmsg", MOUNT_MASK},          /* kernel log */
+    {"/proc/latency_stats", MOUNT_MASK}, /* other processes */
+    {"/proc/sched_debug", MOUNT_MASK},   /* other processes */
+    {"/proc/scsi", MOUNT_MASK},          /* hardware */
+    {"/proc/sys", MOUNT_COVER_RO}, /* core_pattern and its kin: root on the host by one write */
     {"/proc/sysrq-trigger", MOUNT_COVER_RO}, /* reboot by one write */
-    {"/proc/timer_list",    MOUNT_MASK    }, /* other processes, kernel addresses */
-    {"/proc/vmallocinfo",   MOUNT_MASK    }, /* kernel addresses */
+    {"/proc/timer_list", MOUNT_MASK},        /* other processes, kernel addresses */
+    {"/proc/vmallocinfo", MOUNT_MASK},       /* kernel addresses */
 };
 
 static struct plan_mount *add(struct plan *plan, enum mount_kind kind, const char *src,
@@ -127,6 +131,60 @@ static bool is_ours(const char *name)
     return false;
 }
 
+/* Is there an entry with this id (third field) in passwd or group? */
+static bool has_id(struct pj_view text, const char *id)
+{
+    struct pj_view line, field;
+
+    while (pj_view_cut(&text, '\n', &line)) {
+        for (int i = 0; i < 3; i++) {
+            if (!pj_view_cut(&line, ':', &field))
+                break;
+            if (i == 2 && pj_view_is(field, id))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The system's own passwd or group, with our user in it. */
+static void add_user_to(struct plan *plan, int rootfs, const char *path, const char *line)
+{
+    char link[32];
+    struct pj_str text;
+    struct pj_err ignored = {0};
+    int fd = inside_open(rootfs, path, 0), file = -1;
+
+    pj_str_init(&text, 1 << 20);
+    if (fd >= 0) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        file = open(link, O_RDONLY | O_CLOEXEC);
+    }
+    if (file >= 0 && pj_fs_read_fd(file, &text, &ignored) == 0 &&
+        !has_id(pj_view_n(text.data, text.len), "1000")) {
+        if (text.len && text.data[text.len - 1] != '\n')
+            pj_str_putc(&text, '\n');
+        pj_str_puts(&text, line);
+        add(plan, MOUNT_COVER_FILE, NULL, path, pj_str_cstr(&text));
+    }
+    pj_str_release(&text);
+    pj_fd_close(&file);
+    pj_fd_close(&fd);
+}
+
+/* What an exported image leaves empty, and who we are. */
+static void complete_rootfs(struct plan *plan, const char *rootfs)
+{
+    int fd = open(rootfs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    add(plan, MOUNT_COVER_FILE, NULL, "/etc/hosts", HOSTS);
+    add_user_to(plan, fd, "/etc/passwd", "pj:x:1000:1000:pj:/tmp:/bin/sh\n");
+    add_user_to(plan, fd, "/etc/group", "pj:x:1000:\n");
+    close(fd);
+}
+
 static int add_rootfs(struct plan *plan, const char *rootfs, struct pj_err *err)
 {
     DIR *dir = opendir(rootfs);
@@ -147,6 +205,7 @@ static int add_rootfs(struct plan *plan, const char *rootfs, struct pj_err *err)
         free(dst);
     }
     closedir(dir);
+    complete_rootfs(plan, rootfs);
     return 0;
 }
 

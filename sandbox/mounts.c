@@ -17,6 +17,7 @@
 #define STEP "mounts"
 #define MASK_FILE ".mask-file"
 #define MASK_DIR ".mask-dir"
+#define COVER_FILE ".cover-file"
 
 static int open_sources(struct plan *plan, const struct mounts_idmap *idmap, struct pj_err *err)
 {
@@ -50,6 +51,7 @@ static int open_sources(struct plan *plan, const struct mounts_idmap *idmap, str
         case MOUNT_PTS:
         case MOUNT_COVER_RO:
         case MOUNT_MASK:
+        case MOUNT_COVER_FILE:
             continue;
         }
         if (m->fd < 0)
@@ -79,6 +81,26 @@ static int cover(int root, const char *dst, bool mask, struct pj_err *err)
         rc = move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
     if (rc < 0)
         step_fail(err, STEP, errno, NULL, "cannot cover %s", dst);
+    if (fd >= 0)
+        close(fd);
+    close(target);
+    return rc;
+}
+
+static int cover_file(int root, const struct plan_mount *m, struct pj_err *err)
+{
+    int target = inside_open(root, m->dst, 0), fd = -1, rc = -1;
+
+    if (target < 0)
+        return errno == ENOENT ? 0 : step_fail(err, STEP, errno, NULL, "cannot look at %s", m->dst);
+    if (inside_file(root, "/" COVER_FILE, m->data) == 0)
+        fd = detached_clone(root, COVER_FILE, 0);
+    if (fd >= 0 &&
+        detached_set(fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1, false) == 0)
+        rc = move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+    if (rc < 0)
+        step_fail(err, STEP, errno, NULL, "cannot cover %s", m->dst);
+    unlinkat(root, COVER_FILE, 0);
     if (fd >= 0)
         close(fd);
     close(target);
@@ -144,6 +166,8 @@ static int apply_one(const struct plan *plan, struct plan_mount *m, int root, st
     case MOUNT_COVER_RO:
     case MOUNT_MASK:
         return cover(root, m->dst, m->kind == MOUNT_MASK, err);
+    case MOUNT_COVER_FILE:
+        return cover_file(root, m, err);
     case MOUNT_OVERLAY:
         return overlay_mount(plan, m, root, err);
     }

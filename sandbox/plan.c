@@ -195,6 +195,8 @@ static const char *mount_word(enum mount_kind kind)
         return "cover-read-only";
     case MOUNT_MASK:
         return "mask";
+    case MOUNT_COVER_FILE:
+        return "cover-file";
     case MOUNT_OVERLAY:
         return "overlay";
     }
@@ -215,7 +217,9 @@ static void print_mounts(const struct plan *plan, struct pj_str *out)
         if (m->src)
             jsonw_member_string(out, "from", m->src);
         if (m->data)
-            jsonw_member_string(out, m->kind == MOUNT_FILE ? "content" : "data", m->data);
+            jsonw_member_string(
+                out, m->kind == MOUNT_FILE || m->kind == MOUNT_COVER_FILE ? "content" : "data",
+                m->data);
         pj_str_putc(out, '}');
     }
     pj_str_putc(out, ']');

@@ -19,18 +19,19 @@
 #define BOX_GID 1000
 
 enum mount_kind {
-    MOUNT_DIR,      /* mkdir dst */
-    MOUNT_FILE,     /* a file with content `data` */
-    MOUNT_SYMLINK,  /* dst -> data */
-    MOUNT_BIND_RO,  /* src, read-only, recursive */
-    MOUNT_WORK,     /* src, read-write, idmapped when root */
-    MOUNT_DEVICE,   /* src is a device node of the host */
-    MOUNT_TMPFS,    /* `data` are its options */
-    MOUNT_PROC,     /* a new instance for the box's pid namespace */
-    MOUNT_PTS,      /* a new instance of devpts */
-    MOUNT_COVER_RO, /* dst exists: laid over itself, read-only; absent is fine */
-    MOUNT_MASK,     /* dst exists: laid over with something empty, read-only; absent is fine */
-    MOUNT_OVERLAY,  /* src is the lower layer, data the upper directory or NULL for a sized tmpfs */
+    MOUNT_DIR,        /* mkdir dst */
+    MOUNT_FILE,       /* a file with content `data` */
+    MOUNT_SYMLINK,    /* dst -> data */
+    MOUNT_BIND_RO,    /* src, read-only, recursive */
+    MOUNT_WORK,       /* src, read-write, idmapped when root */
+    MOUNT_DEVICE,     /* src is a device node of the host */
+    MOUNT_TMPFS,      /* `data` are its options */
+    MOUNT_PROC,       /* a new instance for the box's pid namespace */
+    MOUNT_PTS,        /* a new instance of devpts */
+    MOUNT_COVER_RO,   /* dst exists: laid over itself, read-only; absent is fine */
+    MOUNT_MASK,       /* dst exists: laid over with something empty, read-only; absent is fine */
+    MOUNT_COVER_FILE, /* dst exists: laid over with a file of content `data`; absent is fine */
+    MOUNT_OVERLAY, /* src is the lower layer, data the upper directory or NULL for a sized tmpfs */
 };
 
 struct plan_mount {

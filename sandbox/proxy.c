@@ -137,28 +137,28 @@ struct range {
 
 /* IANA special-purpose address registries, RFC 6890 and its updates. */
 static const struct range ranges4[] = {
-    {"0.0.0.0",     8,  false, "this host"             },
-    {"10.0.0.0",    8,  true,  "private"               },
-    {"100.64.0.0",  10, true,  "carrier's private"     },
-    {"127.0.0.0",   8,  false, "loopback"              },
-    {"169.254.0.0", 16, false, "link-local, metadata"  },
-    {"172.16.0.0",  12, true,  "private"               },
-    {"192.0.0.0",   24, false, "protocol assignments"  },
-    {"192.168.0.0", 16, true,  "private"               },
-    {"198.18.0.0",  15, true,  "benchmarks"            },
-    {"224.0.0.0",   3,  false, "multicast and reserved"},
+    {"0.0.0.0", 8, false, "this host"},
+    {"10.0.0.0", 8, true, "private"},
+    {"100.64.0.0", 10, true, "carrier's private"},
+    {"127.0.0.0", 8, false, "loopback"},
+    {"169.254.0.0", 16, false, "link-local, metadata"},
+    {"172.16.0.0", 12, true, "private"},
+    {"192.0.0.0", 24, false, "protocol assignments"},
+    {"192.168.0.0", 16, true, "private"},
+    {"198.18.0.0", 15, true, "benchmarks"},
+    {"224.0.0.0", 3, false, "multicast and reserved"},
 };
 
 static const struct range ranges6[] = {
-    {"::",          96, false, "unspecified, loopback, mapped"},
-    {"64:ff9b::",   96, false, "an IPv4 address in disguise"  },
-    {"64:ff9b:1::", 48, false, "an IPv4 address in disguise"  },
-    {"2002::",      16, false, "an IPv4 address in disguise"  },
-    {"2001::",      32, false, "an IPv4 address in disguise"  },
-    {"fc00::",      7,  true,  "private"                      },
-    {"fe80::",      10, false, "link-local"                   },
-    {"fec0::",      10, true,  "site-local"                   },
-    {"ff00::",      8,  false, "multicast"                    },
+    {"::", 96, false, "unspecified, loopback, mapped"},
+    {"64:ff9b::", 96, false, "an IPv4 address in disguise"},
+    {"64:ff9b:1::", 48, false, "an IPv4 address in disguise"},
+    {"2002::", 16, false, "an IPv4 address in disguise"},
+    {"2001::", 32, false, "an IPv4 address in disguise"},
+    {"fc00::", 7, true, "private"},
+    {"fe80::", 10, false, "link-local"},
+    {"fec0::", 10, true, "site-local"},
+    {"ff00::", 8, false, "multicast"},
 };
 
 static bool within(const unsigned char *addr, const unsigned char *net, unsigned bits)

@@ -32,21 +32,21 @@ int rlimits_apply(const struct rlimits *limits, struct pj_err *err)
 {
     rlim_t pids = limits->pids ? (rlim_t)limits->pids : PIDS_DEFAULT;
     const struct row rows[] = {
-        {RLIMIT_CORE,       0,       0,             "core size",         "no core files, no core handler of the host"},
-        {RLIMIT_MEMLOCK,    8 << 20, 8 << 20,       "locked memory",     "locked pages cannot be reclaimed"          },
-        {RLIMIT_MSGQUEUE,   819200,  819200,        "message queues",    "kernel memory"                             },
-        {RLIMIT_NICE,       0,       0,             "nice",              "no priority above others"                  },
-        {RLIMIT_NOFILE,     4096,    65536,         "open files",        "kernel memory"                             },
-        {RLIMIT_RTPRIO,     0,       0,             "realtime priority", "no realtime scheduling"                    },
-        {RLIMIT_SIGPENDING, 4096,    4096,          "pending signals",   "kernel memory"                             },
-        {RLIMIT_STACK,      8 << 20, RLIM_INFINITY, "stack",             "the usual"                                 },
-        {RLIMIT_NPROC,      pids,    pids,          "processes",         "fork bombs; counted in our user namespace" },
+        {RLIMIT_CORE, 0, 0, "core size", "no core files, no core handler of the host"},
+        {RLIMIT_MEMLOCK, 8 << 20, 8 << 20, "locked memory", "locked pages cannot be reclaimed"},
+        {RLIMIT_MSGQUEUE, 819200, 819200, "message queues", "kernel memory"},
+        {RLIMIT_NICE, 0, 0, "nice", "no priority above others"},
+        {RLIMIT_NOFILE, 4096, 65536, "open files", "kernel memory"},
+        {RLIMIT_RTPRIO, 0, 0, "realtime priority", "no realtime scheduling"},
+        {RLIMIT_SIGPENDING, 4096, 4096, "pending signals", "kernel memory"},
+        {RLIMIT_STACK, 8 << 20, RLIM_INFINITY, "stack", "the usual"},
+        {RLIMIT_NPROC, pids, pids, "processes", "fork bombs; counted in our user namespace"},
     };
     struct row extra[] = {
         {RLIMIT_DATA, (rlim_t)limits->memory_bytes, (rlim_t)limits->memory_bytes, "private memory",
          "no memory cgroup"},
-        {RLIMIT_CPU,  (rlim_t)limits->cpu_seconds,  (rlim_t)limits->cpu_seconds,  "processor time",
-         "no cpu cgroup"   },
+        {RLIMIT_CPU, (rlim_t)limits->cpu_seconds, (rlim_t)limits->cpu_seconds, "processor time",
+         "no cpu cgroup"},
     };
 
     if (weakened("rlimits"))

@@ -92,9 +92,7 @@ static void set_up_pumps(struct supervisor *s)
 static int start_clock(struct supervisor *s)
 {
     int64_t ms = s->plan->spec->timeout_ms;
-    struct itimerspec when = {
-        .it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}
-    };
+    struct itimerspec when = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
 
     s->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (s->timer < 0 || (ms && timerfd_settime(s->timer, 0, &when, NULL) < 0))
@@ -354,15 +352,13 @@ static void release(struct supervisor *s)
 
 void supervise(struct plan *plan, struct result *result)
 {
-    struct supervisor s = {
-        .plan = plan,
-        .result = result,
-        .box = LAUNCH_NONE,
-        .started_ms = pj_mono_ms(),
-        .reopened = {-1, -1},
-        .timer = -1,
-        .signals = -1
-    };
+    struct supervisor s = {.plan = plan,
+                           .result = result,
+                           .box = LAUNCH_NONE,
+                           .started_ms = pj_mono_ms(),
+                           .reopened = {-1, -1},
+                           .timer = -1,
+                           .signals = -1};
 
     s.relay = relay_new(plan->spec, result);
     s.expected =

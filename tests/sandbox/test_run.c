@@ -99,18 +99,18 @@ Test(run, refuses_wrong_options_with_the_name)
     static const struct {
         const char *option, *value;
     } wrong[] = {
-        {"--timeout",   "10"          },
-        {"--memory",    "lots"        },
-        {"--pids",      "0"           },
-        {"--cpu",       "-1"          },
-        {"--cpu",       "nan"         },
-        {"--env",       "novalue"     },
-        {"--ro-bind",   "/usr"        },
-        {"--gateway",   "/x:99999"    },
-        {"--net-allow", ":443"        },
+        {"--timeout", "10"},
+        {"--memory", "lots"},
+        {"--pids", "0"},
+        {"--cpu", "-1"},
+        {"--cpu", "nan"},
+        {"--env", "novalue"},
+        {"--ro-bind", "/usr"},
+        {"--gateway", "/x:99999"},
+        {"--net-allow", ":443"},
         {"--workspace", "/no/such/dir"},
-        {"--rootfs",    "/no/such/dir"},
-        {"--no-such",   "1"           },
+        {"--rootfs", "/no/such/dir"},
+        {"--no-such", "1"},
     };
 
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -248,32 +248,37 @@ Test(run, ordinary_work_is_not_disturbed)
     static const struct {
         const char *program, *script, *out;
     } jobs[] = {
-        {"bash",    "for i in 1 2 3; do echo $i; done | sort -r | tr '\\n' ' '",                    "3 2 1 "  },
-        {"bash",    "cat <(echo a) <(echo b)",                                                      "a\nb\n"  },
-        {"bash",    "id -un; hostname",                                                             "pj\npj\n"},
-        {"bash",    "echo x > /workspace/f && cat /workspace/f",                                    "x\n"     },
+        {"bash", "for i in 1 2 3; do echo $i; done | sort -r | tr '\\n' ' '", "3 2 1 "},
+        {"bash", "cat <(echo a) <(echo b)", "a\nb\n"},
+        {"bash", "id -un; hostname", "pj\npj\n"},
+        {"bash", "echo x > /workspace/f && cat /workspace/f", "x\n"},
         {"python3",
          "python3 -c 'from concurrent.futures import ThreadPoolExecutor as T; "
-         "print(sum(T(8).map(abs, range(100))))'",                                                  "4950\n"  },
+         "print(sum(T(8).map(abs, range(100))))'",
+         "4950\n"},
         {"python3",
-         "python3 -c 'import multiprocessing as m; print(sum(m.Pool(2).map(abs, range(9))))'",      "36\n"    },
+         "python3 -c 'import multiprocessing as m; print(sum(m.Pool(2).map(abs, range(9))))'",
+         "36\n"},
         {"python3",
          "python3 -c 'import socket; a,b=socket.socketpair(); a.send(b\"k\"); "
-         "print(b.recv(1).decode())'",                                                              "k\n"     },
+         "print(b.recv(1).decode())'",
+         "k\n"},
         {"python3", "python3 -c 'import pty,os; pty.spawn([\"/bin/echo\",\"tty\"])' | tr -d '\\r'",
-         "tty\n"                                                                                              },
-        {"gcc",     "printf 'int main(void){return 42;}' > a.c && gcc a.c -o a && ./a; echo $?",
-         "42\n"                                                                                               },
+         "tty\n"},
+        {"gcc", "printf 'int main(void){return 42;}' > a.c && gcc a.c -o a && ./a; echo $?",
+         "42\n"},
         {"gcc",
          "printf 'int main(void){return 0;}' > a.c && gcc -fsanitize=address a.c -o a 2>/dev/null "
          "|| "
-         "gcc a.c -o a; ./a; echo $?",                                                              "0\n"     },
-        {"make",    "printf 'all:\\n\\t@echo made\\n' > Makefile && make -s",                       "made\n"  },
+         "gcc a.c -o a; ./a; echo $?",
+         "0\n"},
+        {"make", "printf 'all:\\n\\t@echo made\\n' > Makefile && make -s", "made\n"},
         {"git",
          "git init -q . && git -c user.name=a -c user.email=b commit -q --allow-empty -m m && git "
-         "log --format=%s",                                                                         "m\n"     },
-        {"node",    "node -e 'console.log([1,2,3].map(x=>x*2).join())'",                            "2,4,6\n" },
-        {"perl",    "perl -e 'print join \",\", map { $_ * 2 } 1..3'",                              "2,4,6"   },
+         "log --format=%s",
+         "m\n"},
+        {"node", "node -e 'console.log([1,2,3].map(x=>x*2).join())'", "2,4,6\n"},
+        {"perl", "perl -e 'print join \",\", map { $_ * 2 } 1..3'", "2,4,6"},
     };
 
     BOTH(user)

@@ -10,22 +10,22 @@
 static const struct {
     const char *layer, *attack;
 } pairs[] = {
-    {"capabilities",      "capabilities"      },
-    {"covers",            "kernel_files"      },
-    {"descriptors",       "leaked_descriptors"},
-    {"dumpable",          "process_one"       },
-    {"environment",       "environment"       },
-    {"network",           "interfaces"        },
-    {"rlimits",           "core_dump"         },
-    {"seccomp-arguments", "personality"       },
-    {"seccomp-arguments", "set_id_bits"       },
-    {"seccomp-arguments", "socket_families"   },
-    {"seccomp-arguments", "tiocsti"           },
-    {"seccomp-calls",     "io_uring"          },
-    {"seccomp-calls",     "keys"              },
-    {"dumpable",          "ptrace"            },
-    {"seccomp-calls",     "unshare"           },
-    {"tmp-size",          "tmp_fill"          },
+    {"capabilities", "capabilities"},
+    {"covers", "kernel_files"},
+    {"descriptors", "leaked_descriptors"},
+    {"dumpable", "process_one"},
+    {"environment", "environment"},
+    {"network", "interfaces"},
+    {"rlimits", "core_dump"},
+    {"seccomp-arguments", "personality"},
+    {"seccomp-arguments", "set_id_bits"},
+    {"seccomp-arguments", "socket_families"},
+    {"seccomp-arguments", "tiocsti"},
+    {"seccomp-calls", "io_uring"},
+    {"seccomp-calls", "keys"},
+    {"dumpable", "ptrace"},
+    {"seccomp-calls", "unshare"},
+    {"tmp-size", "tmp_fill"},
 };
 
 static int attack(const char *attack_name, const char *layer)

@@ -177,9 +177,11 @@ Test(workspace, rootfs_is_shown_instead_of_the_host)
     const char *root = box_dir("rootfs", false);
     char command[900];
 
-    snprintf(command, sizeof command,
-             "mkdir -p %s/bin %s/etc && cp %s %s/bin/hostile && echo other > %s/etc/os", root, root,
-             box_hostile(), root, root);
+    snprintf(
+        command, sizeof command,
+        "cd %s && mkdir bin etc && cp %s bin/hostile && echo other > etc/os && : > etc/hosts && "
+        "echo dev:x:7:7::/:/bin/sh > etc/passwd",
+        root, box_hostile());
     cr_assert_eq(system(command), 0);
     for (int user = 0; user < 2; user++) {
         struct box_run run;
@@ -188,6 +190,13 @@ Test(workspace, rootfs_is_shown_instead_of_the_host)
             continue;
         run = BOX(user, "--rootfs", root, "--", "hostile", "capabilities");
         cr_expect_eq(run.exit_code, 0, "%s%s", run.out, run.err);
+        box_run_release(&run);
+        run = BOX(user, "--rootfs", root, "--", "hostile", "show", "/etc/passwd");
+        cr_expect_str_eq(run.out, "dev:x:7:7::/:/bin/sh\npj:x:1000:1000:pj:/tmp:/bin/sh\n", "%s",
+                         run.err);
+        box_run_release(&run);
+        run = BOX(user, "--rootfs", root, "--", "hostile", "show", "/etc/hosts");
+        cr_expect_str_eq(run.out, "127.0.0.1 localhost pj\n", "%s", run.err);
         box_run_release(&run);
         run = BOX(user, "--rootfs", root, "--", "/usr/bin/env");
         cr_expect_eq(run.exit_code, 127);

@@ -46,10 +46,7 @@ static int capabilities(const char *arg)
 {
     static const char *const sets[] = {"CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"};
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct all[2] = {
-        {~0U,   ~0U,   0},
-        {0x1ff, 0x1ff, 0}
-    };
+    struct __user_cap_data_struct all[2] = {{~0U, ~0U, 0}, {0x1ff, 0x1ff, 0}};
     int bad = 0;
 
     (void)arg;
@@ -293,21 +290,21 @@ static int own_filter(const char *arg)
 }
 
 const struct attack attacks_process[] = {
-    {"abstract_socket",              abstract_socket, "ECONNREFUSED"},
-    {"become_root",                become_root, "EINVAL or EPERM"},
-    {"capabilities",                  capabilities, "every set is empty"},
-    {"core_dump",             core_dump, "no core is written"},
-    {"environment",                 environment, "only PATH, HOME, TERM, LANG"},
-    {"forge_result",          forge_result, "EBADF"},
-    {"host_ports",                    host_ports, "ECONNREFUSED"},
-    {"host_processes",          host_processes, "only ourselves"},
-    {"interfaces",                  interfaces, "lo alone"},
+    {"abstract_socket", abstract_socket, "ECONNREFUSED"},
+    {"become_root", become_root, "EINVAL or EPERM"},
+    {"capabilities", capabilities, "every set is empty"},
+    {"core_dump", core_dump, "no core is written"},
+    {"environment", environment, "only PATH, HOME, TERM, LANG"},
+    {"forge_result", forge_result, "EBADF"},
+    {"host_ports", host_ports, "ECONNREFUSED"},
+    {"host_processes", host_processes, "only ourselves"},
+    {"interfaces", interfaces, "lo alone"},
     {"limits_of_init", limits_of_init, "EPERM"},
-    {"own_filter",                 own_filter, "EINVAL"},
-    {"path_socket",                       path_socket, "ENOENT"},
-    {"priority",                   priority, "EPERM"},
-    {"search_secret",                search_secret, "nowhere in /proc"},
-    {"signal_outside",               signal_outside, "ESRCH, process 1 lives"},
-    {"world",              world, "ENETUNREACH"},
-    {0                  },
+    {"own_filter", own_filter, "EINVAL"},
+    {"path_socket", path_socket, "ENOENT"},
+    {"priority", priority, "EPERM"},
+    {"search_secret", search_secret, "nowhere in /proc"},
+    {"signal_outside", signal_outside, "ESRCH, process 1 lives"},
+    {"world", world, "ENETUNREACH"},
+    {0},
 };
