@@ -99,12 +99,31 @@ static void put_json(struct pj_cmd *cmd, const json_t *doc)
     pj_cmd_text(cmd, text);
 }
 
-/* The value of one member; an absent one is the empty string. */
-static void put(struct pj_cmd *cmd, const struct row *row, const char *in)
+static bool is_absent(const struct row *row, const void *slot)
+{
+    switch (row->kind) {
+    case STR:
+        return !*(char *const *)slot;
+    case INT:
+        return *(const int64_t *)slot < 0;
+    case WORD:
+        return *(const int *)slot < 0;
+    case BOOL:
+        return !*(const bool *)slot;
+    case JSON:
+        return !*(json_t *const *)slot;
+    }
+    return false;
+}
+
+/* One member; an absent one is the empty string, or left out. */
+static void put(struct pj_cmd *cmd, const struct row *row, const char *in, bool absent_too)
 {
     const void *slot = in + row->offset;
     int word;
 
+    if (!absent_too && is_absent(row, slot))
+        return;
     pj_cmd_text(cmd, row->name);
     switch (row->kind) {
     case STR:
@@ -129,32 +148,34 @@ static void put(struct pj_cmd *cmd, const struct row *row, const char *in)
     }
 }
 
-static void put_group(struct pj_cmd *cmd, int group, const void *task)
+static void put_group(struct pj_cmd *cmd, int group, const void *task, bool absent_too)
 {
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
         if ((int)rows[i].group == group)
-            put(cmd, &rows[i], task);
+            put(cmd, &rows[i], task, absent_too);
     }
 }
 
 void pj_task_hash_put(struct pj_cmd *cmd, const struct pj_task *task)
 {
-    put_group(cmd, GIVEN, task);
-    put_group(cmd, LIMITS, task);
+    put_group(cmd, GIVEN, task, false);
+    put_group(cmd, LIMITS, task, false);
 }
 
 void pj_task_hash_put_limits(struct pj_cmd *cmd, const struct pj_task_limits *limits)
 {
     struct pj_task task = {.limits = *limits};
 
-    put_group(cmd, LIMITS, &task);
+    put_group(cmd, LIMITS, &task, true);
 }
 
 void pj_task_hash_put_error(struct pj_cmd *cmd, const struct pj_task_error *error)
 {
     struct pj_task task = {.error = *error};
 
-    put_group(cmd, ERROR, &task);
+    if (!error->code)
+        return; /* what an earlier attempt left was cleared when this one was started */
+    put_group(cmd, ERROR, &task, false);
 }
 
 static void get(const struct row *row, const struct redisReply *value, char *out)

@@ -31,6 +31,7 @@ void pj_task_create_cmd(struct pj_cmd *cmd, const struct pj_task *task, bool exe
     pj_cmd_text(cmd, task->repository_id);
     pj_cmd_int(cmd, execute);
     pj_cmd_text(cmd, idem_key);
+    pj_cmd_text(cmd, task->priority < 0 ? "" : pj_task_priority_words[task->priority]);
     pj_task_hash_put(cmd, task);
     cmd->repeatable = idem_key != NULL;
 }

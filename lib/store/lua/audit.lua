@@ -23,9 +23,8 @@ local function repair(id, h, now)
         enqueue(id, h.owner, h.priority, now)
         right = false
     end
-    if (h.slot == 'l' or h.slot == 'x') and not call('ZSCORE', P .. 'deadline', id) then
-        local limit = tonumber(h.lTimeout ~= '' and h.lTimeout or h.dTimeout) or 600000
-        call('ZADD', P .. 'deadline', (tonumber(h.started) or now) + limit, id)
+    if h.slot ~= 'l' and h.deadline and not call('ZSCORE', P .. 'deadline', id) then
+        call('ZADD', P .. 'deadline', h.deadline, id)
         right = false
     end
     return not right

@@ -7,11 +7,15 @@
 -- include state.lua
 -- include fence.lua
 local id = ARGV[1]
-local refusal = fence(load_task(id), ARGV[2], '0')
+local h = load_task(id)
+local refusal = fence(h, ARGV[2], '0')
 if refusal then
     return refusal
 end
 call('HSET', KEYS[1], 'slot', 'x', 'updated', now_ms())
 call('ZREM', P .. 'lease', id)
 call('SADD', P .. 'external', id)
+if h.deadline then
+    call('ZADD', P .. 'deadline', h.deadline, id)
+end
 return {'ok'}

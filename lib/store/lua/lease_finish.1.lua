@@ -9,12 +9,12 @@
 -- include state.lua
 -- include fence.lua
 local id, epoch, status, now = ARGV[1], ARGV[2], ARGV[5], now_ms()
-local h = load_task(id)
+local h = load_task(id, 'fin')
 local function answer(repeated)
     local took = h.started ~= '' and now - h.started or 0
-    return {'ok', repeated, status, string.format('%.0f', took), tonumber(h.uTotal) or 0}
+    return {'ok', repeated, status, string.format('%.0f', took), tonumber(call('HGET', KEYS[1], 'uTotal') or '') or 0}
 end
-if h and epoch ~= '-1' and h.fin == epoch .. ' ' .. status and h.status == status then
+if h and epoch ~= '-1' and h.more == epoch .. ' ' .. status and h.status == status then
     return answer(1)
 end
 local refusal = fence(h, epoch, ARGV[3])
@@ -26,11 +26,14 @@ if not has_word(ARGV[4], h.status) then
 end
 if ARGV[6] ~= '' then
     call('SET', KEYS[1] .. ':patch', ARGV[6])
-    call('HSET', KEYS[1], 'hasPatch', 1)
 end
 if epoch == '-1' and h.slot == 'l' and h.runner ~= '' then
     call('PUBLISH', ARGV[7] .. h.runner, 'cancel ' .. id)
 end
-call('HSET', KEYS[1], 'fin', epoch .. ' ' .. status)
-finish(id, h, status, {unpack(ARGV, 8)}, now)
+local set = {unpack(ARGV, 8)}
+set[#set + 1], set[#set + 2] = 'fin', epoch .. ' ' .. status
+if ARGV[6] ~= '' then
+    set[#set + 1], set[#set + 2] = 'hasPatch', 1
+end
+finish(id, h, status, set, now)
 return answer(0)

@@ -18,18 +18,20 @@ local function add(id, kind, h)
     end
     return out[2] == 1
 end
--- Past their deadline, wherever they are.
+local function time_out(id, h)
+    note(id, h, 'error', late[3], now)
+    end_with(id, h, late[1], late[2], late[3], late[4], now)
+end
+-- Past their deadline while they wait or a workflow has them. Those under a lease are judged when it ends.
 for _, id in ipairs(call('ZRANGE', P .. 'deadline', '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
     local h = load_task(id)
-    if h and h.status == 'running' then
-        note(id, h, 'error', late[3], now)
-        end_with(id, h, late[1], late[2], late[3], late[4], now)
+    if h and h.status == 'running' and h.slot ~= 'l' then
+        time_out(id, h)
         if add(id, 'timeout', h) then
             return out
         end
     else
         call('ZREM', P .. 'deadline', id)
-        call('ZREM', P .. 'lease', id)
     end
 end
 -- A server that has just come up, or another one: downtime is nobody's fault, each lease gets one whole term.
@@ -45,8 +47,14 @@ end
 for _, id in ipairs(call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
     local h = load_task(id)
     if h and h.status == 'running' and h.slot == 'l' then
-        note(id, h, 'warn', 'The runner ' .. h.runner .. ' was lost.', now)
-        if add(id, requeue(id, h, true, limit, lost, now), h) then
+        local kind = 'timeout'
+        if h.deadline and h.deadline <= now then
+            time_out(id, h)
+        else
+            note(id, h, 'warn', 'The runner ' .. h.runner .. ' was lost.', now)
+            kind = requeue(id, h, true, limit, lost, now)
+        end
+        if add(id, kind, h) then
             return out
         end
     else
@@ -71,6 +79,7 @@ for _, entry in ipairs(call('XPENDING', stream, 'r', 'IDLE', ttl, '-', '+', most
         end
     end
 end
+call('XTRIM', P .. 'ev', 'MINID', '~', string.format('%.0f', now - 3600000))
 -- A slice of the running tasks: is each of them where it says it is?
 local q2 = call('HMGET', P .. 'q', 'audit', 'recount')
 local from = q2[1] or ''

@@ -7,12 +7,12 @@
 -- include queue.lua
 -- include state.lua
 -- include fence.lua
-local h, now = load_task(ARGV[1]), now_ms()
+local h, now = load_task(ARGV[1], 'stage'), now_ms()
 local refusal = fence(h, ARGV[2], '0')
 if refusal then
     return refusal
 end
-if h.stage ~= ARGV[3] then
+if h.more ~= ARGV[3] then
     call('HSET', KEYS[1], 'stage', ARGV[3], 'updated', now)
     announce(ARGV[1], h, 'running', ARGV[3], now)
 end

@@ -17,7 +17,7 @@ if ARGV[2] == '-1' then
 elseif v[1] ~= 'running' or v[3] ~= ARGV[2] or (v[2] ~= 'l' and v[2] ~= 'x') then
     return {'stale_lease', v[1]}
 end
-local n, first, count = tonumber(v[5]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local n, first, count = tonumber(v[5] or 0), tonumber(ARGV[4]), tonumber(ARGV[5])
 if first + count - 1 <= n then
     return {'ok', n + 1}
 end

@@ -13,7 +13,7 @@ if last then
     local attempt, n = string.match(last[1], '^(%d+)-(%d+)$')
     from = attempt .. '-' .. (n + last[2][2])
 end
-local out, bytes = {'ok', id, v[1] or '', v[2] or '', 0}, 0
+local out, bytes = {'ok', id, v[1] or '', v[2] or '0', 0}, 0
 while bytes < 4194304 do
     local got = call('XRANGE', t .. ':log', from, '+', 'COUNT', 50)
     for _, entry in ipairs(got) do

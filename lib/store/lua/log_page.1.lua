@@ -7,6 +7,7 @@ local v = call('HMGET', KEYS[1], 'status', 'stage', 'attempt', 'n', 'logsGone')
 if not v[1] then
     return {'not_found'}
 end
+v[4] = v[4] or '0'
 if v[5] == '1' and v[4] ~= '0' then
     return {'logs_expired'}
 end

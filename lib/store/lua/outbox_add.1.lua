@@ -13,6 +13,5 @@ if call('EXISTS', key) == 0 then
         'pending', 'to', ARGV[4])
     call('ZADD', P .. 'ob', 0, id)
     call('ZADD', KEYS[1], now, id)
-    call('RPUSH', P .. 't:' .. v[1] .. ':ob', id)
 end
 return {'ok'}

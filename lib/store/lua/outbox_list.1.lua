@@ -5,7 +5,7 @@
 -- Result  {'ok', cursor or '', hash, …}
 local ids
 if ARGV[1] ~= '' then
-    ids = call('LRANGE', P .. 't:' .. ARGV[1] .. ':ob', 0, -1)
+    ids = call('ZRANGE', KEYS[1], '[msg_' .. ARGV[1] .. '_', '(msg_' .. ARGV[1] .. '`', 'BYLEX')
 else
     ids = call('ZRANGE', KEYS[1], ARGV[2] == '' and '+' or '(' .. ARGV[2], '-', 'BYLEX', 'REV', 'LIMIT', 0, ARGV[3])
 end

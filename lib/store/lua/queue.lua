@@ -14,19 +14,22 @@ local function ticket(id)
 end
 -- Move tasks from backlogs to the stream while it is shorter than its target, one from the user with the least virtual time.
 local function admit()
+    if call('EXISTS', P .. 'vt') == 0 then
+        return
+    end
     local target, cap, v = q_config()
     local room = target - call('XLEN', P .. 'ready')
+    local moved = false
     while room > 0 do
         local top = call('ZRANGE', P .. 'vt', 0, 0, 'WITHSCORES')
         local user = top[1]
         if not user then
-            return
+            break
         end
         local id = call('ZPOPMIN', P .. 'bk:' .. user)[1]
         if id then
             local running = call('HINCRBY', P .. 'run', user, 1)
-            v = math.max(v, tonumber(top[2]))
-            call('HSET', P .. 'q', 'v', v)
+            v, moved = math.max(v, tonumber(top[2])), true
             ticket(id)
             room = room - 1
             if (cap > 0 and running >= cap) or call('EXISTS', P .. 'bk:' .. user) == 0 then
@@ -39,8 +42,11 @@ local function admit()
             call('ZREM', P .. 'vt', user)
         end
     end
+    if moved then
+        call('HSET', P .. 'q', 'v', v)
+    end
 end
--- A user who may go on: back into the order, not before the present virtual time.
+-- A user who may go on: back into the order, not before the present virtual time. Whoever has a backlog is in the order or at his cap.
 local function join(user, cap, v)
     local running = tonumber(call('HGET', P .. 'run', user)) or 0
     if (cap == 0 or running < cap) and call('EXISTS', P .. 'bk:' .. user) == 1 and not call('ZSCORE', P .. 'vt', user) then
@@ -53,26 +59,42 @@ local function join(user, cap, v)
 end
 -- Ten minutes of waiting weigh as much as one step of priority: nobody starves.
 local HEAD_START = {low = 600000, normal = 0, high = -600000}
-local function enqueue(id, user, priority, now)
-    local target, cap, v = q_config()
-    if call('EXISTS', P .. 'vt') == 0 and call('EXISTS', P .. 'bk:' .. user) == 0 and call('XLEN', P .. 'ready') < target then
-        -- Nobody waits: straight to the stream.
-        if call('HINCRBY', P .. 'run', user, 1) <= cap or cap == 0 then
-            return ticket(id)
+-- Find a place for a task; the names and values for its hash that say where it is. With `true` second: admission is still to be called.
+local function place(id, user, priority, now)
+    local backlog = P .. 'bk:' .. user
+    local had = call('EXISTS', backlog) == 1
+    local target, cap, v
+    if not had then
+        target, cap, v = q_config()
+        if call('EXISTS', P .. 'vt') == 0 and call('XLEN', P .. 'ready') < target then
+            -- Nobody waits: straight to the stream.
+            if call('HINCRBY', P .. 'run', user, 1) <= cap or cap == 0 then
+                return {'slot', 'r', 'ticket', call('XADD', P .. 'ready', '*', 't', id)}, false
+            end
+            call('HINCRBY', P .. 'run', user, -1)
         end
-        call('HINCRBY', P .. 'run', user, -1)
     end
-    call('ZADD', P .. 'bk:' .. user, now + (HEAD_START[priority] or 0), id)
-    call('HSET', P .. 't:' .. id, 'slot', 'b')
-    join(user, cap, v)
-    admit()
+    call('ZADD', backlog, now + (HEAD_START[priority] or 0), id)
+    if not had then
+        join(user, cap, v)
+    end
+    return {'slot', 'b'}, not had
 end
--- A task of `user` has left the slots r, l or x.
+local function enqueue(id, user, priority, now)
+    local where, open = place(id, user, priority, now)
+    call('HSET', P .. 't:' .. id, unpack(where))
+    if open then
+        admit()
+    end
+end
+-- A task of `user` has left the slots r, l or x. Only under a cap does that let another one in: room in the stream comes from takes.
 local function leave(user)
-    local _, cap, v = q_config()
     if call('HINCRBY', P .. 'run', user, -1) <= 0 then
         call('HDEL', P .. 'run', user)
     end
-    join(user, cap, v)
-    admit()
+    local _, cap, v = q_config()
+    if cap > 0 then
+        join(user, cap, v)
+        admit()
+    end
 end

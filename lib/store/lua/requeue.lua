@@ -16,6 +16,9 @@ local function requeue(id, h, counts, limit, lost, now)
     call('HSET', P .. 't:' .. id, 'stage', 'waiting', 'epoch', h.epoch + 1, 'runner', '', 'updated', now, 'deliveries',
         counts and h.deliveries or h.deliveries - 1)
     call('ZREM', P .. 'lease', id)
+    if h.deadline then
+        call('ZADD', P .. 'deadline', h.deadline, id) -- it waits, but not for ever
+    end
     ticket(id)
     announce(id, h, 'running', 'waiting', now)
     return 'requeued'

@@ -15,22 +15,20 @@ end
 local function announce(id, h, status, stage, now)
     local json = '{"id":"' .. id .. '","status":"' .. status .. '","stage":' .. (stage == '' and 'null' or '"' .. stage .. '"')
         .. ',"attempt":' .. h.attempt .. ',"updatedAt":"' .. iso(now) .. '"}'
-    local ev = call('XADD', P .. 'ev', 'MINID', '~', string.format('%.0f', now - 3600000), '*', 'o', h.owner, 'r', h.repo, 'j', json)
+    local ev = call('XADD', P .. 'ev', '*', 'o', h.owner, 'r', h.repo, 'j', json)
     call('PUBLISH', P .. 'c:ev', ev .. ' ' .. h.owner .. ' ' .. h.repo .. '\n' .. json)
     call('PUBLISH', P .. 'c:' .. id, 'S ' .. status .. ' ' .. h.attempt .. ' ' .. h.n .. '\n' .. json)
 end
-local FIELDS = {'status', 'slot', 'owner', 'repo', 'attempt', 'n', 'epoch', 'started', 'executed', 'priority', 'deliveries', 'runner',
-    'cancel', 'stage', 'lTimeout', 'dTimeout', 'fin', 'uTotal', 'prUrl', 'hasPatch'}
--- The inner fields of a task, or nil. Absent ones are ''.
-local function load_task(id)
-    local v, h = call('HMGET', P .. 't:' .. id, unpack(FIELDS)), {}
+-- The inner fields of a task, or nil. Absent ones are '', `more` is one further.
+local function load_task(id, more)
+    local v = call('HMGET', P .. 't:' .. id, 'status', 'slot', 'owner', 'repo', 'attempt', 'n', 'epoch', 'started', 'executed',
+        'priority', 'deliveries', 'runner', 'cancel', 'deadline', more or 'mode')
     if not v[1] then
         return nil
     end
-    for i, name in ipairs(FIELDS) do
-        h[name] = v[i] or ''
-    end
-    return h
+    return {status = v[1], slot = v[2] or '', owner = v[3], repo = v[4], attempt = v[5], n = v[6] or '0', epoch = v[7] or '0',
+        started = v[8] or '', executed = v[9] or '', priority = v[10] or 'normal', deliveries = v[11] or '0', runner = v[12] or '',
+        cancel = v[13] or '', deadline = tonumber(v[14] or ''), more = v[15] or ''}
 end
 local function index_status(id, from, to)
     call('ZREM', P .. 'tasks:s:' .. from, id)
@@ -44,8 +42,9 @@ end
 local function count_end(id, h, status, now)
     local hour = string.format('%.0f', now - now % 3600000)
     local key, t = P .. 'an:' .. hour, P .. 't:' .. id
-    call('ZADD', P .. 'an', hour, hour)
-    call('HINCRBY', key, 's:' .. status, 1)
+    if call('HINCRBY', key, 's:' .. status, 1) == 1 then
+        call('ZADD', P .. 'an', hour, hour)
+    end
     if h.started ~= '' then
         local took = math.max(now - h.started, 0)
         call('HINCRBY', key, 'd:' .. bin(took), 1)
@@ -67,29 +66,34 @@ local function owe(id, h, status, now)
     if status == 'cancelled' then
         return
     end
-    local ob = 'msg_' .. id .. '_' .. call('HINCRBY', P .. 't:' .. id, 'ends', 1)
-    call('HSET', P .. 'ob:' .. ob, 'id', ob, 'kind', 'mail', 'task', id, 'owner', h.owner, 'template', status, 'attempts', 0,
-        'created', now, 'state', 'pending')
+    local ob = 'msg_' .. id .. '_' .. h.epoch -- between two ends the epoch has gone up
+    call('HSET', P .. 'ob:' .. ob, 'id', ob, 'kind', 'mail', 'task', id, 'owner', h.owner, 'template', status,
+        'created', now)
     call('ZADD', P .. 'ob', 0, ob)
     call('ZADD', P .. 'ob:due', now, ob)
-    call('RPUSH', P .. 't:' .. id .. ':ob', ob)
 end
 -- The end of a running task. `set`: further names and values for the hash. The caller has checked that it may.
 local function finish(id, h, status, set, now)
     local t = P .. 't:' .. id
-    call('HSET', t, 'status', status, 'stage', '', 'slot', '', 'finished', now, 'updated', now, 'cancel', '', 'mode', '', unpack(set))
+    call('HSET', t, 'status', status, 'stage', '', 'slot', '', 'finished', now, 'updated', now, unpack(set))
     call('ZREM', P .. 'lease', id)
-    call('ZREM', P .. 'deadline', id)
+    if h.slot ~= 'l' then
+        call('ZREM', P .. 'deadline', id)
+    end
     index_status(id, h.status, status)
     call('ZADD', P .. 'ended', now, id)
-    call('ZADD', P .. 'hot', now, id) -- its log is not packed yet
+    if h.n ~= '0' then
+        call('ZADD', P .. 'hot', now, id) -- its log is not packed yet
+    end
     count_end(id, h, status, now)
     owe(id, h, status, now)
     announce(id, h, status, '', now)
     if h.slot == 'b' then
         call('ZREM', P .. 'bk:' .. h.owner, id)
     elseif h.slot ~= '' then
-        call('SREM', P .. 'external', id)
+        if h.slot == 'x' then
+            call('SREM', P .. 'external', id)
+        end
         leave(h.owner)
     end
 end

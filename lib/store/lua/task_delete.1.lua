@@ -12,7 +12,7 @@ end
 if not has_word(ARGV[2], v[1]) then
     return {'still_running', v[1]}
 end
-for _, ob in ipairs(call('LRANGE', KEYS[1] .. ':ob', 0, -1)) do
+for _, ob in ipairs(call('ZRANGE', P .. 'ob', '[msg_' .. id .. '_', '(msg_' .. id .. '`', 'BYLEX')) do
     call('DEL', P .. 'ob:' .. ob)
     call('ZREM', P .. 'ob', ob)
     call('ZREM', P .. 'ob:due', ob)
@@ -21,5 +21,5 @@ for _, key in ipairs({'tasks', 'tasks:u:' .. v[2], 'tasks:r:' .. v[3], 'tasks:s:
     call('ZREM', P .. key, id)
 end
 call('UNLINK', KEYS[1], KEYS[1] .. ':log', KEYS[1] .. ':usage', KEYS[1] .. ':calls', KEYS[1] .. ':um', KEYS[1] .. ':patch',
-    KEYS[1] .. ':traj', KEYS[1] .. ':pack', KEYS[1] .. ':ob')
+    KEYS[1] .. ':traj', KEYS[1] .. ':pack')
 return {'ok'}

@@ -8,18 +8,19 @@
 -- include queue.lua
 -- include state.lua
 local id, now = ARGV[1], now_ms()
-local h = load_task(id)
+local h = load_task(id, 'hasPatch')
 if not h then
     return {'not_found'}
 end
 if not has_word(ARGV[2], h.status) then
     return {'not_publishable', h.status}
 end
-if h.hasPatch ~= '1' then
+if h.more ~= '1' then
     return {'no_patch_kept'}
 end
 call('HSET', KEYS[1], 'status', 'running', 'stage', 'waiting', 'mode', 'publish', 'executed', now, 'started', '', 'finished', '',
-    'deliveries', 0, 'updated', now, 'runner', '', 'fin', '', 'logsGone', '')
+    'deliveries', 0, 'updated', now, 'runner', '', 'fin', '', 'cancel', '', 'deadline', '', 'logsGone', '', 'errCode', '', 'errTitle', '',
+    'errDetail', '', 'errRemedy', '', 'errRetry', '', 'upStatus', '', 'upMessage', '', 'upRequest', '')
 call('ZREM', P .. 'ended', id)
 call('ZREM', P .. 'hot', id)
 call('DEL', KEYS[1] .. ':pack')

@@ -19,7 +19,7 @@ local status = execute and 'running' or 'queued'
 call('HSET', KEYS[1], 'status', status, 'stage', execute and 'waiting' or '', 'attempt', h.attempt + 1, 'n', 0, 'deliveries', 0,
     'executed', execute and now or '', 'started', '', 'finished', '', 'updated', now, 'runner', '', 'baseSha', '', 'errCode', '',
     'errTitle', '', 'errDetail', '', 'errRemedy', '', 'errRetry', '', 'upStatus', '', 'upMessage', '', 'upRequest', '', 'checks', '',
-    'fin', '', 'mode', '', 'logsGone', '', unpack(ARGV, 5))
+    'fin', '', 'mode', '', 'cancel', '', 'deadline', '', 'logsGone', '', unpack(ARGV, 5))
 call('ZREM', P .. 'ended', id)
 call('ZREM', P .. 'hot', id)
 call('DEL', KEYS[1] .. ':pack')

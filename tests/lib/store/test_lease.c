@@ -58,6 +58,42 @@ Test(lease, task_goes_from_queue_to_end_once)
     pj_leases_release(&lease, 1);
 }
 
+Test(lease, publishing_a_kept_patch_leaves_no_error_behind)
+{
+    char id[PJ_ID_SIZE];
+    struct pj_lease lease;
+    struct pj_err err = {0};
+    struct pj_task task;
+    struct pj_cmd cmd = {0};
+
+    make_task(&f, "user1", true, id);
+    take_one(&f, "r1", &lease);
+    pj_lease_patch_cmd(&cmd, id, lease.epoch, pj_view_of("--- a\n+++ b\n"));
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_lease_write_reply(reply, &err), 0, "%s", err.message);
+    }
+    cr_assert_eq(finish_as(&f, id, lease.epoch, 0, "patch_policy", NULL, &err), 0);
+    pj_leases_release(&lease, 1);
+    pj_task_publish_cmd(&cmd, id);
+    cr_assert_eq(run_move(&f, &cmd, &task, &err), 0, "%s", err.message);
+    cr_assert_null(task.error.code);
+    cr_assert_eq(task.attempt, 1);
+    pj_task_release(&task);
+    take_one(&f, "r1", &lease);
+    cr_assert_str_eq(lease.task->mode, "publish");
+    cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0);
+    pj_leases_release(&lease, 1);
+    pj_task_get_cmd(&cmd, id);
+    cr_assert_eq(run_move(&f, &cmd, &task, &err), 0);
+    cr_assert_eq(task.status, PJ_TASK_COMPLETED);
+    cr_assert_null(task.error.code);
+    cr_assert_null(task.error.detail);
+    pj_task_release(&task);
+    cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:ob", NULL), 2, "each end tells");
+}
+
 Test(lease, second_execute_is_refused_with_the_status)
 {
     char id[PJ_ID_SIZE];
@@ -215,8 +251,21 @@ Test(lease, past_deadline_ends_running_and_waiting_alike)
         cr_assert_eq(pj_lease_release_reply(reply, &requeued, &err), 0);
     }
     pj_leases_release(&lease, 1);
-    expire_now(&f, "pj:{p0}:deadline", running);
+    reaper_ready();
     expire_now(&f, "pj:{p0}:deadline", waiting);
+    {
+        char key[PJ_KEY_SIZE];
+        PJ_CLEANUP(pj_reply_freep)
+        struct redisReply *reply = test_redis_words(f.redis, "HSET", pj_key_task(key, running), "deadline", "1", NULL);
+        struct pj_renew item = {running, 1};
+        enum pj_renewed answer;
+
+        pj_lease_renew_cmd(&cmd, 0, 15000, &item, 1);
+        pj_reply_freep(&reply);
+        reply = run_cmd(&f, &cmd);
+        cr_assert_eq(pj_lease_renew_reply(reply, &answer, 1, &err), 0);
+    }
+    cr_assert_eq(status_of(&f, running), PJ_TASK_RUNNING);
     cr_assert_eq(reap(&f, 15000, reaped, 8), 2);
     cr_assert_eq(reaped[0].kind, PJ_REAPED_TIMEOUT);
     pj_task_get_cmd(&cmd, waiting);
@@ -437,6 +486,10 @@ Test(lease, what_was_lost_around_a_running_task_is_put_right)
         if (losses[i].leased) {
             take_one(&f, "r1", &lease);
             pj_leases_release(&lease, 1);
+        }
+        if (strcmp(losses[i].key, "pj:{p0}:deadline") == 0) { /* a workflow has it */
+            pj_lease_external_cmd(&cmd, id, 1);
+            PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
         }
         forget(losses[i].command, losses[i].key,
                strcmp(losses[i].command, "ZREM") == 0 ? id : NULL);
