@@ -23,6 +23,9 @@ const char *box_dir(const char *name, bool user);
 /* Path of the attack program as copied. */
 const char *box_hostile(void);
 
+/* Variables of the test itself: PJ_TEST_BOX_PROGRAM names another program of box_home(), PJ_TEST_BOX_HIDE puts it behind a
+ * filter that hides pivot_root and clone3. */
+
 /* Run to the end. `args` is NULL-terminated and starts with the first option; --result-fd 3 is added. `user`: as nobody. */
 struct box_run box_run(bool user, const char *const *args);
 #define BOX(user, ...) box_run(user, (const char *const[]){__VA_ARGS__, NULL})

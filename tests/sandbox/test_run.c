@@ -368,6 +368,29 @@ Test(run, root_of_a_user_namespace_of_its_own)
     cr_expect_eq(WEXITSTATUS(system(command)), 125);
 }
 
+/* The way around pivot_root and clone3 leads to the same walls. */
+Test(run, behind_a_filter_that_hides_calls)
+{
+    static const char *const attacks[] = {"read_only_system", "host_files", "capabilities",
+                                          "mount_family",     "proc_sys",   "process_one"};
+    char bind[400];
+
+    snprintf(bind, sizeof bind, "%s:/opt/hostile", box_hostile());
+    BOTH(user)
+    {
+        setenv("PJ_TEST_BOX_HIDE", "1", 1);
+        for (size_t i = 0; i < sizeof attacks / sizeof attacks[0]; i++) {
+            struct box_run run =
+                BOX(user, "--ro-bind", bind, "--workspace-base", box_dir("hidden", user), "--disk",
+                    "8M", "--memory", "128M", "--", "/opt/hostile", attacks[i]);
+
+            cr_expect_eq(run.exit_code, 0, "%s: %s%s", attacks[i], run.out, run.err);
+            box_run_release(&run);
+        }
+        unsetenv("PJ_TEST_BOX_HIDE");
+    }
+}
+
 Test(run, help_names_every_option)
 {
     struct box_run run = BOX(false, "--help");
