@@ -16,7 +16,7 @@ PROGRAMS = pathlib.Path(os.environ.get("PJ_TEST_BIN", "/nonexistent"))
 TABLES = {program: settings_table(path) for program, path in names.TABLES.items()}
 ALL = set().union(*TABLES.values())
 # Of the command line, and of compose.yaml and the tests themselves.
-OTHERS = {"PJ_CONFIG", "PJ_TOKEN", "PJ_URL"}
+OTHERS = {"PJ_CONFIG", "PJ_TOKEN", "PJ_URL", "PJ_ACTIONS_IMAGE", "PJ_WEBHOOK_SECRET"}
 DOCUMENTS = [ROOT / "README.md", ROOT / "helm/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
