@@ -67,6 +67,8 @@ int pj_builder_args(struct pj_builder_call *call, const char *text, struct pj_er
 void pj_builder_finish(struct pj_builder *b, const char *turn_id, bool renew_ids,
                        struct pj_model_turn *turn);
 
+/* A prompt that is counted as a whole, with what of it was read from and written to the cache (OpenAI). */
+void pj_usage_split(struct pj_usage *usage, int64_t prompt, int64_t cached, int64_t written);
 /* A whole number of a peer, clamped to 0 … 10^12. */
 int64_t pj_peer_count(const json_t *obj, const char *name);
 /* Arguments for a history that must be an object: the call's, or {"invalid_arguments": raw}. New reference. */

@@ -228,6 +228,13 @@ void pj_builder_finish(struct pj_builder *b, const char *turn_id, bool renew_ids
     b->raw = NULL;
 }
 
+void pj_usage_split(struct pj_usage *usage, int64_t prompt, int64_t cached, int64_t written)
+{
+    usage->cached = cached < prompt ? cached : prompt;
+    usage->cache_write = written < prompt - usage->cached ? written : prompt - usage->cached;
+    usage->uncached = prompt - usage->cached - usage->cache_write;
+}
+
 int64_t pj_peer_count(const json_t *obj, const char *name)
 {
     const json_t *value = json_object_get(obj, name);

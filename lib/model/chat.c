@@ -120,8 +120,7 @@ static void read_usage(struct pj_builder *b, const json_t *usage)
         return;
     if (cached == 0)
         cached = pj_peer_count(usage, "prompt_cache_hit_tokens"); /* DeepSeek */
-    b->usage.cached = cached < prompt ? cached : prompt;
-    b->usage.uncached = prompt - b->usage.cached;
+    pj_usage_split(&b->usage, prompt, cached, pj_peer_count(in, "cache_write_tokens"));
     b->usage.output = pj_peer_count(usage, "completion_tokens");
     b->usage.reasoning = pj_peer_count(out, "reasoning_tokens");
     if (json_is_number(cost) && json_number_value(cost) >= 0 && json_number_value(cost) < 1e9)

@@ -94,8 +94,9 @@ static void read_usage(struct pj_builder *b, const json_t *usage)
 
     if (!json_is_object(usage))
         return;
-    b->usage.cached = cached < prompt ? cached : prompt;
-    b->usage.uncached = prompt - b->usage.cached;
+    pj_usage_split(
+        &b->usage, prompt, cached,
+        pj_peer_count(json_object_get(usage, "input_tokens_details"), "cache_write_tokens"));
     b->usage.output = pj_peer_count(usage, "output_tokens");
     b->usage.reasoning =
         pj_peer_count(json_object_get(usage, "output_tokens_details"), "reasoning_tokens");

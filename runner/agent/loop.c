@@ -14,7 +14,7 @@
 #define REPEATS_MAX 8
 #define TEXT_LOGGED_MAX 4000
 #define DIFF_MAX ((size_t)8 << 20)
-#define HISTORY_MAX ((size_t)1200 << 10) /* below the frame's limit and most context windows */
+#define HISTORY_MAX ((size_t)800 << 10) /* bytes: below 272,000 tokens, from where providers charge more */
 
 int agent_give_up(struct agent *a, const char *code, const char *why, struct pj_err *err)
 {

@@ -17,7 +17,7 @@
 #define RETRIES_MAX 3
 #define SHORT_WAIT_MS ((int64_t)30 * 1000) /* waited for even when a fallback is there */
 #define LONG_WAIT_MS ((int64_t)120 * 1000) /* waited for when there is none */
-#define OUTPUT_TOKENS 16000
+#define OUTPUT_TOKENS 32000                /* thinking included */
 #define LLM_TIMEOUT_MS ((int64_t)180 * 1000)
 #define STALL_MS ((int64_t)60 * 1000)
 

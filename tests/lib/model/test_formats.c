@@ -332,3 +332,15 @@ Test(formats, chat_gives_back_what_stood_beside_the_calls)
     pj_builder_release(&f.b);
     pj_history_free(kept);
 }
+
+Test(formats, a_prompt_counted_as_a_whole_is_split)
+{
+    struct pj_usage u = {0};
+
+    pj_usage_split(&u, 100, 40, 25);
+    cr_assert(u.uncached == 35 && u.cached == 40 && u.cache_write == 25);
+    pj_usage_split(&u, 100, 400, 25);
+    cr_assert(u.uncached == 0 && u.cached == 100 && u.cache_write == 0);
+    pj_usage_split(&u, 100, 90, 25);
+    cr_assert(u.uncached == 0 && u.cached == 90 && u.cache_write == 10);
+}

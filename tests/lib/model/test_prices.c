@@ -14,8 +14,8 @@ Test(prices, the_built_in_table_loads_and_names_default_models)
     struct pj_err err;
 
     cr_assert_eq(pj_prices_load(NULL, &p, &err), 0, "%s", err.message);
-    cr_assert_not_null(pj_prices_default_model(p, "openai"));
-    cr_assert_not_null(pj_prices_default_model(p, "anthropic"));
+    cr_assert_str_eq(pj_prices_default_model(p, "openai"), "gpt-6-sol");
+    cr_assert_str_eq(pj_prices_default_model(p, "anthropic"), "claude-sonnet-5-5");
     cr_assert_null(pj_prices_default_model(p, "replay"));
     cr_assert_null(pj_prices_find(p, "openai", "no-such-model", DAY(1900000000)));
     pj_prices_free(p);
