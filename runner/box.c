@@ -80,6 +80,14 @@ static void build_args(const struct box_spec *spec, struct args *a)
         put(a, "--output-limit");
         put_owned(a, pj_asprintf("%lld", (long long)spec->output_limit));
     }
+    if (spec->memory_bytes > 0) {
+        put(a, "--memory");
+        put_owned(a, pj_asprintf("%lld", (long long)spec->memory_bytes));
+    }
+    if (spec->pids > 0) {
+        put(a, "--pids");
+        put_owned(a, pj_asprintf("%lld", (long long)spec->pids));
+    }
     put(a, "--result-fd");
     put_owned(a, pj_asprintf("%d", RESULT_FD));
     put(a, "--");

@@ -32,6 +32,7 @@ struct box_spec {
     const char *const *net_allow; /* NULL-terminated host[:port], or NULL */
     int64_t timeout_ms;
     int64_t output_limit;         /* bytes; 0: the program's own */
+    int64_t memory_bytes, pids;   /* 0: none */
     const char *const *argv;      /* NULL-terminated command */
     /* Output as it comes; `error` tells the stream. Called from box_ready(), once more with an empty view at its end. */
     void (*output)(void *ctx, bool error, struct pj_view bytes);

@@ -1,9 +1,12 @@
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "lib/base/mem.h"
 #include "runner/job.h"
 
 #define OUTPUT_LIMIT ((int64_t)64 * 1024 * 1024)
+#define MEMORY_LEAST ((int64_t)1 << 30)
+#define PIDS 2048
 #define TAIL_MAX ((size_t)16 * 1024)
 
 struct sink {
@@ -37,6 +40,15 @@ static void output(void *ctx, bool error, struct pj_view bytes)
         job_log_output(sink->job->log, stream, bytes);
 }
 
+/* A slot's share of the host, so that one task starves neither the host nor its neighbours. */
+static int64_t memory_share(const struct job *job)
+{
+    int64_t total = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    int64_t share = total / (job->settings->slots > 0 ? job->settings->slots : 1);
+
+    return share > MEMORY_LEAST ? share : MEMORY_LEAST;
+}
+
 void job_box_spec(struct job *job, struct box_spec *spec)
 {
     *spec = (struct box_spec){
@@ -44,6 +56,8 @@ void job_box_spec(struct job *job, struct box_spec *spec)
         .rootfs = job->rootfs,
         .timeout_ms = job_remaining_ms(job),
         .output_limit = OUTPUT_LIMIT,
+        .memory_bytes = memory_share(job),
+        .pids = PIDS,
     };
 }
 

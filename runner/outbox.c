@@ -18,6 +18,7 @@
 #include "runner/external.h"
 #include "runner/mail.h"
 #include "runner/notify.h"
+#include "runner/workspace.h"
 
 #define HOLD_MS 60000
 #define LOOK_MS 1000
@@ -25,12 +26,15 @@
 #define RETRY_FACTOR 10 /* of PJ_RETRY_BASE: nobody waits for a mail as a job waits for a forge */
 #define RETRY_MAX_MS ((int64_t)4 * 3600 * 1000)
 #define REPOSITORY_SUFFIX "webhook"
+#define CACHE_MAX_BYTES ((int64_t)20 << 30)
+#define TRIM_EVERY_MS ((int64_t)10 * 60 * 1000)
 
 struct outbox {
     const struct runner_settings *settings;
     struct pj_redis *redis;
     struct pj_http *http;
     struct pj_meta meta;
+    int64_t next_trim_ms;
 };
 
 int64_t outbox_retry_ms(int64_t base_ms, int64_t age_ms, int64_t attempts)
@@ -215,6 +219,19 @@ static int serve(struct outbox *o, unsigned partition, struct pj_err *err)
     return rc < 0 ? -1 : (int)count;
 }
 
+/* Mirrors of repositories that were not used lately: here, because walking them takes its time. */
+static void trim_cache(struct outbox *o)
+{
+    int64_t now = pj_mono_ms();
+    struct pj_err err;
+
+    if (now < o->next_trim_ms)
+        return;
+    o->next_trim_ms = now + TRIM_EVERY_MS;
+    if (workspace_cache_trim(o->settings->state_dir, CACHE_MAX_BYTES, &err) < 0)
+        pj_log_err(PJ_LOG_WARN, "cache_not_trimmed", &err, NULL, NULL);
+}
+
 /* True when the daemon has gone. */
 static bool wait_for_next(int64_t ms)
 {
@@ -249,6 +266,7 @@ int outbox_main(const struct runner_settings *settings)
             if (external_tick(external, p, &err) < 0 && err.cls != PJ_E_UNAVAILABLE)
                 pj_log_err(PJ_LOG_ERROR, "watch_failed", &err, NULL, NULL);
         }
+        trim_cache(&o);
         if (wait_for_next(served > 0 ? 0 : LOOK_MS))
             break;
     }
