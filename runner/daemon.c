@@ -89,7 +89,6 @@ static void take(struct daemon *d, unsigned partition, const struct pj_ticket *a
         .runner = d->settings->name,
         .ttl_ms = d->settings->lease_ttl_ms,
         .timeout_ms = d->settings->task_timeout_ms,
-        .slots = (int64_t)d->slot_count,
         .tickets = mine,
     };
     struct pj_cmd cmd = {0};

@@ -56,7 +56,6 @@ void pj_lease_take_cmd(struct pj_cmd *cmd, const struct pj_lease_take *take)
     pj_cmd_int(cmd, take->ttl_ms);
     pj_cmd_int(cmd, take->timeout_ms);
     pj_cmd_int(cmd, take->want > PJ_TICKETS_MAX ? PJ_TICKETS_MAX : take->want);
-    pj_cmd_int(cmd, take->slots);
     for (size_t i = 0; i < take->ticket_count; i++) {
         if (take->tickets[i].partition != take->partition)
             continue;

@@ -25,16 +25,14 @@ struct pj_lease {
 };
 void pj_leases_release(struct pj_lease *leases, size_t count);
 
-/* Lease the tasks of `tickets` (may be none), then whatever is ready, up to `want` (at most PJ_TICKETS_MAX) in one partition.
- * leases[] holds `want`; 0 leases is fine: tickets go stale. `slots` keeps the ready stream about as long as this runner has
- * slots. `timeout_ms` is PJ_TASK_TIMEOUT. */
+/* Lease the tasks of `tickets` (may be none), then whatever is ready or next in the backlogs, up to `want` (at most
+ * PJ_TICKETS_MAX) in one partition. leases[] holds `want`; 0 leases is fine: tickets go stale. `timeout_ms` is PJ_TASK_TIMEOUT. */
 struct pj_lease_take {
     unsigned partition;
     const char *runner;
     int64_t ttl_ms;
     int64_t timeout_ms;
     int64_t want;
-    int64_t slots;
     const struct pj_ticket *tickets;
     size_t ticket_count;
 };

@@ -54,9 +54,9 @@ static void start_server(struct bench *b)
     b->server = fork();
     if (b->server == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", b->socket, "--dir", b->dir, "--save", "",
-                     "--appendonly", "yes", "--appendfsync", "everysec", "--loglevel", "warning", "--logfile", "redis.log",
-                     (char *)NULL);
+        (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", b->socket,
+                     "--dir", b->dir, "--save", "", "--appendonly", "yes", "--appendfsync",
+                     "everysec", "--loglevel", "warning", "--logfile", "redis.log", (char *)NULL);
         _exit(127);
     }
     if (pj_redis_new(&options, &b->redis, &err) < 0 || pj_store_open(b->redis, 1, &meta, &err) < 0)
@@ -129,7 +129,8 @@ static void print_stats(struct bench *b, long count)
         calls = strtod(at + 6, NULL);
         at = strstr(at, "usec=");
         usec = at ? strtod(at + 5, NULL) : 0;
-        (void)printf("    %-30.*s %6.2f calls %8.2f us a task\n", 22, line.p, calls / (double)count, usec / (double)count);
+        (void)printf("    %-30.*s %6.2f calls %8.2f us a task\n", 22, line.p, calls / (double)count,
+                     usec / (double)count);
     }
     pj_reply_freep(&reply);
 }
@@ -308,7 +309,7 @@ static void on_taken(void *arg, const struct redisReply *reply, struct pj_err *e
 
 static void take_more(struct runner *r)
 {
-    struct pj_lease_take take = {.runner = "bench", .ttl_ms = 60000, .timeout_ms = 600000, .slots = r->width};
+    struct pj_lease_take take = {.runner = "bench", .ttl_ms = 60000, .timeout_ms = 600000};
     struct pj_cmd cmd = {0};
     long left = r->b->total - r->b->ended - r->busy;
     int free_slots = r->width - r->busy;
@@ -346,7 +347,8 @@ static void take_64(struct bench *b)
 
 static void log_lines(struct bench *b)
 {
-    struct pj_lease_take take = {.runner = "bench", .ttl_ms = 60000, .timeout_ms = 600000, .want = 1, .slots = 1};
+    struct pj_lease_take take = {
+        .runner = "bench", .ttl_ms = 60000, .timeout_ms = 600000, .want = 1};
     struct pj_lease lease;
     struct pj_cmd cmd = {0};
     struct redisReply *reply;
@@ -461,18 +463,20 @@ static double run_bullmq(struct bench *b, const struct phase *phase, double *cpu
     return strtod(line, NULL);
 }
 
-static void print_row(FILE *json, const struct phase *phase, double ours, double cpu, double theirs, double their_cpu)
+static void print_row(FILE *json, const struct phase *phase, double ours, double cpu, double theirs,
+                      double their_cpu)
 {
     char ratio[32] = "-";
 
     if (theirs > 0)
         (void)snprintf(ratio, sizeof(ratio), "%.2f", ours / theirs);
-    (void)printf("%-26s %10.0f /s %8.1f us %10.0f /s %8.1f us %8s x  (must %.1f)\n", phase->what, ours, cpu, theirs, their_cpu,
-                 ratio, phase->must);
+    (void)printf("%-26s %10.0f /s %8.1f us %10.0f /s %8.1f us %8s x  (must %.1f)\n", phase->what,
+                 ours, cpu, theirs, their_cpu, ratio, phase->must);
     (void)fflush(stdout);
     if (json)
         (void)fprintf(json,
-                      "{\"bench\":\"queue\",\"row\":\"%s\",\"perSecond\":%.0f,\"redisCpuUs\":%.2f,\"bullmqPerSecond\":%.0f,"
+                      "{\"bench\":\"queue\",\"row\":\"%s\",\"perSecond\":%.0f,\"redisCpuUs\":%.2f,"
+                      "\"bullmqPerSecond\":%.0f,"
                       "\"bullmqRedisCpuUs\":%.2f,\"must\":%.1f}\n",
                       phase->name, ours, cpu, theirs, their_cpu, phase->must);
 }
@@ -503,13 +507,16 @@ static void measure_life(struct bench *b, FILE *json)
     before = (server_cpu(b) - before) / 20000;
     (void)printf("%-26s %21.1f us of Redis        (must 70)\n", "whole task with 20 lines", before);
     if (json)
-        (void)fprintf(json, "{\"bench\":\"queue\",\"row\":\"life20\",\"redisCpuUs\":%.2f,\"must\":70}\n", before);
+        (void)fprintf(json,
+                      "{\"bench\":\"queue\",\"row\":\"life20\",\"redisCpuUs\":%.2f,\"must\":70}\n",
+                      before);
 }
 
 /* 100,000 tasks leased; the time of a tick of the reaper. */
 static void measure_reaper(struct bench *b, FILE *json)
 {
-    struct pj_lease_take take = {.runner = "bench", .ttl_ms = 600000, .timeout_ms = 600000, .want = 64, .slots = 64};
+    struct pj_lease_take take = {
+        .runner = "bench", .ttl_ms = 600000, .timeout_ms = 600000, .want = 64};
     double ticks[ROUNDS_MAX];
     struct pj_cmd cmd = {0};
     struct redisReply *reply;
@@ -533,10 +540,12 @@ static void measure_reaper(struct bench *b, FILE *json)
         }
         ticks[i] = (server_cpu(b) - before) / 100;
     }
-    (void)printf("%-26s %21.1f us of Redis        (must 1000)\n", "reaper tick, 100k running", by_value(ticks, ROUNDS_MAX));
+    (void)printf("%-26s %21.1f us of Redis        (must 1000)\n", "reaper tick, 100k running",
+                 by_value(ticks, ROUNDS_MAX));
     if (json)
-        (void)fprintf(json, "{\"bench\":\"queue\",\"row\":\"reap100k\",\"redisCpuUs\":%.2f,\"must\":1000}\n",
-                      by_value(ticks, ROUNDS_MAX));
+        (void)fprintf(
+            json, "{\"bench\":\"queue\",\"row\":\"reap100k\",\"redisCpuUs\":%.2f,\"must\":1000}\n",
+            by_value(ticks, ROUNDS_MAX));
 }
 
 static void stop_server(struct bench *b)
@@ -577,7 +586,8 @@ int main(int argc, char **argv)
     (void)snprintf(b.url, sizeof(b.url), "unix://%s", b.socket);
     b.base = event_base_new();
     start_server(&b);
-    (void)printf("%-26s %13s %11s %13s %11s %10s\n", "queue", "ours", "Redis CPU", "BullMQ", "Redis CPU", "ratio");
+    (void)printf("%-26s %13s %11s %13s %11s %10s\n", "queue", "ours", "Redis CPU", "BullMQ",
+                 "Redis CPU", "ratio");
     for (size_t i = 0; i < PJ_COUNT_OF(phases); i++) {
         if (!only || strcmp(only, phases[i].name) == 0)
             measure(&b, &phases[i], rounds, json);

@@ -8,6 +8,7 @@
 -- include state.lua
 -- include requeue.lua
 -- include audit.lua
+-- include ends.lua
 local ttl, limit, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local lost, late = {ARGV[4], ARGV[5], ARGV[6], ARGV[7]}, {ARGV[8], ARGV[9], ARGV[10], ARGV[11]}
 local now, out = now_ms(), {'ok', 0}
@@ -79,6 +80,7 @@ for _, entry in ipairs(call('XPENDING', stream, 'r', 'IDLE', ttl, '-', '+', most
         end
     end
 end
+fold_ends(500)
 call('XTRIM', P .. 'ev', 'MINID', '~', string.format('%.0f', now - 3600000))
 -- A slice of the running tasks: is each of them where it says it is?
 local q2 = call('HMGET', P .. 'q', 'audit', 'recount')

@@ -1,8 +1,10 @@
-#!lua flags=no-writes
+#!lua flags=allow-oom
 -- log_pack_next - the next stretch of an ended task's log that is to be packed: at most 4 MiB.
 -- KEYS[1] the set of ended tasks whose log is not packed
 -- ARGV    ended before ms
 -- Result  {'ok', id, attempt, n, done (0|1), {id, fields}, …} | {'none'}
+-- include ends.lua
+fold_all()
 local id = call('ZRANGE', KEYS[1], '-inf', ARGV[1], 'BYSCORE', 'LIMIT', 0, 1)[1]
 if not id then
     return {'none'}

@@ -3,6 +3,8 @@
 -- KEYS[1] the set of due records
 -- ARGV    id of the end's record, suffix, kind, to
 -- Result  {'ok'} | {'not_found'}
+-- include ends.lua
+fold_all()
 local v, id, now = call('HMGET', P .. 'ob:' .. ARGV[1], 'task', 'owner', 'template'), ARGV[1] .. '_' .. ARGV[2], now_ms()
 if not v[1] then
     return {'not_found'}

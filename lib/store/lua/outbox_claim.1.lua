@@ -3,6 +3,8 @@
 -- KEYS[1] the set of due records
 -- ARGV    most, hold ms
 -- Result  {'ok', hash, …}
+-- include ends.lua
+fold_all()
 local now, out = now_ms(), {'ok'}
 for _, id in ipairs(call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do
     local key = P .. 'ob:' .. id

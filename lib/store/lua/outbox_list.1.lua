@@ -1,8 +1,10 @@
-#!lua flags=no-writes
+#!lua flags=allow-oom
 -- outbox_list - records, newest first, or those of one task.
 -- KEYS[1] the set of records
 -- ARGV    task or '', before or '', limit
 -- Result  {'ok', cursor or '', hash, …}
+-- include ends.lua
+fold_all()
 local ids
 if ARGV[1] ~= '' then
     ids = call('ZRANGE', KEYS[1], '[msg_' .. ARGV[1] .. '_', '(msg_' .. ARGV[1] .. '`', 'BYLEX')

@@ -3,47 +3,55 @@
 --   ready        stream of tickets (field t), group r        bk:<user>  zset task -> score, the user's backlog
 --   vt           zset user -> virtual time: who has a backlog and is below his cap
 --   uv           hash user -> virtual time he left with       run        hash user -> tasks admitted, leased or external
---   q            hash: v (virtual time now), target (length of ready), cap (PJ_USER_MAX_RUNNING, 0: none)
+--   q            hash: v (virtual time now), target (tickets in ready while there is a backlog), cap (PJ_USER_MAX_RUNNING, 0: none)
 -- A task's field `slot`: b in the backlog, r has a ticket, l leased, x external, '' none of them.
 local function q_config()
     local q = call('HMGET', P .. 'q', 'target', 'cap', 'v')
-    return tonumber(q[1]) or 8, tonumber(q[2]) or 0, tonumber(q[3]) or 0
+    return tonumber(q[1]) or 4, tonumber(q[2]) or 0, tonumber(q[3]) or 0
 end
 local function ticket(id)
     call('HSET', P .. 't:' .. id, 'slot', 'r', 'ticket', call('XADD', P .. 'ready', '*', 't', id))
 end
--- Move tasks from backlogs to the stream while it is shorter than its target, one from the user with the least virtual time.
-local function admit()
-    if call('EXISTS', P .. 'vt') == 0 then
-        return
-    end
-    local target, cap, v = q_config()
-    local room = target - call('XLEN', P .. 'ready')
-    local moved = false
-    while room > 0 do
+-- The next task of the user with the least virtual time, taken out of his backlog and counted as his; nil when nobody may go on.
+local function pick(cap)
+    while true do
         local top = call('ZRANGE', P .. 'vt', 0, 0, 'WITHSCORES')
         local user = top[1]
         if not user then
-            break
+            return nil
         end
         local id = call('ZPOPMIN', P .. 'bk:' .. user)[1]
-        if id then
+        if not id then
+            call('ZREM', P .. 'vt', user)
+        else
             local running = call('HINCRBY', P .. 'run', user, 1)
-            v, moved = math.max(v, tonumber(top[2])), true
-            ticket(id)
-            room = room - 1
             if (cap > 0 and running >= cap) or call('EXISTS', P .. 'bk:' .. user) == 0 then
                 call('ZREM', P .. 'vt', user)
                 call('HSET', P .. 'uv', user, tonumber(top[2]) + 1)
             else
                 call('ZINCRBY', P .. 'vt', 1, user)
             end
-        else
-            call('ZREM', P .. 'vt', user)
+            return id, tonumber(top[2]), user
         end
     end
-    if moved then
-        call('HSET', P .. 'q', 'v', v)
+end
+-- Keep tickets in the stream while there is a backlog: they wake idle runners, each of which then takes more by itself.
+local function admit()
+    if call('EXISTS', P .. 'vt') == 0 then
+        return
+    end
+    local target, cap, v = q_config()
+    local at
+    for _ = call('XLEN', P .. 'ready') + 1, target do
+        local id, time = pick(cap)
+        if not id then
+            break
+        end
+        ticket(id)
+        at = time
+    end
+    if at and at > v then
+        call('HSET', P .. 'q', 'v', at)
     end
 end
 -- A user who may go on: back into the order, not before the present virtual time. Whoever has a backlog is in the order or at his cap.

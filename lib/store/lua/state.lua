@@ -34,59 +34,21 @@ local function index_status(id, from, to)
     call('ZREM', P .. 'tasks:s:' .. from, id)
     call('ZADD', P .. 'tasks:s:' .. to, 0, id)
 end
--- Where a duration falls: eight steps an octave.
-local function bin(ms)
-    return math.floor(math.log(math.max(ms, 0) + 1) / math.log(2) * 8)
-end
--- The sums of the hour: what analytics shows (usage.h). Model sums are those of this attempt since the last end.
-local function count_end(id, h, status, now)
-    local hour = string.format('%.0f', now - now % 3600000)
-    local key, t = P .. 'an:' .. hour, P .. 't:' .. id
-    if call('HINCRBY', key, 's:' .. status, 1) == 1 then
-        call('ZADD', P .. 'an', hour, hour)
-    end
-    if h.started ~= '' then
-        local took = math.max(now - h.started, 0)
-        call('HINCRBY', key, 'd:' .. bin(took), 1)
-        call('HINCRBY', key, 'ds', string.format('%.0f', took))
-        if h.executed ~= '' then
-            call('HINCRBY', key, 'w:' .. bin(h.started - h.executed), 1)
-        end
-    end
-    local sums = call('HGETALL', t .. ':um')
-    for i = 1, #sums, 2 do
-        call('HINCRBY', key, 'm:' .. sums[i], sums[i + 1])
-    end
-    if #sums > 0 then
-        call('DEL', t .. ':um')
-    end
-end
--- One record for the owner (outbox.h). Cancelling tells nobody: he did it himself.
-local function owe(id, h, status, now)
-    if status == 'cancelled' then
-        return
-    end
-    local ob = 'msg_' .. id .. '_' .. h.epoch -- between two ends the epoch has gone up
-    call('HSET', P .. 'ob:' .. ob, 'id', ob, 'kind', 'mail', 'task', id, 'owner', h.owner, 'template', status,
-        'created', now)
-    call('ZADD', P .. 'ob', 0, ob)
-    call('ZADD', P .. 'ob:due', now, ob)
-end
--- The end of a running task. `set`: further names and values for the hash. The caller has checked that it may.
+-- The end of a running task. `set`: further names and values for the hash. The caller has checked that it may. What follows from an end
+-- (analytics, the owner's notification, retention, packing) stands in one entry of the stream `fin`, which ends.lua works off in batches.
 local function finish(id, h, status, set, now)
     local t = P .. 't:' .. id
+    local sums = call('HGETALL', t .. ':um')
     call('HSET', t, 'status', status, 'stage', '', 'slot', '', 'finished', now, 'updated', now, unpack(set))
     call('ZREM', P .. 'lease', id)
     if h.slot ~= 'l' then
         call('ZREM', P .. 'deadline', id)
     end
     index_status(id, h.status, status)
-    call('ZADD', P .. 'ended', now, id)
-    if h.n ~= '0' then
-        call('ZADD', P .. 'hot', now, id) -- its log is not packed yet
+    call('XADD', P .. 'fin', '*', 'e', cmsgpack.pack({id, status, h.owner, h.epoch, h.started, h.executed, h.n, now, sums}))
+    if #sums > 0 then
+        call('DEL', t .. ':um')
     end
-    count_end(id, h, status, now)
-    owe(id, h, status, now)
     announce(id, h, status, '', now)
     if h.slot == 'b' then
         call('ZREM', P .. 'bk:' .. h.owner, id)

@@ -4,6 +4,8 @@
 -- ARGV    id, states it may be in
 -- Result  {'ok'} | {'not_found'} | {'still_running', status}
 -- include hash.lua
+-- include ends.lua
+fold_all()
 local id = ARGV[1]
 local v = call('HMGET', KEYS[1], 'status', 'owner', 'repo')
 if not v[1] then

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include "lib/base/mem.h"
 #include "lib/store/keys.h"
+#include "lib/store/outbox.h"
 
 void fixture_up(struct fixture *f)
 {
@@ -96,11 +97,8 @@ int status_of(struct fixture *f, const char *id)
 size_t take(struct fixture *f, const char *runner, size_t want, struct pj_lease *leases,
             int64_t ttl_ms)
 {
-    struct pj_lease_take t = {.runner = runner,
-                              .ttl_ms = ttl_ms,
-                              .timeout_ms = 600000,
-                              .want = (int64_t)want,
-                              .slots = (int64_t)want};
+    struct pj_lease_take t = {
+        .runner = runner, .ttl_ms = ttl_ms, .timeout_ms = 600000, .want = (int64_t)want};
     struct pj_cmd cmd = {0};
     struct pj_err err = {0};
     size_t count;
@@ -150,6 +148,16 @@ size_t reap(struct fixture *f, int64_t ttl_ms, struct pj_reaped *items, size_t c
 
     cr_assert_eq(pj_lease_reap_reply(reply, items, cap, &count, &more, &err), 0, "%s", err.message);
     return count;
+}
+
+int64_t notices(struct fixture *f)
+{
+    struct pj_cmd cmd = {0};
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+
+    pj_outbox_list_cmd(&cmd, 0, NULL, NULL, 100); /* works off the ends first */
+    reply = run_cmd(f, &cmd);
+    return ask_int(f, "ZCARD", "pj:{p0}:ob", NULL);
 }
 
 int64_t ask_int(struct fixture *f, const char *a, const char *b, const char *c)

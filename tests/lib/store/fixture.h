@@ -40,6 +40,8 @@ int finish_as(struct fixture *f, const char *id, int64_t epoch, int status, cons
               struct pj_finished *out, struct pj_err *err);
 /* One reaper tick. */
 size_t reap(struct fixture *f, int64_t ttl_ms, struct pj_reaped *items, size_t cap);
+/* How many notifications are on record. */
+int64_t notices(struct fixture *f);
 /* An integer that a plain Redis command answers. */
 int64_t ask_int(struct fixture *f, const char *a, const char *b, const char *c);
 /* Let the lease of a task end now, as if its time had passed; or its deadline. */

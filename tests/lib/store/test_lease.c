@@ -50,7 +50,7 @@ Test(lease, task_goes_from_queue_to_end_once)
     cr_assert_lt(finish_as(&f, id, lease.epoch, PJ_TASK_FAILED, "task_timeout", &done, &err), 0);
     cr_assert_str_eq(err.code, "stale_lease");
     cr_assert_eq(status_of(&f, id), PJ_TASK_COMPLETED);
-    cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:ob", NULL), 1, "one notification");
+    cr_assert_eq(notices(&f), 1, "one notification");
     cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:lease", NULL), 0);
     cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:deadline", NULL), 0);
     cr_assert_eq(ask_int(&f, "HLEN", "pj:{p0}:run", NULL), 0);
@@ -91,7 +91,7 @@ Test(lease, publishing_a_kept_patch_leaves_no_error_behind)
     cr_assert_null(task.error.code);
     cr_assert_null(task.error.detail);
     pj_task_release(&task);
-    cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:ob", NULL), 2, "each end tells");
+    cr_assert_eq(notices(&f), 2, "each end tells");
 }
 
 Test(lease, second_execute_is_refused_with_the_status)
@@ -204,7 +204,7 @@ Test(lease, third_loss_is_the_end)
     cr_assert(task.error.retryable);
     cr_assert_eq(task.attempt, 1, "losing a runner is no attempt of the task");
     pj_task_release(&task);
-    cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:ob", NULL), 1);
+    cr_assert_eq(notices(&f), 1);
 }
 
 Test(lease, draining_runner_uses_up_no_delivery)
@@ -256,7 +256,8 @@ Test(lease, past_deadline_ends_running_and_waiting_alike)
     {
         char key[PJ_KEY_SIZE];
         PJ_CLEANUP(pj_reply_freep)
-        struct redisReply *reply = test_redis_words(f.redis, "HSET", pj_key_task(key, running), "deadline", "1", NULL);
+        struct redisReply *reply =
+            test_redis_words(f.redis, "HSET", pj_key_task(key, running), "deadline", "1", NULL);
         struct pj_renew item = {running, 1};
         enum pj_renewed answer;
 
@@ -307,7 +308,7 @@ Test(lease, renew_tells_fine_stale_and_cancel)
     cr_assert_eq(answers[2], PJ_RENEW_CANCEL);
     cr_assert_eq(finish_as(&f, c, 1, PJ_TASK_CANCELLED, NULL, NULL, &err), 0);
     cr_assert_eq(status_of(&f, c), PJ_TASK_CANCELLED);
-    cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:ob", NULL), 1, "a cancel notifies nobody");
+    cr_assert_eq(notices(&f), 1, "a cancel notifies nobody");
     pj_leases_release(lease, 3);
 }
 

@@ -282,7 +282,7 @@ Test(queue, of_many_finishers_one_wins)
     take_one(&f, "r1", &lease);
     pj_leases_release(&lease, 1);
     cr_assert_eq(winners(24, run_finish, id), 1);
-    records = ask_int(&f, "ZCARD", "pj:{p0}:ob", NULL);
+    records = notices(&f);
     cr_assert_eq(records, status_of(&f, id) == PJ_TASK_CANCELLED ? 0 : 1);
     cr_assert_eq(ask_int(&f, "HLEN", "pj:{p0}:run", NULL), 0);
     cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:ended", NULL), 1);
