@@ -33,7 +33,7 @@
 
 struct program {
     struct api api;
-    struct event *on_term, *on_int, *drain_begin, *drain_tick, *trim;
+    struct event *on_term, *on_int, *drain_begin, *drain_tick, *trim, *ready;
     int64_t drain_until_ms;
 };
 
@@ -259,24 +259,39 @@ static void on_trim(evutil_socket_t fd, short what, void *arg)
         malloc_trim(0);
 }
 
+/* Ready means that a request is served: the loop's own connection to the store stands. */
+static void on_ready_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct program *p = arg;
+    const char *address = server_address(p->api.server);
+
+    (void)fd;
+    (void)what;
+    if (!pj_aredis_is_up(p->api.redis))
+        return;
+    event_del(p->ready);
+    pj_log(PJ_LOG_INFO, "listening", "address", address, "publicUrl", p->api.public_url, NULL);
+    pj_notify("READY=1\nSTATUS=listening on %s", address);
+}
+
 static void serve(struct program *p)
 {
     struct event_base *base = p->api.base;
-    const struct timeval every = {10, 0};
+    const struct timeval every = {10, 0}, soon = {0, 2000};
 
     p->trim = event_new(base, -1, EV_PERSIST, on_trim, NULL);
     event_add(p->trim, &every);
+    p->ready = event_new(base, -1, EV_PERSIST, on_ready_tick, p);
+    event_add(p->ready, &soon);
     p->on_term = evsignal_new(base, SIGTERM, on_signal, p);
     p->on_int = evsignal_new(base, SIGINT, on_signal, p);
     p->drain_begin = evtimer_new(base, on_drain_begin, p);
     p->drain_tick = event_new(base, -1, EV_PERSIST, on_drain_tick, p);
     event_add(p->on_term, NULL);
     event_add(p->on_int, NULL);
-    pj_log(PJ_LOG_INFO, "listening", "address", server_address(p->api.server), "publicUrl",
-           p->api.public_url, NULL);
-    pj_notify("READY=1\nSTATUS=listening on %s", server_address(p->api.server));
     event_base_dispatch(base);
     event_free(p->trim);
+    event_free(p->ready);
     event_free(p->on_term);
     event_free(p->on_int);
     event_free(p->drain_begin);

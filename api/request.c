@@ -181,8 +181,12 @@ void request_dispatch(struct request *req)
 {
     bool inside = server_metrics_only(req->conn->server);
 
-    if (inside && (req->route == NULL || (req->route->flags & ROUTE_METRICS) == 0))
-        req->route = NULL, req->allowed = 0;
+    if (inside ? req->route == NULL || (req->route->flags & ROUTE_METRICS) == 0
+               : req->route != NULL && req->api->metrics_server != NULL &&
+                     req->route->scope == SCOPE_METRICS) {
+        req->route = NULL; /* PJ_METRICS_LISTEN moved it */
+        req->allowed = 0;
+    }
     if (req->route == NULL)
         no_route(req);
     else if (inside || req->route->scope == SCOPE_PUBLIC)

@@ -1,5 +1,6 @@
 /* What every route does to callers and bodies that it must refuse, and that nothing changes by it. */
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,7 +147,8 @@ Test(api, what_one_may_not_see_is_not_there)
     PJ_CLEANUP(pj_freep) char *before = stored(&s);
     for (size_t i = 0; i < route_count; i++) {
         const struct route *r = &route_table[i];
-        if (strstr(r->path, "/:id") == NULL || strstr(r->path, "/users/") != NULL || (r->flags & ROUTE_PAGE) != 0)
+        if (strstr(r->path, "/:id") == NULL || strstr(r->path, "/users/") != NULL ||
+            (r->flags & ROUTE_PAGE) != 0)
             continue;
         expect(&s, r, s.user_token, r->body_max > 0 ? "{}" : NULL, json, 404, "not_found",
                "another's object");
@@ -480,8 +482,10 @@ Test(api, nothing_secret_is_shown_or_stored_in_the_open)
 Test(api, pages_come_from_a_table_and_allow_no_foreign_code)
 {
     static const char *const gzip[] = {"Accept-Encoding: gzip", NULL};
-    static const char *const addresses[] = {"/", "/new", "/repositories", "/admin", "/tasks/0000000000000000000000"};
-    static const char *const missing[] = {"/assets/nothing.js", "/assets/..%2fmain.c", "/assets/%2e%2e/main.c", "/assets/", "/index.html"};
+    static const char *const addresses[] = {"/", "/new", "/repositories", "/admin",
+                                            "/tasks/0000000000000000000000"};
+    static const char *const missing[] = {"/assets/nothing.js", "/assets/..%2fmain.c",
+                                          "/assets/%2e%2e/main.c", "/assets/", "/index.html"};
     struct world w;
     struct http_answer a = {0};
 
@@ -491,7 +495,9 @@ Test(api, pages_come_from_a_table_and_allow_no_foreign_code)
         http_call(w.base, "GET", addresses[i], NULL, NULL, NULL, &a);
         cr_expect_eq(a.status, 200, "%s", addresses[i]);
         PJ_CLEANUP(pj_freep) char *policy = http_answer_header(&a, "Content-Security-Policy");
-        cr_expect(policy != NULL && strstr(policy, "default-src 'none'") != NULL && strstr(policy, "unsafe") == NULL, "%s", addresses[i]);
+        cr_expect(policy != NULL && strstr(policy, "default-src 'none'") != NULL &&
+                      strstr(policy, "unsafe") == NULL,
+                  "%s", addresses[i]);
         http_answer_release(&a);
     }
     http_call(w.base, "GET", "/assets/task.js", NULL, NULL, NULL, &a);
@@ -514,6 +520,85 @@ Test(api, pages_come_from_a_table_and_allow_no_foreign_code)
         http_call(w.base, "GET", missing[i], NULL, NULL, NULL, &a);
         cr_expect_eq(a.status, 404, "%s", missing[i]);
         http_answer_release(&a);
+    }
+    world_stop(&w);
+}
+
+Test(api, a_stopping_server_is_not_ready_but_answers_until_it_is_left_alone)
+{
+    struct world w;
+    struct http_answer a = {0};
+
+    world_start(&w);
+    world_set(&w, "PJ_DRAIN_DELAY", "3s");
+    world_api_start(&w);
+    http_call(w.base, "GET", "/readyz", NULL, NULL, NULL, &a);
+    cr_expect_eq(a.status, 200);
+    http_answer_release(&a);
+    cr_assert_eq(kill(w.api.pid, SIGTERM), 0);
+    do {
+        http_call(w.base, "GET", "/readyz", NULL, NULL, NULL, &a);
+        int status = a.status;
+        http_answer_release(&a);
+        memset(&a, 0, sizeof a);
+        if (status == 503)
+            break;
+    } while (true);
+    http_call(w.base, "GET", "/livez", NULL, NULL, NULL, &a);
+    cr_expect_eq(a.status, 200);
+    http_answer_release(&a);
+    json_decref(world_call(&w, "GET", "/me", NULL, 200));
+    cr_expect_eq(program_wait(&w.api, 20000), 0);
+    world_stop(&w);
+}
+
+Test(api, metrics_can_have_an_address_of_their_own)
+{
+    struct world w;
+    struct http_answer a = {0};
+
+    world_start(&w);
+    PJ_CLEANUP(pj_freep) char *listen = pj_asprintf("unix:%s/metrics.sock", w.dir);
+    world_set(&w, "PJ_METRICS_LISTEN", listen);
+    world_api_start(&w);
+    http_call(w.base, "GET", "/metrics", WORLD_TOKEN, NULL, NULL, &a);
+    cr_expect_eq(a.status, 404);
+    http_answer_release(&a);
+    http_call(listen, "GET", "/metrics", NULL, NULL, NULL, &a);
+    cr_expect_eq(a.status, 200);
+    cr_expect_not_null(strstr(a.body, "# EOF\n"));
+    http_answer_release(&a);
+    http_call(listen, "GET", "/api/v1/me", WORLD_TOKEN, NULL, NULL, &a);
+    cr_expect_eq(a.status, 404, "nothing else is served there");
+    http_answer_release(&a);
+    world_stop(&w);
+}
+
+Test(api, a_redis_that_goes_and_comes_back_is_noticed)
+{
+    struct world w;
+    struct http_answer a = {0};
+    int status = 0;
+
+    world_start(&w);
+    world_api_start(&w);
+    json_decref(world_call(&w, "GET", "/me", NULL, 200));
+    test_redis_kill(&w.redis);
+    while (status != 503) {
+        http_call(w.base, "GET", "/readyz", NULL, NULL, NULL, &a);
+        status = a.status;
+        http_answer_release(&a);
+        memset(&a, 0, sizeof a);
+    }
+    http_call(w.base, "GET", "/livez", NULL, NULL, NULL, &a);
+    cr_expect_eq(a.status, 200);
+    http_answer_release(&a);
+    test_redis_restart(&w.redis);
+    while (status != 200) {
+        http_call(w.base, "GET", "/readyz", NULL, NULL, NULL, &a);
+        status = a.status;
+        http_answer_release(&a);
+        memset(&a, 0, sizeof a);
     }
     world_stop(&w);
 }

@@ -27,8 +27,7 @@ void writer_begin(struct writer *wr, struct world *w, const char *task)
                                        .runner = "test",
                                        .ttl_ms = 600000,
                                        .timeout_ms = 600000,
-                                       .want = 1,
-                                       .slots = 1};
+                                       .want = 1};
 
     memset(wr, 0, sizeof *wr);
     wr->redis = test_redis_connect(&w->redis);

@@ -190,7 +190,7 @@ static void make_task(struct bench *b)
         die("task", &err);
     pj_task_release(&made);
     const struct pj_lease_take take = {
-        .runner = "bench", .ttl_ms = 600000, .timeout_ms = 600000, .want = 1, .slots = 1};
+        .runner = "bench", .ttl_ms = 600000, .timeout_ms = 600000, .want = 1};
     pj_lease_take_cmd(&cmd, &take);
     run(b, &cmd, &reply);
     if (pj_lease_take_reply(reply, lease, 1, &count, &err) < 0 || count != 1)
