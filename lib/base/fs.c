@@ -128,10 +128,21 @@ static int make_writable(int dir, const char *name)
     return fchmodat(dir, name, 0700, 0);
 }
 
-static int remove_entry(struct removal *r, int dir, const char *name, bool *progress)
+/* Move a folder up, under a name that is free: an earlier removal that was killed, or the tree itself, may hold such names. */
+static int hoist(struct removal *r, int dir, const char *name)
 {
     char hoisted[48];
+    int rc;
 
+    do {
+        (void)snprintf(hoisted, sizeof(hoisted), ".pj-removing-%lu", r->moved++);
+        rc = renameat2(dir, name, r->top, hoisted, RENAME_NOREPLACE);
+    } while (rc < 0 && errno == EEXIST);
+    return rc;
+}
+
+static int remove_entry(struct removal *r, int dir, const char *name, bool *progress)
+{
     if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
         return 0;
     if (errno != EISDIR && errno != EPERM)
@@ -143,13 +154,10 @@ static int remove_entry(struct removal *r, int dir, const char *name, bool *prog
     if (dir == r->top)
         return PJ_NONE;
     *progress = true;
-    (void)snprintf(hoisted, sizeof(hoisted), ".pj-removing-%lu", r->moved++);
-    if (renameat(dir, name, r->top, hoisted) == 0)
+    if (hoist(r, dir, name) == 0)
         return 0;
     /* Moving a folder writes its "..": that takes write permission on itself, too. */
-    if (errno == EACCES && make_writable(dir, name) == 0 && renameat(dir, name, r->top, hoisted) == 0)
-        return 0;
-    return -1;
+    return errno == EACCES && make_writable(dir, name) == 0 ? hoist(r, dir, name) : -1;
 }
 
 /* Empty the folder `name` of the top one: its files go, its subfolders are hoisted. */

@@ -64,3 +64,18 @@ Test(fs, removes_a_hostile_tree_and_nothing_beside_it, .init = make)
     cr_assert(pj_fs_exists("keep/file"));
     cr_assert_eq(pj_fs_remove_tree(base, &err), 0);
 }
+
+Test(fs, removes_what_a_removal_that_was_killed_left, .init = make)
+{
+    struct pj_err err;
+
+    /* Its hoisted folders stand in the way of the next one's; a hostile tree may hold such names too. */
+    cr_assert_eq(pj_fs_mkdirs("tree/.pj-removing-0/kept/deep", 0755, &err), 0);
+    cr_assert_eq(pj_fs_mkdirs("tree/.pj-removing-1/kept/deep", 0755, &err), 0);
+    cr_assert_eq(close(open("tree/.pj-removing-2", O_CREAT | O_WRONLY, 0600)), 0);
+    cr_assert_eq(pj_fs_mkdirs("tree/a/b/c/d", 0755, &err), 0);
+    cr_assert_eq(close(open("tree/a/b/file", O_CREAT | O_WRONLY, 0600)), 0);
+    cr_assert_eq(pj_fs_remove_tree("tree", &err), 0, "%s", err.message);
+    cr_assert_not(pj_fs_exists("tree"));
+    cr_assert_eq(pj_fs_remove_tree(base, &err), 0);
+}
