@@ -10,6 +10,9 @@
 #ifndef RUNNERS
 #define RUNNERS 3
 #endif
+#ifndef EARLY
+#define EARLY 1 /* crashes between reading a ticket and leasing: nothing else bounds them */
+#endif
 #define TASKS 2
 #ifndef DELIVERIES
 #define DELIVERIES 3
@@ -18,7 +21,7 @@
 mtype = { waiting, leased, over };
 
 mtype state[TASKS] = waiting; /* running in the API's words: waiting, leased; over: any end */
-byte epoch[TASKS];
+byte holder[TASKS]; /* 0: nobody. Stands for the epoch: who holds an old one is not the holder, and a runner holds one task at once */
 byte deliveries[TASKS];
 byte stream[TASKS] = 1; /* tickets nobody has read */
 byte pending[TASKS]; /* tickets somebody has read and not acknowledged */
@@ -32,7 +35,7 @@ inline end_it(t) {
     ends[t]++;
     notices[t]++;
     assert(ends[t] == 1 && notices[t] == 1);
-    epoch[t] = 0; /* nobody looks at these any more: fewer states */
+    holder[t] = 0; /* nobody looks at these any more: fewer states */
     deliveries[t] = 0;
     cancel[t] = false
 }
@@ -42,16 +45,15 @@ inline requeue(t) {
     if
     :: cancel[t] -> end_it(t)
     :: !cancel[t] && deliveries[t] >= DELIVERIES -> end_it(t)
-    :: else -> state[t] = waiting; epoch[t]++; stream[t]++
+    :: else -> state[t] = waiting; holder[t] = 0; stream[t]++
     fi
 }
 
 proctype runner() {
-    byte t, mine;
+    byte t;
 
 idle:
     t = 0;
-    mine = 0;
     if
     :: atomic { (stream[0] > 0) -> stream[0]--; pending[0]++; t = 0 } /* XREADGROUP: the ticket is pending now */
     :: atomic { (stream[1] > 0) -> stream[1]--; pending[1]++; t = 1 }
@@ -60,12 +62,12 @@ idle:
     /* lease_take: the ticket is acknowledged whether or not it is worth anything */
     atomic {
         if
-        :: (early_crashes < 1) -> early_crashes++; goto idle /* kill -9: the ticket stays pending */
+        :: (early_crashes < EARLY) -> early_crashes++; goto idle /* kill -9: the ticket stays pending */
         :: pending[t] > 0 -> pending[t]--
         :: pending[t] == 0 /* the reaper has given it to somebody else */
         fi;
         if
-        :: state[t] == waiting -> state[t] = leased; epoch[t]++; deliveries[t]++; mine = epoch[t]
+        :: state[t] == waiting -> state[t] = leased; holder[t] = _pid; deliveries[t]++
         :: else -> goto idle
         fi
     }
@@ -74,9 +76,9 @@ idle:
         if
         :: goto idle /* kill -9 */
 #ifdef NO_FENCE
-        :: state[t] == leased -> assert(epoch[t] == mine)
+        :: state[t] == leased -> assert(holder[t] == _pid)
 #else
-        :: state[t] == leased && epoch[t] == mine
+        :: state[t] == leased && holder[t] == _pid
 #endif
         :: else -> goto idle /* stale: drop everything */
         fi
@@ -88,8 +90,8 @@ idle:
 #ifdef NO_CAS
         :: end_it(t)
 #else
-        :: state[t] == leased && epoch[t] == mine -> end_it(t)
-        :: !(state[t] == leased && epoch[t] == mine)
+        :: state[t] == leased && holder[t] == _pid -> end_it(t)
+        :: !(state[t] == leased && holder[t] == _pid)
 #endif
         fi;
         goto idle
