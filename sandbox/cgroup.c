@@ -220,6 +220,11 @@ static int make_locked(struct cgroup_dir *dir, const char *parent)
     return -1;
 }
 
+static void group_path(const struct hierarchy *h, char *out, size_t size)
+{
+    snprintf(out, size, "%s%s", h->mount, strcmp(h->own, "/") == 0 ? "" : h->own);
+}
+
 static struct cgroup_dir *make_dir(struct cgroup *cg, const struct hierarchy *h, bool v2)
 {
     struct cgroup_dir *dir = &cg->dirs[cg->count];
@@ -227,10 +232,11 @@ static struct cgroup_dir *make_dir(struct cgroup *cg, const struct hierarchy *h,
 
     if (h->mount[0] == '\0' || h->own[0] != '/')
         return NULL;
-    snprintf(parent, sizeof parent, "%s%s", h->mount, strcmp(h->own, "/") == 0 ? "" : h->own);
+    group_path(h, parent, sizeof parent);
     for (size_t i = 0; i < cg->count; i++) {
         /* Controllers that are mounted together share one group. */
-        if (strncmp(cg->dirs[i].path, parent, strlen(parent)) == 0 && cg->dirs[i].v2 == v2)
+        if (strncmp(cg->dirs[i].path, parent, strlen(parent)) == 0 && cg->dirs[i].v2 == v2 &&
+            strncmp(cg->dirs[i].path + strlen(parent), "/" PREFIX, sizeof PREFIX) == 0)
             return &cg->dirs[i];
     }
     sweep(parent);
@@ -256,13 +262,71 @@ static bool offers(const struct cgroup_dir *dir, const char *controller)
            has_word(list, controller);
 }
 
-/* Our children get a controller only when our own group passes it on. */
-static void pass_on(const struct hierarchy *h, const char *words)
+/* Our children get a controller only when their parent passes it on. One at a time: a single one that is missing would
+ * refuse them all. */
+static void pass_on(const char *parent)
 {
+    static const char *const words[] = {"+cpu", "+memory", "+pids"};
+
+    for (size_t i = 0; i < PJ_COUNT_OF(words); i++)
+        write_at(parent, "cgroup.subtree_control", words[i]);
+}
+
+/* Is there a controller that is asked for, that `parent` has, and that its child did not get? */
+static bool lacks(const struct cgroup_dir *dir, const char *parent,
+                  const struct cgroup_limits *limits)
+{
+    const struct {
+        const char *controller;
+        int64_t value;
+    } asked[] = {
+        {"cpu", limits->cpu_milli}, {"memory", limits->memory_bytes}, {"pids", limits->pids}};
+    char list[512];
+
+    if (read_at(parent, "cgroup.controllers", list, sizeof list) <= 0)
+        return false;
+    for (size_t i = 0; i < PJ_COUNT_OF(asked); i++) {
+        if (asked[i].value && has_word(list, asked[i].controller) &&
+            !offers(dir, asked[i].controller))
+            return true;
+    }
+    return false;
+}
+
+static void drop_dir(struct cgroup *cg, struct cgroup_dir *dir)
+{
+    rmdir(dir->path);
+    pj_fd_close(&dir->join_fd);
+    pj_fd_close(&dir->dir_fd);
+    cg->count--;
+}
+
+/* The group in v2. A group with processes of its own passes no controllers on (except the root), so one beside ours, beneath
+ * the same parent, is the next best: the parent's limits still hold. */
+static struct cgroup_dir *make_v2(struct cgroup *cg, const struct hierarchy *own,
+                                  const struct cgroup_limits *limits)
+{
+    bool limited = limits->memory_bytes || limits->pids || limits->cpu_milli;
+    struct hierarchy up = *own;
+    struct cgroup_dir *dir;
     char parent[520];
 
-    snprintf(parent, sizeof parent, "%s%s", h->mount, strcmp(h->own, "/") == 0 ? "" : h->own);
-    write_at(parent, "cgroup.subtree_control", words);
+    group_path(own, parent, sizeof parent);
+    if (limited && own->own[0])
+        pass_on(parent);
+    dir = make_dir(cg, own, true);
+    if (!limited || (dir && !lacks(dir, parent, limits)) || strrchr(up.own, '/') == NULL ||
+        strcmp(up.own, "/") == 0)
+        return dir;
+    if (dir)
+        drop_dir(cg, dir);
+    *strrchr(up.own, '/') = '\0';
+    if (up.own[0] == '\0')
+        snprintf(up.own, sizeof up.own, "/");
+    group_path(&up, parent, sizeof parent);
+    pass_on(parent);
+    dir = make_dir(cg, &up, true);
+    return dir ? dir : make_dir(cg, own, true);
 }
 
 static int limit_memory(const struct cgroup_dir *dir, int64_t bytes)
@@ -328,13 +392,10 @@ void cgroup_make(struct cgroup *cg, const struct cgroup_limits *limits)
 {
     struct hierarchy h[H_COUNT];
     struct cgroup_dir *v2;
-    bool limited = limits->memory_bytes || limits->pids || limits->cpu_milli;
 
     *cg = (struct cgroup){0};
     find_hierarchies(h);
-    if (limited && h[H_V2].own[0])
-        pass_on(&h[H_V2], "+memory +pids +cpu");
-    v2 = make_dir(cg, &h[H_V2], true);
+    v2 = make_v2(cg, &h[H_V2], limits);
     if (v2) {
         char path[600];
 

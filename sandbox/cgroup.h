@@ -1,6 +1,7 @@
 /* cgroup.h - one control group a box: limits by v2 or v1, whichever this host has the controller in; the kill by v2.
  *
- * Groups are called pj-sandbox.<pid>.<random> beneath the caller's own group, so that the caller's limits hold too. Their maker
+ * Groups are called pj-sandbox.<pid>.<random> beneath the caller's own group, so that the caller's limits hold too; in
+ * v2, where a group with processes passes no controllers on, beside it. Their maker
  * keeps them locked; the next start sweeps those that nobody has locked. What cannot be had is reported, and rlimits stand in (CONTRACT.md section 6). */
 #ifndef SANDBOX_CGROUP_H
 #define SANDBOX_CGROUP_H
