@@ -13,6 +13,7 @@
 #include "lib/store/keys.h"
 #include "lib/store/queue.h"
 #include "lib/store/runners.h"
+#include "runner/preflight.h"
 
 #define TICKET_BLOCK_MS 5000
 #define RETRY_MS 500
@@ -279,7 +280,7 @@ static void on_subscribed(void *arg)
 {
     struct daemon *d = arg;
 
-    pj_log(PJ_LOG_INFO, "runner_ready", "runner", d->settings->name, "slots", PJ_I64((int64_t)d->slot_count), NULL);
+    pj_log(PJ_LOG_INFO, "runner_ready", "runner", d->settings->name, "slots", PJ_I64((int64_t)d->slot_count), "isolation", d->isolation, NULL);
     pj_notify("READY=1\nSTATUS=taking tasks as %s, %zu slots", d->settings->name, d->slot_count);
 }
 
@@ -356,7 +357,7 @@ static int start(struct daemon *d, struct pj_err *err)
     const struct pj_sub_events events = {.on_message = on_doorbell};
     char channel[PJ_KEY_SIZE];
 
-    if (open_store(d, &options, err) < 0)
+    if (open_store(d, &options, err) < 0 || preflight_isolation(d->settings, &d->isolation, err) < 0)
         return -1;
     d->base = event_base_new();
     if (d->base == NULL)
