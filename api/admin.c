@@ -63,13 +63,23 @@ void admin_drain(struct request *req)
 
 static void on_audit(struct request *req, const struct redisReply *reply)
 {
+    const struct page *page = req->ctx;
+    size_t limit = (size_t)page->limit;
     json_t *doc = NULL;
     struct pj_err err;
 
-    if (pj_audit_list_reply(reply, &doc, &err) < 0)
+    if (pj_audit_list_reply(reply, &doc, &err) < 0) {
         reply_err(req, &err);
-    else
-        reply_json(req, 200, doc);
+        return;
+    }
+    json_t *items = json_incref(json_object_get(doc, "items"));
+    const char *next = NULL;
+    json_decref(doc);
+    if (json_array_size(items) > limit) { /* one more was asked for */
+        (void)json_array_remove(items, limit);
+        next = pj_json_str(json_array_get(items, limit - 1), "id", NULL);
+    }
+    page_reply(req, items, next);
 }
 
 /* "<ms>-<seq>", or nothing. */
@@ -87,16 +97,16 @@ static bool is_stream_id(const char *text)
 void admin_audit(struct request *req)
 {
     static const char *const known[] = {"limit", "cursor", NULL};
-    struct page page;
+    struct page *page = request_ctx(req, sizeof *page, NULL);
     struct pj_cmd cmd = {0};
 
-    if (request_query_known(req, known) < 0 || page_query(req, ADMIN_PAGE_MAX, &page) < 0)
+    if (request_query_known(req, known) < 0 || page_query(req, ADMIN_PAGE_MAX, page) < 0)
         return;
-    if (!is_stream_id(page.cursor)) {
+    if (!is_stream_id(page->cursor)) {
         reply_fault(req, "cursor", "is not a cursor of this list");
         return;
     }
-    pj_audit_list_cmd(&cmd, page.cursor[0] != '\0' ? page.cursor : NULL, page.limit);
+    pj_audit_list_cmd(&cmd, page->cursor[0] != '\0' ? page->cursor : NULL, page->limit + 1);
     request_redis(req, &cmd, on_audit);
 }
 

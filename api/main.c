@@ -1,4 +1,5 @@
 /* main.c - pj-api: settings, parts, loop, drain. */
+#include <errno.h>
 #include <event2/event.h>
 #include <malloc.h>
 #include <signal.h>
@@ -6,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include "api/api.h"
 #include "api/auth.h"
 #include "api/bootstrap.h"
@@ -86,6 +88,14 @@ static int check_settings(struct api *api, struct pj_err *err)
         return pj_fail(err, PJ_E_INVALID,
                        "PJ_PUBLIC_URL: '%s' does not start with http:// or https://",
                        s->public_url);
+    if (s->ca_file != NULL && access(s->ca_file, R_OK) != 0) {
+        pj_fail_errno(err, errno, "PJ_CA_FILE: cannot read %s", s->ca_file);
+        return pj_err_remedy(err, "name a readable PEM file, or unset it");
+    }
+    if ((s->github_app_id == NULL) != (s->github_app_private_key == NULL)) {
+        pj_fail(err, PJ_E_INVALID, "GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY go together");
+        return pj_err_remedy(err, "set both, or neither");
+    }
     if (server_address_check(s->listen, "PJ_LISTEN", err) < 0 ||
         (s->metrics_listen != NULL &&
          server_address_check(s->metrics_listen, "PJ_METRICS_LISTEN", err) < 0))
@@ -93,7 +103,7 @@ static int check_settings(struct api *api, struct pj_err *err)
     if (cidr_list_new(s->trusted_proxies, &api->trusted, err) < 0)
         return pj_err_wrap(err, "PJ_TRUSTED_PROXIES");
     if (pj_prices_load(s->prices, &api->prices, err) < 0)
-        return pj_err_wrap(err, "PJ_PRICES");
+        return -1;
     const struct pj_forges_spec forges = {s->forges, s->github_api_url, api->redact};
     return pj_forges_load(&forges, &api->forges, err);
 }

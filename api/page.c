@@ -10,7 +10,7 @@ int page_query(struct request *req, int64_t max, struct page *out)
     if (request_query_int(req, "limit", 1, max, PAGE_DEFAULT, &out->limit) < 0 ||
         request_query(req, "cursor", out->cursor, sizeof out->cursor) < 0)
         return -1;
-    if (strspn(out->cursor, "0123456789abcdefghijklmnopqrstuvwxyz-:.,") != strlen(out->cursor)) {
+    if (strspn(out->cursor, "0123456789abcdefghijklmnopqrstuvwxyz-:.,_") != strlen(out->cursor)) {
         reply_fault(req, "cursor", "is not a cursor of this list");
         return -1;
     }

@@ -16,6 +16,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/base/view.h"
 
 #define TICK_MS 250
 
@@ -246,6 +247,9 @@ static int tcp_address(const char *text, struct sockaddr_storage *out, socklen_t
 
     if (colon == NULL || n >= sizeof host)
         return pj_fail(err, PJ_E_INVALID, "%s: '%s' is no host:port", setting, text);
+    int64_t port;
+    if (pj_parse_i64(pj_view_of(colon + 1), &port) < 0 || port < 0 || port > 65535)
+        return pj_fail(err, PJ_E_INVALID, "%s: '%s' has no port from 0 to 65535", setting, text);
     bool bracket = n >= 2 && text[0] == '[' && text[n - 1] == ']';
     memcpy(host, text + (bracket ? 1 : 0), n);
     host[bracket ? n - 2 : n] = '\0';

@@ -60,6 +60,12 @@ static bool is_one_line(const char *text)
     return true;
 }
 
+static bool is_provider(const char *word)
+{
+    return strcmp(word, "openai") == 0 || strcmp(word, "anthropic") == 0 ||
+           strcmp(word, "replay") == 0;
+}
+
 static void on_created(struct request *req, const struct redisReply *reply)
 {
     struct pj_task task;
@@ -129,6 +135,10 @@ void task_create(struct request *req)
     }
     if (c->task.base_branch != NULL && !pj_branch_name_valid(c->task.base_branch)) {
         reply_fault(req, "baseBranch", "is not a name that a branch can have");
+        return;
+    }
+    if (c->task.model.provider != NULL && !is_provider(c->task.model.provider)) {
+        reply_fault(req, "model.provider", "must be one of openai, anthropic, replay");
         return;
     }
     if (!pj_id_is_valid(c->task.repository_id)) {

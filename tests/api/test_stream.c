@@ -378,3 +378,18 @@ Test(stream, viewers_that_do_not_read_are_dropped_and_hold_nobody_up)
     sse_close(v.reader);
     scene_stop(&s);
 }
+
+Test(stream, r11_3_metrics_count_the_work_that_ends)
+{
+    static const char completed[] = "pj_tasks_finished_total{status=\"completed\"}";
+    struct scene s;
+
+    scene_start(&s);
+    cr_expect_eq(metric(&s, completed), 0);
+    cr_expect_eq(metric(&s, "pj_tasks_running"), 1);
+    writer_finish(&s.wr, NULL, NULL);
+    cr_expect_eq(metric(&s, completed), 1);
+    cr_expect_eq(metric(&s, "pj_tasks_running"), 0);
+    cr_expect_eq(metric(&s, completed), 1, "counted once");
+    scene_stop(&s);
+}
