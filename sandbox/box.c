@@ -24,7 +24,8 @@ extern char **environ;
 /* Where process 1 keeps its descriptors; everything above is closed. */
 enum { FD_CHANNEL = 3, FD_LIFE, FD_LOCK, FD_WORK_MAP, FD_BASE_MAP, FD_FIRST_CLOSED };
 
-/* Die with the outer process, also when it died before we said so. Cleared by the kernel at each change of identity. */
+/* Die with the outer process, also when it died before we said so. Cleared by the kernel at each
+ * change of identity. */
 static int tie_to_parent(int life, struct pj_err *err)
 {
     struct pollfd fd = {.fd = life};
@@ -36,7 +37,8 @@ static int tie_to_parent(int life, struct pj_err *err)
     return 0;
 }
 
-/* Keep what the box's set-up needs at known numbers, close all the rest: nothing of the caller's comes in. */
+/* Keep what the box's set-up needs at known numbers, close all the rest: nothing of the caller's
+ * comes in. */
 static int settle_descriptors(const struct box *box, struct pj_err *err)
 {
     const int keep[] = {box->std[0], box->std[1],  box->std[2],        box->channel,
@@ -60,7 +62,8 @@ static int settle_descriptors(const struct box *box, struct pj_err *err)
     return 0;
 }
 
-/* Handlers, mask, umask, session: as in a process that nobody prepared. The caller's variables leave our memory. */
+/* Handlers, mask, umask, session: as in a process that nobody prepared. The caller's variables
+ * leave our memory. */
 static void forget_caller(void)
 {
     sigset_t none;
@@ -129,8 +132,9 @@ static int hand_out_tree(struct pj_err *err)
     return 0;
 }
 
-/* The proof that the covers hold, made with the box's own identity: one of these being writable means that the host is
- * (bubblewrap, started by root, failed here: issue "core_pattern" in README.md). */
+/* The proof that the covers hold, made with the box's own identity: one of these being writable
+ * means that the host is (bubblewrap, started by root, failed here: issue "core_pattern" in
+ * README.md). */
 static int probe_walls(struct pj_err *err)
 {
     static const char *const closed[] = {"/proc/sys/kernel/core_pattern",

@@ -1,7 +1,7 @@
 /* box.h - the inside: process 1 from its first instruction to its last.
  *
- * Set-up runs with the privilege that building takes and gives it up step by step; each step's failure is reported by name
- * and ends the box before the command exists (fail closed). */
+ * Set-up runs with the privilege that building takes and gives it up step by step; each step's
+ * failure is reported by name and ends the box before the command exists (fail closed). */
 #ifndef SANDBOX_BOX_H
 #define SANDBOX_BOX_H
 
@@ -19,7 +19,9 @@ struct box {
     struct mounts_idmap idmap;
     int std[3];  /* pipe ends for the command */
     int channel; /* see channel.h */
-    int life; /* read end: a byte is a signal to pass to the command; its end means that the outer process is gone */
+    /* Read end: a byte is a signal to pass to the command; its end means that the outer process
+     * is gone. */
+    int life;
     int lock_fd; /* the uid's lease, -1 in user mode */
 };
 

@@ -104,7 +104,8 @@ static bool is_hierarchy(const char *path, bool v2)
     return statfs(path, &st) == 0 && st.f_type == (v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC);
 }
 
-/* Where every distribution mounts them: asking three places costs a tenth of reading the mount table. */
+/* Where every distribution mounts them: asking three places costs a tenth of reading the mount
+ * table. */
 static bool find_usual_mount(int i, struct hierarchy *h)
 {
     static const char *const v2[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
@@ -176,8 +177,9 @@ static void find_hierarchies(struct hierarchy h[H_COUNT])
         find_mounts(h);
 }
 
-/* Groups of our kind whose maker is gone: end what is left in them and remove them. The maker holds a lock on the
- * directory as long as it lives; a pid would say nothing, since others may look from another pid namespace. */
+/* Groups of our kind whose maker is gone: end what is left in them and remove them. The maker
+ * holds a lock on the directory as long as it lives; a pid would say nothing, since others may
+ * look from another pid namespace. */
 static void sweep(const char *parent)
 {
     DIR *dir = opendir(parent);
@@ -201,7 +203,8 @@ static void sweep(const char *parent)
         closedir(dir);
 }
 
-/* Make and lock the directory. A sweep may take it in between, as long as it is empty: then try again. */
+/* Make and lock the directory. A sweep may take it in between, as long as it is empty: then try
+ * again. */
 static int make_locked(struct cgroup_dir *dir, const char *parent)
 {
     for (int attempt = 0; attempt < 16; attempt++) {
@@ -243,7 +246,8 @@ static struct cgroup_dir *make_dir(struct cgroup *cg, const struct hierarchy *h,
     if (cg->count == CGROUP_DIRS_MAX || make_locked(dir, parent) < 0)
         return NULL;
     dir->v2 = v2;
-    /* A single thread that moves itself through v1's `tasks` needs no lock over all of the machine's processes. */
+    /* A single thread that moves itself through v1's `tasks` needs no lock over all of the
+     * machine's processes. */
     dir->join_fd = open_at(dir->path, v2 ? "cgroup.procs" : "tasks", O_WRONLY);
     if (dir->join_fd < 0) {
         rmdir(dir->path);
@@ -262,8 +266,8 @@ static bool offers(const struct cgroup_dir *dir, const char *controller)
            has_word(list, controller);
 }
 
-/* Our children get a controller only when their parent passes it on. One at a time: a single one that is missing would
- * refuse them all. */
+/* Our children get a controller only when their parent passes it on. One at a time: a single one
+ * that is missing would refuse them all. */
 static void pass_on(const char *parent)
 {
     static const char *const words[] = {"+cpu", "+memory", "+pids"};
@@ -301,8 +305,8 @@ static void drop_dir(struct cgroup *cg, struct cgroup_dir *dir)
     cg->count--;
 }
 
-/* The group in v2. A group with processes of its own passes no controllers on (except the root), so one beside ours, beneath
- * the same parent, is the next best: the parent's limits still hold. */
+/* The group in v2. A group with processes of its own passes no controllers on (except the root),
+ * so one beside ours, beneath the same parent, is the next best: the parent's limits still hold. */
 static struct cgroup_dir *make_v2(struct cgroup *cg, const struct hierarchy *own,
                                   const struct cgroup_limits *limits)
 {

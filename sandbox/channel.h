@@ -1,6 +1,8 @@
-/* channel.h - what process 1 tells the outer process, and the descriptors it hands out, over one SOCK_SEQPACKET pair.
+/* channel.h - what process 1 tells the outer process, and the descriptors it hands out, over one
+ * SOCK_SEQPACKET pair.
  *
- * The command never holds an end of it, and process 1 is not dumpable, so nothing in the box can forge a message. */
+ * The command never holds an end of it, and process 1 is not dumpable, so nothing in the box can
+ * forge a message. */
 #ifndef SANDBOX_CHANNEL_H
 #define SANDBOX_CHANNEL_H
 
@@ -25,7 +27,8 @@ struct channel_msg {
 
 /* Send; `fds` may be NULL. Returns 0 or -1 with errno. */
 int channel_send(int fd, const struct channel_msg *msg, const int *fds, size_t fd_count);
-/* Receive without waiting. 1 with a message (its fds are CLOEXEC and the caller's), 0 when there is none, -1 at the end. */
+/* Receive without waiting. 1 with a message (its fds are CLOEXEC and the caller's), 0 when there
+ * is none, -1 at the end. */
 int channel_recv(int fd, struct channel_msg *msg, int fds[CHANNEL_FDS_MAX], size_t *fd_count);
 
 #endif

@@ -1,6 +1,8 @@
-/* init.h - process 1 while the command runs: starts it, reaps whatever dies, passes signals on, reports the end.
+/* init.h - process 1 while the command runs: starts it, reaps whatever dies, passes signals on,
+ * reports the end.
  *
- * When it exits the kernel kills all that is left in the pid namespace, so the command's end is the box's end. */
+ * When it exits the kernel kills all that is left in the pid namespace, so the command's end is
+ * the box's end. */
 #ifndef SANDBOX_INIT_H
 #define SANDBOX_INIT_H
 

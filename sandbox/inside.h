@@ -1,4 +1,5 @@
-/* inside.h - paths beneath the new root while it is built: whatever links a rootfs or a work tree holds, none leads out. */
+/* inside.h - paths beneath the new root while it is built: whatever links a rootfs or a work
+ * tree holds, none leads out. */
 #ifndef SANDBOX_INSIDE_H
 #define SANDBOX_INSIDE_H
 

@@ -12,7 +12,8 @@
 
 #define STEP "landlock"
 
-/* Rights newer than the headers of Debian 12 (ABI 1); values from linux/landlock.h of kernel 6.12. */
+/* Rights newer than the headers of Debian 12 (ABI 1); values from linux/landlock.h of kernel
+ * 6.12. */
 #define FS_REFER (1ULL << 13)     /* ABI 2 */
 #define FS_TRUNCATE (1ULL << 14)  /* ABI 3 */
 #define FS_IOCTL_DEV (1ULL << 15) /* ABI 5 */

@@ -1,13 +1,16 @@
-/* landlock.h - a second, independent wall around files: even if a mount were wrong, only /tmp, /workspace and a few device
- * nodes can be written, and nothing outside the box can be signalled or reached by an abstract socket. */
+/* landlock.h - a second, independent wall around files: even if a mount were wrong, only /tmp,
+ * /workspace and a few device nodes can be written, and nothing outside the box can be signalled
+ * or reached by an abstract socket. */
 #ifndef SANDBOX_LANDLOCK_H
 #define SANDBOX_LANDLOCK_H
 
 #include "lib/base/err.h"
 
-/* The ABI of this kernel, 0 when it has none that serves or has it turned off. Asked by system call: securityfs may be absent. */
+/* The ABI of this kernel, 0 when it has none that serves or has it turned off. Asked by system
+ * call: securityfs may be absent. */
 int landlock_abi(void);
-/* Restrict the calling process and its children. no_new_privs must be on; "/" is the box's. `abi` above 0. */
+/* Restrict the calling process and its children. no_new_privs must be on; "/" is the box's.
+ * `abi` above 0. */
 int landlock_apply(int abi, struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

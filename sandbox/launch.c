@@ -16,7 +16,8 @@
 #include "sandbox/userns.h"
 #include "sandbox/weaken.h"
 
-/* Limits: cgroups first, rlimits for what they do not keep; what keeps what is told in `isolation`. */
+/* Limits: cgroups first, rlimits for what they do not keep; what keeps what is told in
+ * `isolation`. */
 static void set_limits(struct launch *l, struct plan *plan, struct rlimits *rlimits)
 {
     const struct spec *spec = plan->spec;
@@ -38,13 +39,15 @@ static void set_limits(struct launch *l, struct plan *plan, struct rlimits *rlim
                       l->cgroup.cpu_kept ? l->cgroup.cpu_kept
                       : spec->timeout_ms ? "rlimit"
                                          : "none");
-        /* Without a cgroup a share cannot be kept, but what the share would come to by the deadline can. */
+        /* Without a cgroup a share cannot be kept, but what the share would come to by the
+         * deadline can. */
         if (!l->cgroup.cpu_kept && spec->timeout_ms)
             rlimits->cpu_seconds = spec->timeout_ms * spec->cpu_milli / 1000000 + 1;
     }
 }
 
-/* A pipe whose inside end belongs to the box's user, so that /dev/stdout can be opened again inside. */
+/* A pipe whose inside end belongs to the box's user, so that /dev/stdout can be opened again
+ * inside. */
 static int make_pipe(const struct plan *plan, bool inside_reads, int *inside, int *outside)
 {
     int fds[2];
@@ -88,8 +91,9 @@ static int prepare_idmaps(const struct plan *plan, struct mounts_idmap *idmap, s
     return userns_idmap(plan, &plan->base_owner, &idmap->base_fd, err);
 }
 
-/* Born into its v2 group, process 1 spares the kernel a migration, which waits for a grace period of several milliseconds.
- * An outer container's filter may hide clone3: then it joins by itself. */
+/* Born into its v2 group, process 1 spares the kernel a migration, which waits for a grace
+ * period of several milliseconds. An outer container's filter may hide clone3: then it joins by
+ * itself. */
 static pid_t clone_box(struct launch *l, struct box *box, unsigned long flags)
 {
     struct clone_args args = {

@@ -1,4 +1,5 @@
-/* launch.h - everything that makes a box and keeps it reachable from outside: its groups, its pipes, its process 1. */
+/* launch.h - everything that makes a box and keeps it reachable from outside: its groups, its
+ * pipes, its process 1. */
 #ifndef SANDBOX_LAUNCH_H
 #define SANDBOX_LAUNCH_H
 
@@ -28,8 +29,8 @@ struct launch {
         }                                                                                          \
     }
 
-/* Lease, groups, pipes, process 1. On failure what was made is in *l all the same: launch_release() in either case. Adds to
- * the plan's isolation what keeps the limits. */
+/* Lease, groups, pipes, process 1. On failure what was made is in *l all the same:
+ * launch_release() in either case. Adds to the plan's isolation what keeps the limits. */
 int launch_box(struct launch *l, struct plan *plan, struct pj_err *err) PJ_MUST_CHECK;
 /* Close descriptors. The groups are removed before, by cgroup_remove(). */
 void launch_release(struct launch *l);

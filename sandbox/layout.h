@@ -1,4 +1,5 @@
-/* layout.h - what the file system inside looks like, as a list of mounts in the order in which they are made. */
+/* layout.h - what the file system inside looks like, as a list of mounts in the order in which
+ * they are made. */
 #ifndef SANDBOX_LAYOUT_H
 #define SANDBOX_LAYOUT_H
 

@@ -174,7 +174,8 @@ static int apply_one(const struct plan *plan, struct plan_mount *m, int root, st
     return 0;
 }
 
-/* Make `root` (attached over some directory) the root of the namespace; nothing of the old one stays reachable. */
+/* Make `root` (attached over some directory) the root of the namespace; nothing of the old one
+ * stays reachable. */
 static int become_root(int root, struct pj_err *err)
 {
     if (fchdir(root) < 0)
@@ -183,8 +184,9 @@ static int become_root(int root, struct pj_err *err)
         if (umount2(".", MNT_DETACH) < 0)
             return step_fail(err, STEP, errno, NULL, "cannot detach the host's root");
     } else if (errno == EPERM || errno == EINVAL || errno == ENOSYS) {
-        /* An outer container's filter forbids pivot_root, or the root is an initramfs: move over it instead. What lies
-         * beneath can be reached by nobody without CAP_SYS_CHROOT or CAP_SYS_ADMIN, which the box never has. */
+        /* An outer container's filter forbids pivot_root, or the root is an initramfs: move over
+         * it instead. What lies beneath can be reached by nobody without CAP_SYS_CHROOT or
+         * CAP_SYS_ADMIN, which the box never has. */
         if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
             return step_fail(err, STEP, errno, NULL, "cannot move the new root to /");
     } else {

@@ -1,4 +1,5 @@
-/* net.h - the box's network: a loopback interface, and listening sockets that are made inside but served from outside. */
+/* net.h - the box's network: a loopback interface, and listening sockets that are made inside
+ * but served from outside. */
 #ifndef SANDBOX_NET_H
 #define SANDBOX_NET_H
 

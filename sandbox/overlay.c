@@ -40,7 +40,8 @@ int overlay_upper(const struct plan *plan, const struct plan_mount *m, int work_
     return detached_source(plan, parent, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, work_userns, err);
 }
 
-/* Names of an overlay's two writable directories within its upper mount. A sized layer is empty and needs them made. */
+/* Names of an overlay's two writable directories within its upper mount. A sized layer is empty
+ * and needs them made. */
 static int overlay_names(const struct plan *plan, const struct plan_mount *m, char *upper,
                          char *work, size_t size, struct pj_err *err)
 {
@@ -62,18 +63,19 @@ static int set_common(const struct plan *plan, int fs)
 {
     if (fsconfig(fs, FSCONFIG_SET_STRING, "source", "overlay", 0) < 0)
         return -1;
-    /* Without it the end of each box would wait until the whole file system beneath is on disk. The layer lives no longer
-     * than its task; after a power cut both start anew. */
+    /* Without it the end of each box would wait until the whole file system beneath is on disk.
+     * The layer lives no longer than its task; after a power cut both start anew. */
     if (fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
         return -1;
-    /* redirect_dir lets a directory of the lower layer be renamed; its mark is a trusted.* attribute, which the box cannot
-     * write. With user.* attributes the kernel turns it off itself. */
+    /* redirect_dir lets a directory of the lower layer be renamed; its mark is a trusted.*
+     * attribute, which the box cannot write. With user.* attributes the kernel turns it off
+     * itself. */
     return plan->root ? fsconfig(fs, FSCONFIG_SET_STRING, "redirect_dir", "on", 0)
                       : fsconfig(fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0);
 }
 
-/* Layers by descriptor (kernel 6.13 on): nothing needs attaching, and so nothing detaching, which waits for all processors.
- * -1 with errno; the overlay detached on success. */
+/* Layers by descriptor (kernel 6.13 on): nothing needs attaching, and so nothing detaching,
+ * which waits for all processors. -1 with errno; the overlay detached on success. */
 static int overlay_by_fd(const struct plan *plan, const struct plan_mount *m, const char *upper,
                          const char *work)
 {
@@ -95,7 +97,8 @@ static int overlay_by_fd(const struct plan *plan, const struct plan_mount *m, co
     return fd;
 }
 
-/* The same by path, for older kernels: the layers are attached for a moment beneath the new root, where we stand. */
+/* The same by path, for older kernels: the layers are attached for a moment beneath the new
+ * root, where we stand. */
 static int overlay_by_path(const struct plan *plan, const struct plan_mount *m, int root,
                            const char *upper, const char *work, struct pj_err *err)
 {
@@ -126,8 +129,9 @@ static int overlay_by_path(const struct plan *plan, const struct plan_mount *m, 
     return fd;
 }
 
-/* An overlay makes whiteouts and copies with the identity that mounted it. On an idmapped layer only the box's uid exists,
- * so that is who mounts, with root's capabilities kept (securebits; set back at once). */
+/* An overlay makes whiteouts and copies with the identity that mounted it. On an idmapped layer
+ * only the box's uid exists, so that is who mounts, with root's capabilities kept (securebits;
+ * set back at once). */
 static int act_as(const struct plan *plan, bool box)
 {
     if (!plan->root)
@@ -158,7 +162,8 @@ int overlay_mount(const struct plan *plan, const struct plan_mount *m, int root,
         return step_fail(err, STEP, errno, NULL, "cannot act as root again");
     if (fd < 0)
         return -1;
-    /* The kernel falls back to read-only when the scratch folder does not do; that is not what was asked for. */
+    /* The kernel falls back to read-only when the scratch folder does not do; that is not what
+     * was asked for. */
     if (fstatvfs(fd, &st) < 0 || (st.f_flag & ST_RDONLY))
         rc = step_fail(err, STEP, EROFS, REMEDY_OVERLAY, "the overlay came up read-only");
     else

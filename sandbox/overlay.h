@@ -4,8 +4,9 @@
 
 #include "sandbox/plan.h"
 
-/* The detached mount that holds the writable layer and the scratch folder: they must be reached through one mount, so it is
- * that of the parent of --workspace, or a new sized tmpfs. -1 with err. */
+/* The detached mount that holds the writable layer and the scratch folder: they must be reached
+ * through one mount, so it is that of the parent of --workspace, or a new sized tmpfs. -1 with
+ * err. */
 int overlay_upper(const struct plan *plan, const struct plan_mount *m, int work_userns,
                   struct pj_err *err);
 /* Make the overlay from m->fd and m->upper_fd and attach it at m->dst beneath `root`. */

@@ -1,7 +1,9 @@
-/* plan.h - what will be done, decided before anything is done: the spec, and how this host lets us do it.
+/* plan.h - what will be done, decided before anything is done: the spec, and how this host lets us
+ * do it.
  *
- * Everything that needs a decision is decided here, so that `--plan` shows exactly what a run applies. The plan is built in
- * the outer process; process 1 of the box inherits it by fork and only reads it. */
+ * Everything that needs a decision is decided here, so that `--plan` shows exactly what a run
+ * applies. The plan is built in the outer process; process 1 of the box inherits it by fork and
+ * only reads it. */
 #ifndef SANDBOX_PLAN_H
 #define SANDBOX_PLAN_H
 
@@ -69,13 +71,14 @@ struct plan {
     size_t isolation_count;
 };
 
-/* Decide. Fails with the step and the remedy when something asked for cannot be had. Release with plan_release() in
- * either case. */
+/* Decide. Fails with the step and the remedy when something asked for cannot be had. Release
+ * with plan_release() in either case. */
 int plan_make(struct plan *plan, const struct spec *spec, struct pj_err *err) PJ_MUST_CHECK;
 void plan_release(struct plan *plan);
 /* One more word for the result's `isolation`. */
 void plan_isolates(struct plan *plan, const char *fmt, ...) PJ_PRINTF(2, 3);
-/* Add a variable to the command's environment; a later one replaces an earlier one of the same name. */
+/* Add a variable to the command's environment; a later one replaces an earlier one of the same
+ * name. */
 void plan_env(struct plan *plan, const char *name, const char *value);
 /* The plan as JSON. */
 void plan_print(const struct plan *plan, struct pj_str *out);

@@ -56,7 +56,8 @@ static const char *sysctl(const char *name, char *buf, size_t size)
     return buf;
 }
 
-/* Run `fn` in a child made with `flags`, given who we were before; its exit status is an errno, 0 when all went well. */
+/* Run `fn` in a child made with `flags`, given who we were before; its exit status is an errno,
+ * 0 when all went well. */
 static int in_child(unsigned long flags, int (*fn)(const struct plan *))
 {
     const struct plan outside = {

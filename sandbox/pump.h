@@ -1,4 +1,5 @@
-/* pump.h - bounded copying between descriptors under poll(2): one direction, one buffer, never blocking on either side. */
+/* pump.h - bounded copying between descriptors under poll(2): one direction, one buffer, never
+ * blocking on either side. */
 #ifndef SANDBOX_PUMP_H
 #define SANDBOX_PUMP_H
 
@@ -18,8 +19,8 @@ struct pump {
     char *buf;    /* PUMP_BUFFER bytes */
     size_t start, len;
     int64_t total; /* bytes read from `from` */
-    int64_t *
-        allowed; /* NULL: no limit; else what may still pass, shared between pumps; the rest is dropped */
+    /* NULL: no limit; else what may still pass, shared between pumps; the rest is dropped. */
+    int64_t *allowed;
     bool truncated; /* something was dropped for `allowed` */
 };
 

@@ -1,5 +1,6 @@
-/* relay.h - the ways out of the box: connections to its listening sockets, carried to Unix sockets outside or through the
- * filtering proxy. Served by the outer process under its one poll(2); bounded in connections and in bytes held. */
+/* relay.h - the ways out of the box: connections to its listening sockets, carried to Unix
+ * sockets outside or through the filtering proxy. Served by the outer process under its one
+ * poll(2); bounded in connections and in bytes held. */
 #ifndef SANDBOX_RELAY_H
 #define SANDBOX_RELAY_H
 
@@ -17,7 +18,8 @@ struct relay;
 /* `result` collects refused hosts; both are borrowed. */
 struct relay *relay_new(const struct spec *spec, struct result *result);
 void relay_free(struct relay *r);
-/* The listening sockets, gateways first in the order of the spec, then the proxy's. They are the relay's now. */
+/* The listening sockets, gateways first in the order of the spec, then the proxy's. They are the
+ * relay's now. */
 void relay_listen(struct relay *r, const int *fds, size_t count);
 size_t relay_want(struct relay *r, struct pollfd *fds);
 void relay_ready(struct relay *r, const struct pollfd *fds, size_t count);

@@ -1,4 +1,5 @@
-/* rlimits.h - per-process limits: always a floor of sane ones, and stand-ins where no cgroup can be had. */
+/* rlimits.h - per-process limits: always a floor of sane ones, and stand-ins where no cgroup can
+ * be had. */
 #ifndef SANDBOX_RLIMITS_H
 #define SANDBOX_RLIMITS_H
 
@@ -13,7 +14,8 @@ struct rlimits {
     int64_t cpu_seconds;  /* processor time of each process; 0: none */
 };
 
-/* Apply to the calling process and its children to be. A limit never goes up: what the caller has may be lower. */
+/* Apply to the calling process and its children to be. A limit never goes up: what the caller
+ * has may be lower. */
 int rlimits_apply(const struct rlimits *limits, struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

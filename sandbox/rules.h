@@ -1,8 +1,9 @@
 /* rules.h - which system calls the box may make, as tables with a reason a row.
  *
- * Two filters are stacked and the kernel takes the stricter answer. The first is an allow-list by number: what it does not
- * name does not exist (ENOSYS, so that programs fall back), what it names as refused gives EPERM, and a call of a foreign ABI
- * (i386, x32) kills. The second refuses by argument and lets the rest pass to the first; every comparison is masked to the
+ * Two filters are stacked and the kernel takes the stricter answer. The first is an allow-list
+ * by number: what it does not name does not exist (ENOSYS, so that programs fall back), what it
+ * names as refused gives EPERM, and a call of a foreign ABI (i386, x32) kills. The second
+ * refuses by argument and lets the rest pass to the first; every comparison is masked to the
  * width that the kernel reads, since high bits of a register are the caller's (CVE-2019-10063). */
 #ifndef SANDBOX_RULES_H
 #define SANDBOX_RULES_H

@@ -9,8 +9,8 @@
 #include "sandbox/step.h"
 #include "sandbox/weaken.h"
 
-/* Compiling 380 rules takes libseccomp more than a millisecond, longer than all the rest of a start; seccomp_gen.c does it
- * once, at build time, and writes the programs as numbers. */
+/* Compiling 380 rules takes libseccomp more than a millisecond, longer than all the rest of a
+ * start; seccomp_gen.c does it once, at build time, and writes the programs as numbers. */
 #include "seccomp_filters.h"
 
 static int load(const struct sock_filter *filter, size_t count, struct pj_err *err)

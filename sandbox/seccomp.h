@@ -1,4 +1,5 @@
-/* seccomp.h - the two filters of rules.h, compiled by libseccomp when the program is built and loaded as they are. */
+/* seccomp.h - the two filters of rules.h, compiled by libseccomp when the program is built and
+ * loaded as they are. */
 #ifndef SANDBOX_SECCOMP_H
 #define SANDBOX_SECCOMP_H
 

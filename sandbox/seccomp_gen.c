@@ -1,8 +1,10 @@
-/* seccomp_gen.c - build tool: compiles the tables of rules.c into seccomp_filters.h (its only argument).
+/* seccomp_gen.c - build tool: compiles the tables of rules.c into seccomp_filters.h (its only
+ * argument).
  *
- * libseccomp compiles both. The allow-list, which only compares numbers, is then written again as a binary search over runs
- * of equal answers: a third of the instructions and of the load time. It is used only if it answers as libseccomp's program
- * does, for every number and every ABI: both are run here, and a difference fails the build. */
+ * libseccomp compiles both. The allow-list, which only compares numbers, is then written again
+ * as a binary search over runs of equal answers: a third of the instructions and of the load
+ * time. It is used only if it answers as libseccomp's program does, for every number and every
+ * ABI: both are run here, and a difference fails the build. */
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -118,8 +120,8 @@ static void add(struct program *p, uint16_t code, uint8_t jt, uint8_t jf, uint32
     p->ins[p->count++] = (struct sock_filter){code, jt, jf, k};
 }
 
-/* Binary search over [from, to): a leaf answers, a node jumps over its left half. The jump is unconditional and long, for
- * a conditional one reaches 255 instructions. */
+/* Binary search over [from, to): a leaf answers, a node jumps over its left half. The jump is
+ * unconditional and long, for a conditional one reaches 255 instructions. */
 static void add_search(struct program *p, const struct interval *iv, size_t from, size_t to)
 {
     size_t middle = from + (to - from) / 2, jump;

@@ -1,7 +1,8 @@
 /* spec.h - what the caller asked for: the command line of pj-sandbox as a struct.
  *
- * This is the seam to the runner (CONTRACT.md section 6). Parsing looks at nothing but the words: whether the host can do
- * it is plan.c's business. All strings are borrowed from argv, which is cut in place at ':' and '=' where an option has parts. */
+ * This is the seam to the runner (CONTRACT.md section 6). Parsing looks at nothing but the
+ * words: whether the host can do it is plan.c's business. All strings are borrowed from argv,
+ * which is cut in place at ':' and '=' where an option has parts. */
 #ifndef SANDBOX_SPEC_H
 #define SANDBOX_SPEC_H
 
@@ -67,8 +68,8 @@ struct spec {
     char *const *command; /* NULL-terminated, NULL when none was given */
 };
 
-/* Read the command line. Returns 0, or -1 with INVALID naming the option. The arguments of SPEC_RUN are complete; an
- * action that needs no command may lack it. */
+/* Read the command line. Returns 0, or -1 with INVALID naming the option. The arguments of
+ * SPEC_RUN are complete; an action that needs no command may lack it. */
 int spec_parse(struct spec *spec, int argc, char **argv, struct pj_err *err) PJ_MUST_CHECK;
 void spec_help(FILE *to);
 

@@ -35,7 +35,8 @@ struct supervisor {
     struct pump in, out, err;
     int reopened[2]; /* our stdout and stderr as descriptions of our own, -1: as they are */
     int timer, signals;
-    int expected; /* descriptors to come from process 1; what else it says is read when it has ended */
+    /* Descriptors to come from process 1; what else it says is read when it has ended. */
+    int expected;
     int64_t output_left;
     int64_t started_ms, stop_at_ms, give_up_ms; /* 0: not set */
     bool rang;                                  /* the deadline has passed */
@@ -58,7 +59,8 @@ static int fail(struct supervisor *s, const char *what)
     return step_fail(&s->result->err, "start", errno, NULL, "%s", what);
 }
 
-/* Our own output without blocking: a new description of the same pipe or terminal, since flags of the old one are shared. */
+/* Our own output without blocking: a new description of the same pipe or terminal, since flags
+ * of the old one are shared. */
 static int reopen(int fd)
 {
     char path[32];
@@ -314,7 +316,8 @@ static void judge_silence(struct supervisor *s)
         r->wait_status = SIGKILL;
 }
 
-/* What an overlay leaves in its scratch folder is nearly always this; removing it so costs a third of walking the tree. */
+/* What an overlay leaves in its scratch folder is nearly always this; removing it so costs a
+ * third of walking the tree. */
 static void remove_usual_scratch(const char *work_dir)
 {
     static const char *const usual[] = {"work/incompat/volatile/dirty", "work/incompat/volatile",

@@ -1,14 +1,17 @@
-/* supervise.h - the outer process: starts the box, serves what leads out of it, keeps the clock, ends it, collects.
+/* supervise.h - the outer process: starts the box, serves what leads out of it, keeps the clock,
+ * ends it, collects.
  *
- * The box's time, its kill and its relays live here, out of its reach. "Ended" is said when process 1 was reaped, which the
- * kernel allows only once its pid namespace is empty, and the control groups could be removed. */
+ * The box's time, its kill and its relays live here, out of its reach. "Ended" is said when
+ * process 1 was reaped, which the kernel allows only once its pid namespace is empty, and the
+ * control groups could be removed. */
 #ifndef SANDBOX_SUPERVISE_H
 #define SANDBOX_SUPERVISE_H
 
 #include "sandbox/plan.h"
 #include "sandbox/result.h"
 
-/* Run the plan to its end. Failures of the sandbox are in result->err; the caller releases the result. */
+/* Run the plan to its end. Failures of the sandbox are in result->err; the caller releases the
+ * result. */
 void supervise(struct plan *plan, struct result *result);
 
 #endif

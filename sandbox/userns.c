@@ -20,8 +20,8 @@
 #include "sandbox/weaken.h"
 
 #define STEP "userns"
-/* Host uids that no distribution, directory service or container manager hands out (the next to last 1/16 of the positive
- * range), so that nothing on the host belongs to them. */
+/* Host uids that no distribution, directory service or container manager hands out (the next to
+ * last 1/16 of the positive range), so that nothing on the host belongs to them. */
 #define LEASE_BASE 0x70000000U
 #define LEASE_COUNT 65536U
 
@@ -31,7 +31,8 @@
     "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), in a container a seccomp profile "   \
     "that allows unshare"
 
-/* In a container only some ids exist: take them from the top of the largest extent of our own map. */
+/* In a container only some ids exist: take them from the top of the largest extent of our own
+ * map. */
 static int lease_range(const char *map_file, uint32_t *base, uint32_t *count)
 {
     FILE *f = fopen(map_file, "re");
@@ -130,7 +131,8 @@ static int write_file(const char *path, const char *text)
 
 #define HELPER_STACK 16384
 
-/* The helper only gives the namespace a life until its descriptor is open. It shares our memory: nothing is copied. */
+/* The helper only gives the namespace a life until its descriptor is open. It shares our memory:
+ * nothing is copied. */
 static int helper_main(void *parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -169,7 +171,8 @@ int userns_idmap(const struct plan *plan, const struct plan_owner *owner, int *f
     return rc;
 }
 
-/* Map one id of the namespace just made to the one we have outside it. Needs no capability anywhere. */
+/* Map one id of the namespace just made to the one we have outside it. Needs no capability
+ * anywhere. */
 static int map_self(uid_t outer_uid, gid_t outer_gid, struct pj_err *err)
 {
     char map[64];

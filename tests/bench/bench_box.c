@@ -1,7 +1,8 @@
-/* bench_box - what a box costs, alternating with what others take for theirs on the same machine in the same minute.
+/* bench_box - what a box costs, alternating with what others take for theirs on the same machine in
+ * the same minute.
  *
- * Single figures drift with the machine's mood; ratios of one interleaved run hold. Prints a table, and with --json FILE
- * appends one JSON object a row. --rounds N (default 200). */
+ * Single figures drift with the machine's mood; ratios of one interleaved run hold. Prints a
+ * table, and with --json FILE appends one JSON object a row. --rounds N (default 200). */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

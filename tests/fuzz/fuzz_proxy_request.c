@@ -1,5 +1,5 @@
-/* Properties of the filtering proxy's request parser: what it accepts names a plain host and a port, and reads the same again
- * when it is written the way the parser understood it. */
+/* Properties of the filtering proxy's request parser: what it accepts names a plain host and a
+ * port, and reads the same again when it is written the way the parser understood it. */
 #include <ctype.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* run_box.h - a test's way to run pj-sandbox: as root or as an ordinary user, with everything that came out of it. */
+/* run_box.h - a test's way to run pj-sandbox: as root or as an ordinary user, with everything
+ * that came out of it. */
 #ifndef TESTS_SANDBOX_RUN_BOX_H
 #define TESTS_SANDBOX_RUN_BOX_H
 
@@ -16,22 +17,26 @@ struct box_run {
     int64_t ms;   /* until everything was over */
 };
 
-/* The folder of this test program for everything: programs copied where an ordinary user may read them. Removed at the end. */
+/* The folder of this test program for everything: programs copied where an ordinary user may
+ * read them. Removed at the end. */
 const char *box_home(void);
-/* "<home>/<name>-<pid>", a fresh empty directory that belongs to `user`; in a static ring of eight. */
+/* "<home>/<name>-<pid>", a fresh empty directory that belongs to `user`; in a static ring of
+ * eight. */
 const char *box_dir(const char *name, bool user);
 /* Path of the attack program as copied. */
 const char *box_hostile(void);
 
-/* Variables of the test itself: PJ_TEST_BOX_PROGRAM names another program of box_home(), PJ_TEST_BOX_HIDE puts it behind a
- * filter that hides pivot_root and clone3. */
+/* Variables of the test itself: PJ_TEST_BOX_PROGRAM names another program of box_home(),
+ * PJ_TEST_BOX_HIDE puts it behind a filter that hides pivot_root and clone3. */
 
-/* Run to the end. `args` is NULL-terminated and starts with the first option; --result-fd 3 is added. `user`: as nobody. */
+/* Run to the end. `args` is NULL-terminated and starts with the first option; --result-fd 3 is
+ * added. `user`: as nobody. */
 struct box_run box_run(bool user, const char *const *args);
 #define BOX(user, ...) box_run(user, (const char *const[]){__VA_ARGS__, NULL})
 void box_run_release(struct box_run *run);
 
-/* Start only: descriptors 0-2 are /dev/null but for stdout, whose read end is *out. The caller waits. */
+/* Start only: descriptors 0-2 are /dev/null but for stdout, whose read end is *out. The caller
+ * waits. */
 pid_t box_start(bool user, const char *const *args, int *out);
 
 /* A member of the result: true when `"name":value` stands there literally. */

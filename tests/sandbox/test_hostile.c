@@ -1,4 +1,5 @@
-/* Every attack of tests/sandbox/hostile/, as root and as an ordinary user: each says itself whether it was stopped. */
+/* Every attack of tests/sandbox/hostile/, as root and as an ordinary user: each says itself
+ * whether it was stopped. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* From start to nothing left: the outer process killed at any moment, many boxes, boxes side by side. */
+/* From start to nothing left: the outer process killed at any moment, many boxes, boxes side by
+ * side. */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +17,8 @@
 #include "lib/base/clock.h"
 #include "tests/sandbox/run_box.h"
 
-/* PJ_TEST_LONG=1 runs the full counts of the project's promise; without it a tenth, for every day. */
+/* PJ_TEST_LONG=1 runs the full counts of the project's promise; without it a tenth, for every
+ * day. */
 static int count(int full)
 {
     return getenv("PJ_TEST_LONG") ? full : full / 10;

@@ -28,7 +28,8 @@ Test(limits, memory_bomb_is_reported_as_out_of_memory)
     box_run_release(&run);
 }
 
-/* Without a cgroup each process's private memory is bounded, and `isolation` says that it is the lesser thing. */
+/* Without a cgroup each process's private memory is bounded, and `isolation` says that it is the
+ * lesser thing. */
 Test(limits, ordinary_user_is_told_what_keeps_the_limits)
 {
     struct box_run run;

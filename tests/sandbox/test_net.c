@@ -136,7 +136,8 @@ Test(net, gateway_without_a_server_ends_the_connection)
     box_run_release(&run);
 }
 
-/* Speaks to the proxy by hand: sends its first argument, prints the status and, on 200, an echo through the tunnel. */
+/* Speaks to the proxy by hand: sends its first argument, prints the status and, on 200, an echo
+ * through the tunnel. */
 static const char proxy_client[] =
     "import os,socket,sys\n"
     "h,p=os.environ['HTTPS_PROXY'][7:].split(':')\n"

@@ -1,4 +1,5 @@
-/* How a command ends, what goes in and comes out, and what the result says: CONTRACT.md section 6. */
+/* How a command ends, what goes in and comes out, and what the result says: CONTRACT.md section
+ * 6. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -349,7 +350,8 @@ Test(run, check_names_every_gate)
     }
 }
 
-/* A root that is only its own: as good as an ordinary user, unless it is the host's root in disguise. */
+/* A root that is only its own: as good as an ordinary user, unless it is the host's root in
+ * disguise. */
 Test(run, root_of_a_user_namespace_of_its_own)
 {
     char command[700];

@@ -1,5 +1,6 @@
-/* Each attack goes through when the layer that stops it is off, and is stopped when it is on: so it is that layer, and the
- * attack is a real one. Uses a test build of the program; the one that ships cannot be weakened. */
+/* Each attack goes through when the layer that stops it is off, and is stopped when it is on: so
+ * it is that layer, and the attack is a real one. Uses a test build of the program; the one that
+ * ships cannot be weakened. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>

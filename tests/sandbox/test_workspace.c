@@ -157,7 +157,8 @@ Test(workspace, binds_show_files_and_directories_read_only)
     }
 }
 
-/* A link in the work tree that points at the host leads, as a place for a bind, nowhere else than inside. */
+/* A link in the work tree that points at the host leads, as a place for a bind, nowhere else
+ * than inside. */
 Test(workspace, links_do_not_lead_the_set_up_outside)
 {
     const char *work = box_dir("links", false), *target = box_dir("target", false);

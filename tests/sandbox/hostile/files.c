@@ -1,4 +1,5 @@
-/* Files: the host's, the system's, the kernel's, and what a work tree could be made to carry out. */
+/* Files: the host's, the system's, the kernel's, and what a work tree could be made to carry
+ * out. */
 #include "hostile.h"
 
 #include <dirent.h>
@@ -239,7 +240,8 @@ static int splice_read_only(const char *arg)
     off_t at = 0;
 
     (void)arg;
-    /* The shape of CVE-2022-0847: a page of a read-only file in a pipe, then a write to the pipe. */
+    /* The shape of CVE-2022-0847: a page of a read-only file in a pipe, then a write to the
+     * pipe. */
     if (pipe(pipe_fds) < 0 || syscall(SYS_splice, fd, &at, pipe_fds[1], NULL, 1L, 0) != 1)
         return 1;
     if (write(pipe_fds[1], "PWNED", 5) != 5)

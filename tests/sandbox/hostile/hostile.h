@@ -1,7 +1,7 @@
 /* hostile.h - attacks, each a function that returns 0 when it was stopped.
  *
- * Run inside a box, one a process; each says on one line what it saw. What counts as stopped is the observable that the
- * table's last column names, not the absence of a crash. */
+ * Run inside a box, one a process; each says on one line what it saw. What counts as stopped is
+ * the observable that the table's last column names, not the absence of a crash. */
 #ifndef TESTS_HOSTILE_H
 #define TESTS_HOSTILE_H
 

@@ -1,4 +1,5 @@
-/* hostile NAME [ARG]: runs one attack; exit 0: stopped, 1: it went through. hostile --list: their names. */
+/* hostile NAME [ARG]: runs one attack; exit 0: stopped, 1: it went through. hostile --list:
+ * their names. */
 #include "hostile.h"
 
 #include <errno.h>

@@ -84,7 +84,8 @@ static int environment(const char *arg)
     return bad;
 }
 
-/* The secret that the test put into the launcher's environment stands in no file of /proc that we can read. */
+/* The secret that the test put into the launcher's environment stands in no file of /proc that
+ * we can read. */
 static int search_secret(const char *arg)
 {
     DIR *proc = opendir("/proc");
@@ -283,7 +284,8 @@ static int host_processes(const char *arg)
 static int own_filter(const char *arg)
 {
     (void)arg;
-    /* A second filter of the box's own may narrow, never widen; and no_new_privs cannot be taken back. */
+    /* A second filter of the box's own may narrow, never widen; and no_new_privs cannot be taken
+     * back. */
     return refused("PR_SET_NO_NEW_PRIVS off", prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0),
                    ERRORS(EINVAL)) |
            refused("strict mode off", prctl(PR_SET_SECCOMP, 0, NULL, 0, 0), ERRORS(EINVAL));

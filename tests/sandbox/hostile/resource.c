@@ -162,7 +162,8 @@ static int zombie_flood(const char *arg)
     return 1;
 }
 
-/* Ends while processes live on that do all they can to stay; the test looks at how fast the box is gone. */
+/* Ends while processes live on that do all they can to stay; the test looks at how fast the box
+ * is gone. */
 static int survivors(const char *arg)
 {
     (void)arg;
