@@ -16,7 +16,7 @@ NAME = re.compile(r"\bpj_[a-z0-9_]+\b")
 def reported():
     """Names in the sources that write metrics. A counter is written without _total where a helper adds it."""
     names = set()
-    for path in (*ROOT.glob("api/metrics.c"), *ROOT.glob("lib/obs/*.c"), *ROOT.glob("runner/metrics.c")):
+    for path in (*ROOT.glob("api/metrics*.c"), *ROOT.glob("lib/obs/*.c")):
         names |= set(re.findall(r"pj_[a-z0-9_]+", " ".join(re.findall(r'"((?:[^"\\]|\\.)*)"', path.read_text()))))
     return names | {name + "_total" for name in names}
 
