@@ -60,7 +60,7 @@ void metrics_own(struct pj_str *out, const struct api *api)
 {
     const struct metrics *m = &api->metrics;
 
-    pj_str_puts(out, "# TYPE pj_build info\n# HELP pj_build The program that answers.\n"
+    pj_str_puts(out, "# TYPE pj_build_info gauge\n# HELP pj_build_info The program that answers.\n"
                      "pj_build_info{version=\"" PJ_VERSION "\"} 1\n");
     put_requests(out, m);
     metrics_put(out, "pj_http_connections", "gauge", "Client connections now.",
