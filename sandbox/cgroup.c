@@ -449,20 +449,6 @@ int64_t cgroup_oom_kills(const struct cgroup *cg)
     return n > 0 ? n : 0;
 }
 
-int64_t cgroup_pids_refused(const struct cgroup *cg)
-{
-    char text[256];
-
-    for (size_t i = 0; i < cg->count; i++) {
-        if (read_at(cg->dirs[i].path, "pids.events", text, sizeof text) > 0) {
-            int64_t n = keyed(text, "max");
-
-            return n > 0 ? n : 0;
-        }
-    }
-    return 0;
-}
-
 bool cgroup_remove(struct cgroup *cg, int64_t wait_ms)
 {
     int64_t end = pj_mono_ms() + wait_ms;

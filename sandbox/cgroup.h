@@ -46,8 +46,6 @@ int cgroup_join(const struct cgroup *cg, bool born_in_v2);
 void cgroup_kill(const struct cgroup *cg);
 /* Times the memory limit killed a process. */
 int64_t cgroup_oom_kills(const struct cgroup *cg);
-/* Times the pids limit refused a fork; 0 without such a group. */
-int64_t cgroup_pids_refused(const struct cgroup *cg);
 /* Wait (bounded) until the groups are empty and remove them. False when something is still in
  * one. */
 bool cgroup_remove(struct cgroup *cg, int64_t wait_ms);

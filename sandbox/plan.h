@@ -41,9 +41,8 @@ struct plan_mount {
     char *src;
     char *dst; /* inside, absolute */
     char *data;
-    bool optional; /* a missing source is fine */
-    int fd;        /* process 1: the detached mount */
-    int upper_fd;  /* process 1, overlay: the mount that holds its writable layer */
+    int fd;       /* process 1: the detached mount */
+    int upper_fd; /* process 1, overlay: the mount that holds its writable layer */
 };
 
 struct plan_owner {

@@ -13,7 +13,6 @@
 struct pump {
     int from, to; /* -1: closed */
     bool chunked; /* `to` may block: write only after POLLOUT and at most what a pipe then takes */
-    bool shut_to; /* at the end: shutdown(to, SHUT_WR) instead of close */
     bool discard; /* `to` is gone or full: read and drop */
     bool eof;     /* nothing more comes from `from` */
     char *buf;    /* PUMP_BUFFER bytes */
