@@ -27,7 +27,6 @@ void pj_audit_add_cmd(struct pj_cmd *cmd, const struct pj_audit *entry)
     pair(cmd, "address", entry->address);
 }
 
-/* One more than the page tells whether there are more. */
 void pj_audit_list_cmd(struct pj_cmd *cmd, const char *before, int64_t limit)
 {
     PJ_CLEANUP(pj_freep)

@@ -26,7 +26,7 @@ local function lease(id, slot)
         local limit = tonumber(h.more) or timeout
         call('HSET', t, 'slot', 'l', 'stage', 'preparing', 'epoch', h.epoch + 1, 'deliveries', h.deliveries + 1, 'runner', runner,
             'started', started, 'updated', now, 'dTimeout', timeout, 'deadline', started + limit)
-        if h.deliveries ~= '0' then
+        if h.deadline then
             call('ZREM', P .. 'deadline', id)
         end
         leases[#leases + 1], leases[#leases + 2] = now + ttl, id
