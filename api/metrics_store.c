@@ -172,6 +172,49 @@ static void put_queue(struct pj_str *out, const struct pj_queue_depth *d)
         (double)d->oldest_wait_ms / 1000);
 }
 
+/* The older text form differs in the names of counters' families: there they end in _total, too. What else OpenMetrics adds is a
+ * comment to it. */
+static char *older_form(struct pj_view text, size_t *n)
+{
+    struct pj_str out;
+    struct pj_view line, counter = {NULL, 0};
+
+    pj_str_init(&out, 2 * text.n);
+    while (text.n > 0 && pj_view_cut(&text, '\n', &line)) {
+        struct pj_view rest = line, hash, word, name;
+        bool about = pj_view_starts(line, "# TYPE ") || pj_view_starts(line, "# HELP ");
+        if (about && pj_view_cut(&rest, ' ', &hash) && pj_view_cut(&rest, ' ', &word) &&
+            pj_view_cut(&rest, ' ', &name)) {
+            if (pj_view_is(word, "TYPE"))
+                counter = pj_view_is(rest, "counter") ? name : (struct pj_view){NULL, 0};
+            bool is_counter =
+                counter.p != NULL && counter.n == name.n && memcmp(counter.p, name.p, name.n) == 0;
+            pj_str_putf(&out, "# %.*s %.*s%s ", (int)word.n, word.p, (int)name.n, name.p,
+                        is_counter ? "_total" : "");
+            line = rest;
+        }
+        pj_str_append(&out, line.p, line.n);
+        pj_str_putc(&out, '\n');
+    }
+    *n = out.len;
+    return pj_str_take(&out);
+}
+
+static void reply_metrics(struct request *req, struct pj_str *out)
+{
+    struct pj_view accept = http_header(&req->head, "accept");
+    size_t n = out->len;
+
+    reply_header(req, "Vary", "Accept");
+    if (accept.n > 0 && memmem(accept.p, accept.n, "openmetrics-text", 16) != NULL) {
+        reply_bytes(req, 200, "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                    pj_str_take(out), n);
+    } else {
+        char *text = older_form(pj_view_n(out->data, out->len), &n);
+        reply_bytes(req, 200, "text/plain; version=0.0.4; charset=utf-8", text, n);
+    }
+}
+
 /* One reply of the store less to come; with the last the page is written. Without the store our own numbers remain. */
 static void come(struct gather *g, bool ok)
 {
@@ -191,9 +234,7 @@ static void come(struct gather *g, bool ok)
         put_day(&out, g->day);
     }
     pj_str_puts(&out, "# EOF\n");
-    size_t n = out.len;
-    reply_bytes(req, 200, "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                pj_str_take(&out), n);
+    reply_metrics(req, &out);
     pj_str_release(&out);
 }
 
