@@ -64,7 +64,7 @@ const char *model_server_anthropic_url(const struct model_server *m);
 /* What each request must carry as its key; default "test-model-key-0123456789". */
 #define MODEL_SERVER_KEY "test-model-key-0123456789"
 
-void model_server_release(struct model_server *m); /* lets gated answers go */
+void model_server_release(struct model_server *m); /* opens the gate, for good */
 bool model_server_wait(struct model_server *m, size_t requests, int deadline_ms);
 size_t model_server_count(struct model_server *m);
 /* The i-th request's body; borrowed until stop, NULL when there is none or it was no JSON. */

@@ -42,6 +42,7 @@ struct stand_in {
     char url[64];
     pthread_t thread;
     struct stand_in_exchange *held;
+    bool released; /* gates stay open */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -240,6 +241,11 @@ static void on_peer_gone(struct evhttp_connection *conn, void *arg)
 void stand_in_hold(struct stand_in_exchange *x, void (*resume)(struct stand_in_exchange *, void *),
                    void *arg)
 {
+    if (resume && x->server->released) {
+        resume(x, arg);
+        free(arg);
+        return;
+    }
     x->resume = resume;
     x->arg = arg;
     x->next = x->server->held;
@@ -252,17 +258,23 @@ void stand_in_hold(struct stand_in_exchange *x, void (*resume)(struct stand_in_e
 
 static void release_held(struct stand_in *s)
 {
-    while (s->held) {
-        struct stand_in_exchange *x = s->held;
+    struct stand_in_exchange *x = s->held;
+
+    s->released = true;
+    s->held = NULL;
+    while (x) {
+        struct stand_in_exchange *next = x->next;
         void *arg = x->arg;
 
-        s->held = x->next;
-        evhttp_connection_set_closecb(evhttp_request_get_connection(x->req), NULL, NULL);
-        if (x->resume)
+        if (x->resume) {
+            evhttp_connection_set_closecb(evhttp_request_get_connection(x->req), NULL, NULL);
             x->resume(x, arg);
-        else
-            stand_in_cut(x);
-        free(arg);
+            free(arg);
+        } else {
+            x->next = s->held;
+            s->held = x;
+        }
+        x = next;
     }
 }
 

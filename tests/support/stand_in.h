@@ -65,11 +65,12 @@ void stand_in_stream_end(struct stand_in_exchange *x);
 /* Close the connection in the middle of whatever was sent. */
 void stand_in_cut(struct stand_in_exchange *x);
 
-/* Keep the exchange open: `resume` runs in the server's thread at the next stand_in_release(), or never. The peer going away
- * meanwhile is noticed: the exchange is dropped, `resume` is then not called. `arg` is released with free(). */
+/* Keep the exchange open until stand_in_release(), which stays in force: what is held later goes on at once. `resume` runs in
+ * the server's thread; NULL: never. The peer going away meanwhile is noticed: the exchange is dropped and `resume` not called.
+ * `arg` is released with free(). */
 void stand_in_hold(struct stand_in_exchange *x,
                    void (*resume)(struct stand_in_exchange *x, void *arg), void *arg);
-/* From any thread: let all held exchanges go on. */
+/* From any thread: let all exchanges go on, held now or later. */
 void stand_in_release(struct stand_in *s);
 /* How many held exchanges the peer has given up so far; waits like stand_in_wait(). */
 bool stand_in_wait_abandoned(struct stand_in *s, size_t count, int deadline_ms);
