@@ -25,7 +25,7 @@ static void on_runners(struct request *req, const struct redisReply *reply)
     if (pj_runner_list_reply(reply, &list, &err) < 0)
         reply_err(req, &err);
     else
-        reply_json(req, 200, json_pack("{s:o, s:n}", "items", list, "nextCursor"));
+        page_reply_of(req, list);
 }
 
 void admin_runners(struct request *req)

@@ -19,11 +19,12 @@
 
 static void send_again(struct request *req, const char *kept, size_t n)
 {
-    struct pj_view rest = pj_view_n(kept, n), status_text, type;
+    struct pj_view rest = pj_view_n(kept, n), status_text, type, location;
     int64_t status = 0;
 
     (void)pj_view_cut(&rest, '\n', &status_text);
     (void)pj_view_cut(&rest, '\n', &type);
+    (void)pj_view_cut(&rest, '\n', &location);
     if (pj_parse_i64(status_text, &status) < 0 || status < 200 || status > 499) {
         reply_problem(req, 500, "internal", NULL,
                       "the kept answer of this Idempotency-Key cannot be read");
@@ -33,11 +34,13 @@ static void send_again(struct request *req, const char *kept, size_t n)
     snprintf(type_text, sizeof type_text, "%.*s", (int)(type.n < 70 ? type.n : 70),
              type.p != NULL ? type.p : "");
     reply_header(req, "Idempotency-Replayed", "true");
+    if (location.n > 0)
+        reply_header(req, "Location", "%.*s", (int)location.n, location.p);
     reply_bytes(req, (int)status, type_text[0] != '\0' ? type_text : NULL,
                 rest.n > 0 ? pj_strndup(rest.p, rest.n) : NULL, rest.n);
 }
 
-/* What the store keeps: "<status>\n<type>\n<body>", sealed, since an answer may show a token that is shown once. */
+/* What the store keeps: "<status>\n<type>\n<location>\n<body>", sealed, since an answer may show a token that is shown once. */
 static void replay(struct request *req, const char *key, const char *sealed, size_t sealed_n)
 {
     PJ_CLEANUP(pj_str_release) struct pj_str kept;
@@ -181,6 +184,18 @@ static void keep(struct request *req, struct pj_cmd *cmd, struct pj_view answer)
     pj_idem_abandon_cmd(cmd, req->idempotency);
 }
 
+/* The Location among the headers of the answer that is about to leave, or nothing. */
+static struct pj_view location_of(struct request *req)
+{
+    static const char name[] = "Location: ";
+    const char *at = strstr(pj_str_cstr(&req->headers), name);
+
+    if (at == NULL)
+        return pj_view_n("", 0);
+    at += sizeof name - 1;
+    return pj_view_n(at, strcspn(at, "\r"));
+}
+
 void idempotency_finish(struct request *req, int status, const char *type, const char *bytes,
                         size_t n, void (*then)(void *arg), void *arg)
 {
@@ -195,7 +210,9 @@ void idempotency_finish(struct request *req, int status, const char *type, const
     } else {
         struct pj_str kept;
         pj_str_init(&kept, KEPT_MAX + 256);
-        pj_str_putf(&kept, "%d\n%s\n", status, type != NULL ? type : "");
+        struct pj_view location = location_of(req);
+        pj_str_putf(&kept, "%d\n%s\n%.*s\n", status, type != NULL ? type : "", (int)location.n,
+                    location.p);
         if (n > 0)
             pj_str_append(&kept, bytes, n);
         keep(req, &cmd, pj_view_n(kept.data, kept.len));

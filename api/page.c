@@ -1,9 +1,11 @@
 #include "api/page.h"
 
+#include <stdio.h>
 #include <string.h>
 #include "api/reply.h"
 
 #define PAGE_DEFAULT 50
+#define PAGE_OF_MAX 1000
 
 int page_query(struct request *req, int64_t max, struct page *out)
 {
@@ -42,4 +44,25 @@ void page_reply(struct request *req, json_t *items, const char *next)
     if (next != NULL)
         link_next(req, next);
     reply_json(req, 200, json_pack("{s:o, s:s?}", "items", items, "nextCursor", next));
+}
+
+void page_reply_of(struct request *req, json_t *all)
+{
+    size_t count = json_array_size(all);
+    int64_t limit = 0, from = 0;
+    char next[24];
+
+    if (request_query_int(req, "limit", 1, PAGE_OF_MAX, 0, &limit) < 0 ||
+        request_query_int(req, "cursor", 0, INT64_MAX, 0, &from) < 0) {
+        json_decref(all);
+        return;
+    }
+    size_t begin = (uint64_t)from < count ? (size_t)from : count;
+    size_t end = limit == 0 || count - begin <= (size_t)limit ? count : begin + (size_t)limit;
+    json_t *items = json_array();
+    for (size_t i = begin; i < end; i++)
+        (void)json_array_append(items, json_array_get(all, i));
+    json_decref(all);
+    snprintf(next, sizeof next, "%zu", end);
+    page_reply(req, items, end < count ? next : NULL);
 }

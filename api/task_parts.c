@@ -2,6 +2,7 @@
 #include <string.h>
 #include "api/access.h"
 #include "api/diff_view.h"
+#include "api/page.h"
 #include "api/reply.h"
 #include "api/request.h"
 #include "api/tasks.h"
@@ -56,7 +57,7 @@ static void on_usage(struct request *req, const struct redisReply *reply)
     if (pj_usage_list_reply(reply, &calls, &err) < 0)
         reply_err(req, &err);
     else
-        reply_json(req, 200, json_pack("{s:o, s:n}", "items", calls, "nextCursor"));
+        page_reply_of(req, calls);
 }
 
 static void usage_found(struct request *req)

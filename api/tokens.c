@@ -2,6 +2,7 @@
 #include <string.h>
 #include "api/api.h"
 #include "api/audit.h"
+#include "api/page.h"
 #include "api/people.h"
 #include "api/reply.h"
 #include "api/request.h"
@@ -57,7 +58,7 @@ static void on_list(struct request *req, const struct redisReply *reply)
         if (page.items[i].kind == PJ_TOKEN_PERSONAL)
             json_array_append_new(items, pj_token_json(&page.items[i]));
     pj_token_page_release(&page);
-    reply_json(req, 200, json_pack("{s:o, s:n}", "items", items, "nextCursor"));
+    page_reply_of(req, items);
 }
 
 void token_list(struct request *req)

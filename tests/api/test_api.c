@@ -396,6 +396,64 @@ Test(api, lists_come_in_pages)
     scene_stop(&s);
 }
 
+/* What is said of one list holds for each: one item a page, each item once, a Link as long as there is a next page. */
+Test(api, a_repeated_answer_has_its_location)
+{
+    struct scene s;
+    static const char *const once[] = {"Content-Type: application/json", "Idempotency-Key: once",
+                                       NULL};
+    struct http_answer a = {0};
+    char *first = NULL;
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *body = pj_asprintf(
+        "{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\"}", s.repository);
+    for (int i = 0; i < 2; i++) {
+        http_call(s.w.base, "POST", "/api/v1/tasks", WORLD_TOKEN, body, once, &a);
+        cr_assert_eq(a.status, 201, "%s", a.body);
+        PJ_CLEANUP(pj_freep) char *location = http_answer_header(&a, "Location");
+        cr_assert_not_null(location);
+        if (first == NULL)
+            first = pj_strdup(location);
+        cr_expect_str_eq(location, first);
+        http_answer_release(&a);
+    }
+    free(first);
+    scene_stop(&s);
+}
+
+Test(api, every_list_keeps_to_its_limit)
+{
+    static const char *const lists[] = {"/repositories", "/users", "/tokens", "/admin/audit",
+                                        "/tasks"};
+    struct scene s;
+    struct http_answer a = {0};
+
+    scene_start(&s);
+    free(world_task(&s.w, s.repository, "t", "d", ""));
+    json_decref(world_call(&s.w, "POST", "/tokens", "{\"name\":\"two\"}", 201));
+    for (size_t i = 0; i < PJ_COUNT_OF(lists); i++) {
+        PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/api/v1%s?limit=1", lists[i]);
+        size_t pages = 0;
+
+        while (path != NULL && pages < 50) {
+            http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
+            cr_assert_eq(a.status, 200, "%s: %d", path, a.status);
+            cr_expect_leq(json_array_size(json_object_get(a.json, "items")), 1, "%s", path);
+            PJ_CLEANUP(pj_freep) char *link = http_answer_header(&a, "Link");
+            cr_expect_eq(link == NULL, json_is_null(json_object_get(a.json, "nextCursor")), "%s",
+                         path);
+            pages++;
+            free(path);
+            path = link != NULL ? pj_strndup(link + 1, strcspn(link + 1, ">")) : NULL;
+            http_answer_release(&a);
+        }
+        cr_expect_lt(pages, 50, "%s has no end", lists[i]);
+        cr_expect_gt(pages, strcmp(lists[i], "/tokens") == 0 ? 1 : 0, "%s", lists[i]);
+    }
+    scene_stop(&s);
+}
+
 Test(api, the_rate_of_a_token_is_limited)
 {
     struct scene s;
@@ -566,7 +624,13 @@ Test(api, metrics_can_have_an_address_of_their_own)
     http_answer_release(&a);
     http_call(listen, "GET", "/metrics", NULL, NULL, NULL, &a);
     cr_expect_eq(a.status, 200);
-    cr_expect_not_null(strstr(a.body, "# EOF\n"));
+    cr_expect_not_null(strstr(a.body, "# TYPE pj_http_requests_total counter\n"));
+    http_answer_release(&a);
+    static const char *const modern[] = {
+        "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5", NULL};
+    http_call(listen, "GET", "/metrics", NULL, NULL, modern, &a);
+    cr_expect_not_null(strstr(a.body, "# TYPE pj_http_requests counter\n"));
+    cr_expect_not_null(strstr(a.body, "\n# EOF\n"));
     http_answer_release(&a);
     http_call(listen, "GET", "/api/v1/me", WORLD_TOKEN, NULL, NULL, &a);
     cr_expect_eq(a.status, 404, "nothing else is served there");
