@@ -13,6 +13,7 @@
 #include "lib/base/mem.h"
 #include "lib/forge/hosts.h"
 #include "lib/model/prices.h"
+#include "lib/model/replay.h"
 #include "lib/store/conn.h"
 #include "runner/daemon.h"
 #include "runner/job.h"
@@ -45,6 +46,12 @@ static int check_named(const struct runner_settings *s, struct pj_err *err)
     if (s->ca_file != NULL && access(s->ca_file, R_OK) != 0) {
         (void)pj_fail(err, PJ_E_INVALID, "PJ_CA_FILE: cannot read %s: %s", s->ca_file, strerror(errno));
         return pj_err_remedy(err, "name a readable PEM file, or unset it for the system's certificates");
+    }
+    if (s->replay_file != NULL) {
+        PJ_CLEANUP(pj_replay_freep) struct pj_replay *replay = NULL;
+
+        if (pj_replay_load(s->replay_file, &replay, err) < 0)
+            return -1;
     }
     if (s->sandbox_rootfs != NULL) {
         PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/rootfs/%s", s->state_dir, s->sandbox_rootfs);

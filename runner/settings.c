@@ -114,6 +114,10 @@ static int check_model(struct runner_settings *s, struct pj_err *err)
         (void)pj_fail(err, PJ_E_INVALID, "PJ_REPLAY_FILE: MODEL_PROVIDER is replay and no file of answers is set");
         return pj_err_remedy(err, "set PJ_REPLAY_FILE to a file of recorded answers");
     }
+    if (s->model_fallback_provider != NULL && strcmp(s->model_fallback_provider, "anthropic") == 0 && !anthropic) {
+        (void)pj_fail(err, PJ_E_INVALID, "MODEL_FALLBACK_PROVIDER is anthropic, and ANTHROPIC_API_KEY is not set");
+        return pj_err_remedy(err, "set ANTHROPIC_API_KEY or ANTHROPIC_API_KEY_FILE, or unset MODEL_FALLBACK_PROVIDER");
+    }
     if (s->replay_file != NULL && access(s->replay_file, R_OK) != 0) {
         (void)pj_fail(err, PJ_E_INVALID, "PJ_REPLAY_FILE: cannot read %s: %s", s->replay_file, strerror(errno));
         return pj_err_remedy(err, "name a readable file of recorded answers");
@@ -134,6 +138,53 @@ static int open_keyring(struct runner_settings *s, struct pj_err *err)
         return pj_err_remedy(err, "make one with: head -c 32 /dev/urandom | base64");
     }
     return pj_keyring_new(s->secret_key, &s->keyring, err);
+}
+
+static bool has_scheme(const char *url, const char *a, const char *b)
+{
+    return strncmp(url, a, strlen(a)) == 0 || strncmp(url, b, strlen(b)) == 0;
+}
+
+static int check_addresses(const struct runner_settings *s, struct pj_err *err)
+{
+    const struct {
+        const char *name, *value;
+    } web[] = {{"ANTHROPIC_BASE_URL", s->anthropic_base_url}, {"GITHUB_API_URL", s->github_api_url},
+               {"OPENAI_BASE_URL", s->openai_base_url},       {"PJ_NOTIFY_URL", s->notify_url},
+               {"PJ_PUBLIC_URL", s->public_url}};
+
+    for (size_t i = 0; i < PJ_COUNT_OF(web); i++)
+        if (web[i].value != NULL && !has_scheme(web[i].value, "https://", "http://")) {
+            (void)pj_fail(err, PJ_E_INVALID, "%s: '%s' does not start with http:// or https://", web[i].name, web[i].value);
+            return pj_err_remedy(err, "give the whole address");
+        }
+    if (s->smtp_url != NULL && !has_scheme(s->smtp_url, "smtp://", "smtps://")) {
+        (void)pj_fail(err, PJ_E_INVALID, "PJ_SMTP_URL: '%s' does not start with smtp:// or smtps://", s->smtp_url);
+        return pj_err_remedy(err, "name the mail server, say smtp://mail.example.org:587");
+    }
+    return 0;
+}
+
+/* Settings of which one is of no use without the other. */
+static int check_pairs(const struct runner_settings *s, struct pj_err *err)
+{
+    if (s->smtp_url != NULL && s->mail_from == NULL) {
+        (void)pj_fail(err, PJ_E_INVALID, "PJ_MAIL_FROM is not set, and PJ_SMTP_URL is");
+        return pj_err_remedy(err, "set PJ_MAIL_FROM to the address that mails come from");
+    }
+    if (s->notify_url != NULL && s->notify_secret == NULL) {
+        (void)pj_fail(err, PJ_E_INVALID, "PJ_NOTIFY_SECRET is not set, and PJ_NOTIFY_URL is");
+        return pj_err_remedy(err, "set PJ_NOTIFY_SECRET to whsec_ and a base64 key, which the receiver knows too");
+    }
+    if (s->notify_secret != NULL && strncmp(s->notify_secret, "whsec_", 6) != 0) {
+        (void)pj_fail(err, PJ_E_INVALID, "PJ_NOTIFY_SECRET does not start with whsec_");
+        return pj_err_remedy(err, "make one with: echo whsec_$(head -c 24 /dev/urandom | base64)");
+    }
+    if ((s->github_app_id == NULL) != (s->github_app_private_key == NULL)) {
+        (void)pj_fail(err, PJ_E_INVALID, "GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY go together");
+        return pj_err_remedy(err, "set both, or neither");
+    }
+    return 0;
 }
 
 static int check(struct runner_settings *s, struct pj_err *err)
@@ -162,14 +213,8 @@ static int check(struct runner_settings *s, struct pj_err *err)
         (void)pj_fail(err, PJ_E_INVALID, "PJ_RUNNER_NAME: %s is not a usable name", s->name);
         return pj_err_remedy(err, "use at most 64 of the characters A-Z a-z 0-9 . _ -");
     }
-    if (s->smtp_url != NULL && s->mail_from == NULL) {
-        (void)pj_fail(err, PJ_E_INVALID, "PJ_MAIL_FROM is not set, and PJ_SMTP_URL is");
-        return pj_err_remedy(err, "set PJ_MAIL_FROM to the address that mails come from");
-    }
-    if (s->notify_url != NULL && s->notify_secret == NULL) {
-        (void)pj_fail(err, PJ_E_INVALID, "PJ_NOTIFY_SECRET is not set, and PJ_NOTIFY_URL is");
-        return pj_err_remedy(err, "set PJ_NOTIFY_SECRET to whsec_ and a base64 key, which the receiver knows too");
-    }
+    if (check_pairs(s, err) < 0 || check_addresses(s, err) < 0)
+        return -1;
     return check_model(s, err);
 }
 

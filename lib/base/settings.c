@@ -36,6 +36,37 @@ static void flag_name(const char *name, char *out, size_t cap)
     out[n] = '\0';
 }
 
+/* One line of the file, without what surrounds NAME=value. */
+static struct pj_view config_line(struct pj_view line)
+{
+    if (line.n && line.p[line.n - 1] == '\r')
+        line.n--;
+    line = pj_view_trim(line);
+    if (pj_view_starts(line, "export "))
+        line = pj_view_trim(pj_view_n(line.p + 7, line.n - 7));
+    return line;
+}
+
+/* A line that sets nothing would be a setting that somebody believes in. */
+static int check_config(const char *config, struct pj_err *err)
+{
+    static const char *const name_chars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+    struct pj_view rest = pj_view_of(config), line;
+
+    for (int number = 1; pj_view_cut(&rest, '\n', &line); number++) {
+        size_t n = 0;
+
+        line = config_line(line);
+        if (line.n == 0 || *line.p == '#')
+            continue;
+        while (n < line.n && strchr(name_chars, line.p[n]))
+            n++;
+        if (n == 0 || n == line.n || line.p[n] != '=')
+            return pj_fail(err, PJ_E_INVALID, "PJ_CONFIG: line %d is not NAME=value", number);
+    }
+    return 0;
+}
+
 /* The value of NAME in the file: the last line that sets it, owned by the caller. */
 static char *in_file(const char *config, const char *name)
 {
@@ -44,11 +75,7 @@ static char *in_file(const char *config, const char *name)
     size_t n = strlen(name);
 
     while (config && pj_view_cut(&rest, '\n', &line)) {
-        if (line.n && line.p[line.n - 1] == '\r')
-            line.n--;
-        line = pj_view_trim(line);
-        if (pj_view_starts(line, "export "))
-            line = pj_view_trim(pj_view_n(line.p + 7, line.n - 7));
+        line = config_line(line);
         if (line.n <= n || !pj_view_starts(line, name) || line.p[n] != '=')
             continue;
         line = pj_view_trim(pj_view_n(line.p + n + 1, line.n - n - 1));
@@ -307,6 +334,8 @@ static int read_config(struct loading *l, struct pj_err *err)
         return pj_err_remedy(err, "point PJ_CONFIG at a readable file of lines NAME=value, or unset it");
     }
     l->config = pj_str_take(&text);
+    if (check_config(l->config, err) < 0)
+        return pj_err_remedy(err, "write one NAME=value a line; comments start with #");
     return 0;
 }
 

@@ -42,6 +42,9 @@ static const struct {
     {{"PJ_SECRET_KEY", KEY, "OPENAI_API_KEY", "k", "PJ_STATE_DIR", "relative", NULL}, "PJ_STATE_DIR"},
     {{"PJ_SECRET_KEY", KEY, "OPENAI_API_KEY", "k", "PJ_SMTP_URL", "smtp://h", NULL}, "PJ_MAIL_FROM"},
     {{"PJ_SECRET_KEY", KEY, "OPENAI_API_KEY", "k", "PJ_NOTIFY_URL", "https://h", NULL}, "PJ_NOTIFY_SECRET"},
+    {{"PJ_SECRET_KEY", KEY, "OPENAI_API_KEY", "k", "OPENAI_BASE_URL", "h:1", NULL}, "OPENAI_BASE_URL"},
+    {{"PJ_SECRET_KEY", KEY, "OPENAI_API_KEY", "k", "PJ_SMTP_URL", "http://h", "PJ_MAIL_FROM", "a@h", NULL}, "PJ_SMTP_URL"},
+    {{"PJ_SECRET_KEY", KEY, "OPENAI_API_KEY", "k", "GITHUB_APP_ID", "1", NULL}, "GITHUB_APP_PRIVATE_KEY"},
 };
 
 Test(runner_settings, names_the_setting_and_a_remedy_for_each_mistake)

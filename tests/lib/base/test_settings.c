@@ -78,6 +78,23 @@ Test(settings, flag_beats_environment_beats_file)
     unlink(path);
 }
 
+Test(settings, a_line_of_the_file_that_sets_nothing_is_named)
+{
+    char path[] = "/tmp/pj-settings-XXXXXX";
+    static const char text[] = "# comment\n\nPJ_T_SLOTS=3\r\nPJ_T_MODE slow\n";
+    struct target t;
+    struct pj_err err;
+    int fd = mkstemp(path);
+
+    cr_assert_eq(pj_write_all(fd, text, strlen(text)), 0);
+    close(fd);
+    setenv("PJ_CONFIG", path, 1);
+    cr_assert_eq(load(&t, NULL, &err), -1);
+    cr_assert(strstr(err.message, "PJ_CONFIG: line 4"), "%s", err.message);
+    cr_assert_eq(err.cls, PJ_E_INVALID);
+    unlink(path);
+}
+
 Test(settings, secrets_come_from_files_and_never_from_argv)
 {
     char path[] = "/tmp/pj-secret-XXXXXX", a0[] = "prog", a1[] = "--t-key=abc";
