@@ -63,7 +63,8 @@ struct cli_verb {
     const char *words;                /* positional arguments, as the help shows them */
     size_t min, max;                  /* how many */
     const struct cli_option *options; /* ends in a NULL name; NULL: none */
-    int (*run)(struct cli *cli, const struct cli_args *args, struct pj_err *err);
+    int (*run)(struct cli *cli, const struct cli_args *args,
+               struct pj_err *err); /* NULL: the program pj-<verb> reads the words itself */
     const char *help;
 };
 

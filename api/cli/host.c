@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "lib/base/fs.h"
@@ -73,4 +75,18 @@ int host_run(const char *program, const char *argument, struct pj_str *out, stru
     }
     (void)close(ends[0]);
     return pj_err_wrap(err, "%s", program);
+}
+
+void host_become(const char *program, int argc, char **argv, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_freep) char *path = NULL;
+
+    if (pj_find_program(program, &path, err) < 0)
+        return;
+    char **words = pj_alloc((size_t)argc + 2, sizeof *words);
+    words[0] = path;
+    memcpy(words + 1, argv, (size_t)argc * sizeof *words);
+    (void)execv(path, words);
+    (void)pj_fail_errno(err, errno, "%s", path);
+    free(words);
 }

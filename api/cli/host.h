@@ -11,4 +11,7 @@ int host_redis(struct pj_redis **out, struct pj_err *err) PJ_MUST_CHECK;
 int host_run(const char *program, const char *argument, struct pj_str *out,
              struct pj_err *err) PJ_MUST_CHECK;
 
+/* Become one of our programs with these words. Returns only when that fails. */
+void host_become(const char *program, int argc, char **argv, struct pj_err *err);
+
 #endif

@@ -8,6 +8,7 @@
 #include "api/cli/cli.h"
 #include "api/cli/client.h"
 #include "api/cli/config.h"
+#include "api/cli/host.h"
 
 /* Verbs that stand alone have a line each, the verbs of a noun share one: it all fits a screen. */
 static void help_verbs(FILE *to)
@@ -82,6 +83,13 @@ static int run_verb(struct cli *cli, int argc, char **argv)
 
     if (!verb)
         return unknown_verb(argc, argv);
+    if (!verb->run) {
+        char program[32];
+
+        (void)snprintf(program, sizeof program, "pj-%s", verb->verb);
+        host_become(program, argc - used, argv + used, &err);
+        return report(&err);
+    }
     if (args_parse(verb, argc - used, argv + used, cli, &args, &wants_help, &err) < 0) {
         (void)report(&err);
         return EXIT_USAGE;

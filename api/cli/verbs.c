@@ -110,6 +110,8 @@ const struct cli_verb cli_verbs[] = {
      "Remember the API's address and your token"},
     {NULL, "logs", "TASK", 1, 1, logs_options, cmd_logs, "Print a task's log"},
     {NULL, "run", "REPO TITLE", 2, 2, run_options, cmd_run, "Create a task and execute it"},
+    {NULL, "sandbox", "[OPTION]... -- COMMAND", 0, 0, NULL, NULL,
+     "Run a command in a fresh box: pj-sandbox"},
     {NULL, "up", "", 0, 0, up_options, cmd_up,
      "Run Redis, API and runner here, with a sample task"},
     {"admin", "reset-token", "EMAIL", 1, 1, NULL, cmd_admin_reset_token,

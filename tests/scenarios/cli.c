@@ -322,6 +322,21 @@ Test(cli, up_once_asks_the_configured_server)
     scene_stop(&s);
 }
 
+Test(cli, sandbox_runs_a_command_in_a_box)
+{
+    struct scene s;
+    char *out, *err;
+
+    up_alone(&s);
+    int code = pj(&s, &out, &err, NULL, "sandbox", "--env", "A=b", "--", "sh", "-c",
+                  "echo $A; exit 7", (const char *)NULL);
+    cr_expect_eq(code, 7, "%s", err);
+    cr_expect_str_eq(out, "b\n");
+    free(out);
+    free(err);
+    scene_stop(&s);
+}
+
 Test(cli, up_drains_at_ctrl_c)
 {
     struct scene s;
