@@ -44,7 +44,6 @@ topologySpreadConstraints:
 {{/* What a sandbox mode asks of the pod. Rows: hostUsers, procMount, uid, capabilities, seccomp, AppArmor, privileged. Source:
 README.md, "Sandbox modes". Empty seccomp or AppArmor in the values means the row's. */}}
 {{- define "pj.sandboxModes" -}}
-actions-only: {hostUsers: true, unmasked: false, uid: 1000, add: [], seccomp: RuntimeDefault, appArmor: "", privileged: false}
 userns: {hostUsers: false, unmasked: true, uid: 1000, add: [], seccomp: Localhost, appArmor: Unconfined, privileged: false}
 userns-admin: {hostUsers: false, unmasked: true, uid: 0, add: [CHOWN, DAC_OVERRIDE, FOWNER, KILL, NET_ADMIN, SETFCAP, SETGID, SETPCAP, SETUID, SYS_ADMIN], seccomp: Unconfined, appArmor: Unconfined, privileged: false}
 vm: {hostUsers: true, unmasked: false, uid: 0, add: [], seccomp: "", appArmor: "", privileged: true}
@@ -57,24 +56,4 @@ type: {{ .type }}
 {{- if eq .type "Localhost" }}
 localhostProfile: {{ required (printf "%s: name the Localhost profile" .where) .file }}
 {{- end }}
-{{- end -}}
-
-{{/* Says something when no runner of this release can make a box. Pools take from one queue, so such runners stand alone. */}}
-{{- define "pj.actionsOnly" -}}
-{{- $with := list -}}
-{{- $without := list -}}
-{{- range $name, $_ := .Values.runner.pools -}}
-{{- $p := fromYaml (include "pj.pool" (dict "root" $ "pool" $name)) -}}
-{{- if $p.enabled -}}
-{{- if eq $p.sandbox.mode "actions-only" -}}
-{{- $without = append $without $name -}}
-{{- else -}}
-{{- $with = append $with $name -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- if and $with $without -}}
-{{- fail (printf "runner.pools.%s.sandbox.mode: actions-only beside pool %s: all pools take from one queue, and this one would fail the tasks that need a box" (first $without) (first $with)) -}}
-{{- end -}}
-{{- if $without -}}yes{{- end -}}
 {{- end -}}

@@ -105,12 +105,11 @@ class Pods(unittest.TestCase):
 
     def test_only_the_runner_leaves_the_restricted_pod_security_level(self):
         for name, o, spec in self.pods():
-            if o["metadata"]["labels"]["app.kubernetes.io/component"] in ("runner", "seccomp-installer") and name != "actions-only.yaml":
+            if o["metadata"]["labels"]["app.kubernetes.io/component"] in ("runner", "seccomp-installer"):
                 continue
             with self.subTest(name, object=o["metadata"]["name"]):
                 self.assertTrue(spec["securityContext"]["runAsNonRoot"])
-                profile = spec["securityContext"].get("seccompProfile") or spec["containers"][0]["securityContext"]["seccompProfile"]
-                self.assertEqual(profile["type"], "RuntimeDefault")
+                self.assertEqual(spec["securityContext"]["seccompProfile"]["type"], "RuntimeDefault")
                 self.assertNotIn("hostPath", str(spec.get("volumes")))
                 for container in spec["containers"]:
                     if container["name"] == "side":
@@ -128,14 +127,6 @@ class Pods(unittest.TestCase):
                     text = env["PJ_TASK_TIMEOUT"]
                     with self.subTest(name, object=o["metadata"]["name"]):
                         self.assertGreaterEqual(spec["terminationGracePeriodSeconds"], int(text[:-1]) * units[text[-1]] + 60)
-
-    def test_without_boxes_tasks_go_to_github_actions(self):
-        (helm,) = need("helm4")
-        for values, executor in (("actions-only", "github_actions"), ("trial", None)):
-            (spec,) = (o["spec"]["template"]["spec"] for o in objects(template(helm, HERE / f"values/{values}.yaml").stdout)
-                       if o["kind"] == "Deployment" and o["metadata"]["name"].endswith("-api"))
-            env = {e["name"]: e["value"] for e in spec["containers"][0]["env"]}
-            self.assertEqual(env.get("PJ_EXECUTOR"), executor, values)
 
     def test_large_numbers_stay_whole(self):
         (helm,) = need("helm4")
