@@ -46,6 +46,7 @@ static int make_dirs(const struct up_state *s, struct pj_err *err)
 
     if (pj_fs_mkdirs(s->dir, 0700, err) < 0) {
         (void)pj_err_wrap(err, "--data");
+        err->cls = PJ_E_INVALID;
         return pj_err_remedy(err, "name a folder that you may write with --data DIR");
     }
     for (size_t i = 0; i < PJ_COUNT_OF(names); i++) {
