@@ -20,15 +20,19 @@ local function add(id, kind, h)
     return out[2] == 1
 end
 local function time_out(id, h)
+    if h.cancel ~= '' then
+        finish(id, h, 'cancelled', {}, now)
+        return 'cancelled'
+    end
     note(id, h, 'error', late[3], now)
     end_with(id, h, late[1], late[2], late[3], late[4], now)
+    return 'timeout'
 end
 -- Past their deadline while they wait or a workflow has them. Those under a lease are judged when it ends.
 for _, id in ipairs(call('ZRANGE', P .. 'deadline', '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
     local h = load_task(id)
     if h and h.status == 'running' and h.slot ~= 'l' then
-        time_out(id, h)
-        if add(id, 'timeout', h) then
+        if add(id, time_out(id, h), h) then
             return out
         end
     else
@@ -48,9 +52,9 @@ end
 for _, id in ipairs(call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
     local h = load_task(id)
     if h and h.status == 'running' and h.slot == 'l' then
-        local kind = 'timeout'
+        local kind
         if h.deadline and h.deadline <= now then
-            time_out(id, h)
+            kind = time_out(id, h)
         else
             note(id, h, 'warn', 'The runner ' .. h.runner .. ' was lost.', now)
             kind = requeue(id, h, true, limit, lost, now)

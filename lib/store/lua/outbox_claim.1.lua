@@ -16,4 +16,13 @@ for _, id in ipairs(call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, 
         call('ZREM', KEYS[1], id)
     end
 end
+-- Records settled for 30 days are forgotten, the oldest first, a few each time.
+for _, id in ipairs(call('ZRANGE', P .. 'ob', '-', '+', 'BYLEX', 'LIMIT', 0, 5)) do
+    local v = call('HMGET', P .. 'ob:' .. id, 'created', 'state')
+    if (tonumber(v[1] or '') or 0) > now - 2592000000 or not v[2] or v[2] == 'pending' then
+        break
+    end
+    call('DEL', P .. 'ob:' .. id)
+    call('ZREM', P .. 'ob', id)
+end
 return out

@@ -13,4 +13,13 @@ if expires > 0 and call('HGET', key, 'kind') == 'session' then
     call('PEXPIREAT', key, expires)
 end
 call('HSET', KEYS[1] .. ':tok', ARGV[2], ARGV[3])
+-- Sessions end by themselves; their names are swept once there are many.
+if call('HLEN', KEYS[1] .. ':tok') > 64 then
+    local all = call('HGETALL', KEYS[1] .. ':tok')
+    for i = 1, #all, 2 do
+        if call('EXISTS', P .. 'tok:' .. all[i + 1]) == 0 then
+            call('HDEL', KEYS[1] .. ':tok', all[i])
+        end
+    end
+end
 return {'ok'}

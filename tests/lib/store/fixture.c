@@ -174,3 +174,12 @@ void expire_now(struct fixture *f, const char *set, const char *id)
 
     cr_assert_eq(pj_reply_int(reply, 0), 1, "%s is not in %s", id, set);
 }
+
+void reaper_ready(struct fixture *f)
+{
+    struct pj_reaped reaped[8];
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+
+    cr_assert_eq(reap(f, 15000, reaped, 8), 0);
+    reply = test_redis_words(f->redis, "HSET", "pj:{p0}:q", "patience", "1", NULL);
+}

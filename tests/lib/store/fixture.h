@@ -40,6 +40,8 @@ int finish_as(struct fixture *f, const char *id, int64_t epoch, int status, cons
               struct pj_finished *out, struct pj_err *err);
 /* One reaper tick. */
 size_t reap(struct fixture *f, int64_t ttl_ms, struct pj_reaped *items, size_t cap);
+/* The first tick after a start only looks; this is the state after one more lease's time. */
+void reaper_ready(struct fixture *f);
 /* How many notifications are on record. */
 int64_t notices(struct fixture *f);
 /* An integer that a plain Redis command answers. */

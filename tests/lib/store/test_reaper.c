@@ -1,0 +1,233 @@
+#include <stdlib.h>
+#include <string.h>
+#include "lib/base/mem.h"
+#include "lib/store/keys.h"
+#include "tests/lib/store/fixture.h"
+
+static struct fixture f;
+
+static void up(void)
+{
+    fixture_up(&f);
+}
+
+static void down(void)
+{
+    fixture_down(&f);
+}
+
+TestSuite(reaper, .init = up, .fini = down);
+
+Test(reaper, third_loss_is_the_end)
+{
+    char id[PJ_ID_SIZE];
+    struct pj_lease lease;
+    struct pj_reaped reaped[8];
+    struct pj_task task;
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+
+    make_task(&f, "user1", true, id);
+    reaper_ready(&f);
+    for (int i = 0; i < 3; i++) {
+        take_one(&f, "r1", &lease);
+        cr_assert_eq(lease.deliveries, i + 1);
+        pj_leases_release(&lease, 1);
+        expire_now(&f, "pj:{p0}:lease", id);
+        cr_assert_eq(reap(&f, 15000, reaped, 8), 1);
+        cr_assert_eq(reaped[0].kind, i < 2 ? PJ_REAPED_REQUEUED : PJ_REAPED_LOST);
+    }
+    pj_task_get_cmd(&cmd, id);
+    cr_assert_eq(run_move(&f, &cmd, &task, &err), 0);
+    cr_assert_eq(task.status, PJ_TASK_FAILED);
+    cr_assert_str_eq(task.error.code, "runner_lost");
+    cr_assert(task.error.retryable);
+    cr_assert_eq(task.attempt, 1, "losing a runner is no attempt of the task");
+    pj_task_release(&task);
+    cr_assert_eq(notices(&f), 1);
+}
+
+Test(reaper, past_deadline_ends_running_and_waiting_alike)
+{
+    char running[PJ_ID_SIZE], waiting[PJ_ID_SIZE];
+    struct pj_lease lease;
+    struct pj_reaped reaped[8];
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    bool requeued;
+    struct pj_task task;
+
+    make_task_with(&f, "user1", PJ_PRIORITY_NORMAL, 5000, true, running);
+    take_one(&f, "r1", &lease);
+    cr_assert_eq(lease.deadline_ms - lease.now_ms, 5000, "the task's own limit");
+    pj_leases_release(&lease, 1);
+    make_task(&f, "user1", true, waiting);
+    take_one(&f, "r1", &lease);
+    pj_lease_release_cmd(&cmd, waiting, lease.epoch, true, "gone");
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_lease_release_reply(reply, &requeued, &err), 0);
+    }
+    pj_leases_release(&lease, 1);
+    reaper_ready(&f);
+    expire_now(&f, "pj:{p0}:deadline", waiting);
+    {
+        char key[PJ_KEY_SIZE];
+        PJ_CLEANUP(pj_reply_freep)
+        struct redisReply *reply =
+            test_redis_words(f.redis, "HSET", pj_key_task(key, running), "deadline", "1", NULL);
+        struct pj_renew item = {running, 1};
+        enum pj_renewed answer;
+
+        pj_lease_renew_cmd(&cmd, 0, 15000, &item, 1);
+        pj_reply_freep(&reply);
+        reply = run_cmd(&f, &cmd);
+        cr_assert_eq(pj_lease_renew_reply(reply, &answer, 1, &err), 0);
+    }
+    cr_assert_eq(status_of(&f, running), PJ_TASK_RUNNING);
+    cr_assert_eq(reap(&f, 15000, reaped, 8), 2);
+    cr_assert_eq(reaped[0].kind, PJ_REAPED_TIMEOUT);
+    pj_task_get_cmd(&cmd, waiting);
+    cr_assert_eq(run_move(&f, &cmd, &task, &err), 0);
+    cr_assert_eq(task.status, PJ_TASK_FAILED);
+    cr_assert_str_eq(task.error.code, "task_timeout");
+    pj_task_release(&task);
+    cr_assert_eq(take(&f, "r1", 1, &lease, 15000), 0, "its ticket is worth nothing now");
+    cr_assert_eq(ask_int(&f, "HLEN", "pj:{p0}:run", NULL), 0);
+}
+
+Test(reaper, cancelled_workflow_that_never_reports_ends_cancelled)
+{
+    char id[PJ_ID_SIZE];
+    struct pj_lease lease;
+    struct pj_reaped reaped[8];
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+
+    make_task(&f, "user1", true, id);
+    take_one(&f, "r1", &lease);
+    pj_lease_external_cmd(&cmd, id, lease.epoch);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+    }
+    pj_leases_release(&lease, 1);
+    pj_task_cancel_cmd(&cmd, id);
+    cr_assert_eq(run_move(&f, &cmd, NULL, &err), 0);
+    cr_assert_eq(status_of(&f, id), PJ_TASK_RUNNING, "the workflow is to be told first");
+    reaper_ready(&f);
+    expire_now(&f, "pj:{p0}:deadline", id);
+    cr_assert_eq(reap(&f, 15000, reaped, 8), 1);
+    cr_assert_eq(reaped[0].kind, PJ_REAPED_CANCELLED);
+    cr_assert_eq(status_of(&f, id), PJ_TASK_CANCELLED);
+    cr_assert_eq(ask_int(&f, "SCARD", "pj:{p0}:external", NULL), 0);
+}
+
+Test(reaper, read_ticket_without_lease_comes_back)
+{
+    char id[PJ_ID_SIZE];
+    struct pj_ticket tickets[PJ_TICKETS_MAX];
+    struct pj_reaped reaped[8];
+    struct pj_lease lease;
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    size_t count;
+
+    make_task(&f, "user1", true, id);
+    pj_queue_wait_cmd(&cmd, 1, "r1", 4, 1000);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_queue_wait_reply(reply, tickets, &count, &err), 0);
+    }
+    cr_assert_eq(count, 1);
+    cr_assert_str_eq(tickets[0].task_id, id);
+    cr_assert_eq(take(&f, "r2", 1, &lease, 15000), 0, "r1 holds the ticket");
+    reaper_ready(&f);
+    cr_assert_eq(reap(&f, 0, reaped, 8), 1, "idle for as long as a lease lasts, here 0");
+    take_one(&f, "r2", &lease);
+    cr_assert_str_eq(lease.task->id, id);
+    pj_leases_release(&lease, 1);
+}
+
+Test(reaper, reaper_grants_a_term_after_another_server_start)
+{
+    char id[PJ_ID_SIZE];
+    struct pj_lease lease;
+    struct pj_reaped reaped[8];
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+
+    make_task(&f, "user1", true, id);
+    take_one(&f, "r1", &lease);
+    pj_leases_release(&lease, 1);
+    reaper_ready(&f);
+    expire_now(&f, "pj:{p0}:lease", id);
+    reply = test_redis_words(f.redis, "HSET", "pj:{p0}:q", "run_id", "another", NULL);
+    cr_assert_eq(reap(&f, 15000, reaped, 8), 0);
+    cr_assert_eq(reap(&f, 15000, reaped, 8), 0, "still waiting");
+    reaper_ready(&f); /* one term later */
+    cr_assert_eq(reap(&f, 15000, reaped, 8), 1);
+}
+
+static void forget(const char *command, const char *key, const char *member)
+{
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply = test_redis_words(f.redis, command, key, member, NULL);
+
+    cr_assert_gt(pj_reply_int(reply, 0), 0, "%s %s", command, key);
+}
+
+Test(reaper, what_was_lost_around_a_running_task_is_put_right)
+{
+    static const struct {
+        const char *command, *key;
+        bool leased;
+    } losses[] = {{"ZREM", "pj:{p0}:lease", true},
+                  {"DEL", "pj:{p0}:ready", false},
+                  {"DEL", "pj:{p0}:deadline", true},
+                  {"DEL", "pj:{p0}:run", false}};
+    struct pj_reaped reaped[8];
+    struct pj_lease lease;
+    struct pj_err err = {0};
+
+    reaper_ready(&f);
+    for (size_t i = 0; i < PJ_COUNT_OF(losses); i++) {
+        char id[PJ_ID_SIZE];
+        struct pj_cmd cmd = {0};
+
+        make_task(&f, "user1", true, id);
+        if (losses[i].leased) {
+            take_one(&f, "r1", &lease);
+            pj_leases_release(&lease, 1);
+        }
+        if (strcmp(losses[i].key, "pj:{p0}:deadline") == 0) { /* a workflow has it */
+            pj_lease_external_cmd(&cmd, id, 1);
+            PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+        }
+        forget(losses[i].command, losses[i].key,
+               strcmp(losses[i].command, "ZREM") == 0 ? id : NULL);
+        {
+            PJ_CLEANUP(pj_reply_freep)
+            struct redisReply *reply =
+                test_redis_words(f.redis, "HSET", "pj:{p0}:q", "recount", "1", NULL);
+        }
+        pj_queue_init_cmd(&cmd, 0); /* as a runner does after NOGROUP */
+        {
+            PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+        }
+        (void)reap(&f, 15000, reaped, 8);
+        (void)reap(&f, 15000, reaped, 8);
+        if (strcmp(losses[i].key, "pj:{p0}:deadline") == 0) {
+            cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:deadline", NULL), 1);
+            cr_assert_eq(finish_as(&f, id, 1, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s",
+                         err.message);
+            continue;
+        }
+        cr_assert_eq(ask_int(&f, "HGET", "pj:{p0}:run", "user1"), 1);
+        take_one(&f, "r2", &lease);
+        cr_assert_str_eq(lease.task->id, id);
+        cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s",
+                     err.message);
+        pj_leases_release(&lease, 1);
+    }
+}
