@@ -19,11 +19,14 @@ static int give_up_lease(struct job *job, struct pj_err *err)
     return job_write(job, &cmd, err);
 }
 
-static int dispatch(struct job *job, const struct pj_rest *rest, const struct external_workflow *w, struct pj_run *run,
-                    struct pj_err *err)
+static int dispatch(struct job *job, const struct pj_rest *rest, const struct external_workflow *w,
+                    struct pj_run *run, struct pj_err *err)
 {
-    PJ_CLEANUP(pj_freep) char *callback = pj_asprintf("%s/api/v1/webhooks/execution/%s", job->settings->public_url, job->spec.repo.id);
-    PJ_CLEANUP(pj_json_decrefp) json_t *inputs = json_pack("{s:s, s:s}", "task_id", job->spec.task.id, "callback", callback);
+    PJ_CLEANUP(pj_freep)
+    char *callback = pj_asprintf("%s/api/v1/webhooks/execution/%s", job->settings->public_url,
+                                 job->spec.repo.id);
+    PJ_CLEANUP(pj_json_decrefp)
+    json_t *inputs = json_pack("{s:s, s:s}", "task_id", job->spec.task.id, "callback", callback);
     struct retry retry = {
         .base_ms = job->settings->retry_base_ms,
         .deadline_ms = job->spec.deadline_mono_ms,
@@ -61,7 +64,8 @@ static int end_external(struct job *job, const struct pj_err *why)
         pj_log_err(PJ_LOG_ERROR, "finish_refused", &err, "taskId", job->spec.task.id);
         return -1;
     }
-    pj_log(PJ_LOG_ERROR, "github_error", "taskId", job->spec.task.id, "code", pj_err_code_of(why), "detail", why->message, NULL);
+    pj_log(PJ_LOG_ERROR, "github_error", "taskId", job->spec.task.id, "code", pj_err_code_of(why),
+           "detail", why->message, NULL);
     return 0;
 }
 
@@ -73,7 +77,8 @@ int step_dispatch(struct job *job, struct pj_err *err)
     int rc;
 
     if (job->settings->public_url == NULL) {
-        (void)pj_fail(err, PJ_E_INVALID, "PJ_PUBLIC_URL is not set, so that a workflow could not report");
+        (void)pj_fail(err, PJ_E_INVALID,
+                      "PJ_PUBLIC_URL is not set, so that a workflow could not report");
         (void)pj_err_remedy(err, "set PJ_PUBLIC_URL for pj-runner to the address of the API");
         return pj_err_code(err, "github_service");
     }
@@ -89,15 +94,16 @@ int step_dispatch(struct job *job, struct pj_err *err)
     rest.forge = job->address.forge;
     rest.token = job->credential.token;
     rest.pump = &job->pump;
-    job_log_say(job->log, PJ_EVENT_INFO, "dispatching %s of %s/%s at %s", w.workflow.file, w.workflow.owner, w.workflow.name,
-                w.workflow.ref);
+    job_log_say(job->log, PJ_EVENT_INFO, "dispatching %s of %s/%s at %s", w.workflow.file,
+                w.workflow.owner, w.workflow.name, w.workflow.ref);
     rc = job_log_flush(job->log, true, err);
     if (rc == 0)
         rc = give_up_lease(job, err);
     if (rc == 0 && dispatch(job, &rest, &w, &run, err) < 0) {
         rc = end_external(job, err);
     } else if (rc == 0) {
-        job_log_say(job->log, PJ_EVENT_INFO, "the workflow was started%s%s", run.url[0] != '\0' ? ": " : "", run.url);
+        job_log_say(job->log, PJ_EVENT_INFO, "the workflow was started%s%s",
+                    run.url[0] != '\0' ? ": " : "", run.url);
         rc = job_log_flush(job->log, true, err);
     }
     pj_http_free(rest.http);

@@ -104,12 +104,13 @@ static int nonblocking_pipe(int pair[2], struct pj_err *err)
     return 0;
 }
 
-static int spawn(const struct box_spec *spec, struct args *a, struct box *box, const int ends[3], struct pj_err *err)
+static int spawn(const struct box_spec *spec, struct args *a, struct box *box, const int ends[3],
+                 struct pj_err *err)
 {
     const struct pj_spawn_fd fds[] = {
         {ends[0], STDOUT_FILENO},
         {ends[1], STDERR_FILENO},
-        {ends[2], RESULT_FD    },
+        {ends[2], RESULT_FD},
     };
     char *argv[ARGS_MAX];
     struct pj_spawn s = {
@@ -137,10 +138,16 @@ int box_start(const struct box_spec *spec, struct box *box, struct pj_err *err)
     struct args args = {0};
     int rc = -1;
 
-    *box = (struct box){.pidfd = -1, .out = -1, .err = -1, .result_fd = -1, .output = spec->output, .ctx = spec->ctx};
+    *box = (struct box){.pidfd = -1,
+                        .out = -1,
+                        .err = -1,
+                        .result_fd = -1,
+                        .output = spec->output,
+                        .ctx = spec->ctx};
     pj_str_init(&box->result_text, RESULT_MAX);
     build_args(spec, &args);
-    if (nonblocking_pipe(out, err) == 0 && nonblocking_pipe(errp, err) == 0 && nonblocking_pipe(res, err) == 0) {
+    if (nonblocking_pipe(out, err) == 0 && nonblocking_pipe(errp, err) == 0 &&
+        nonblocking_pipe(res, err) == 0) {
         const int ends[3] = {out[1], errp[1], res[1]};
 
         rc = spawn(spec, &args, box, ends, err);

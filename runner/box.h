@@ -21,19 +21,19 @@ struct box_bind {
 };
 
 struct box_spec {
-    const char *program;          /* pj-sandbox */
-    const char *workspace;        /* read-write at /workspace */
-    const char *rootfs;           /* NULL: the host's system */
-    const char *gateway_socket;   /* NULL: none */
+    const char *program;        /* pj-sandbox */
+    const char *workspace;      /* read-write at /workspace */
+    const char *rootfs;         /* NULL: the host's system */
+    const char *gateway_socket; /* NULL: none */
     int gateway_port;
     struct box_bind binds[BOX_BINDS_MAX];
     size_t bind_count;
     const char *const *env;       /* NULL-terminated K=V, or NULL */
     const char *const *net_allow; /* NULL-terminated host[:port], or NULL */
     int64_t timeout_ms;
-    int64_t output_limit;         /* bytes; 0: the program's own */
-    int64_t memory_bytes, pids;   /* 0: none */
-    const char *const *argv;      /* NULL-terminated command */
+    int64_t output_limit;       /* bytes; 0: the program's own */
+    int64_t memory_bytes, pids; /* 0: none */
+    const char *const *argv;    /* NULL-terminated command */
     /* Output as it comes; `error` tells the stream. Called from box_ready(), once more with an empty view at its end. */
     void (*output)(void *ctx, bool error, struct pj_view bytes);
     void *ctx;
@@ -52,9 +52,9 @@ struct box_result {
 };
 
 struct box {
-    pid_t pid; /* 0: not running or reaped */
+    pid_t pid;                      /* 0: not running or reaped */
     int pidfd, out, err, result_fd; /* -1: closed */
-    bool paused; /* output is not read: the log is full */
+    bool paused;                    /* output is not read: the log is full */
     struct pj_str result_text;
     int wait_status;
     void (*output)(void *ctx, bool error, struct pj_view bytes);

@@ -22,16 +22,20 @@ static const struct {
     {".bash", "bash", "bash -n \"$1\""},
     {".cjs", "node", "node --check \"$1\""},
     {".go", "gofmt", "gofmt -e \"$1\" >/dev/null"},
-    {".js", "node", "grep -q '</\\|/>' \"$1\" || node --check \"$1\""}, /* JSX is not node's to judge */
-    {".json", "python3", "python3 -c 'import json,sys; json.load(open(sys.argv[1],\"rb\"))' \"$1\""},
+    {".js", "node",
+     "grep -q '</\\|/>' \"$1\" || node --check \"$1\""}, /* JSX is not node's to judge */
+    {".json", "python3",
+     "python3 -c 'import json,sys; json.load(open(sys.argv[1],\"rb\"))' \"$1\""},
     {".lua", "luac", "luac -p \"$1\""},
     {".mjs", "node", "node --check \"$1\""},
     {".php", "php", "php -l \"$1\""},
-    {".py", "python3", "python3 -c 'import ast,sys; ast.parse(open(sys.argv[1],\"rb\").read(), sys.argv[1])' \"$1\""},
+    {".py", "python3",
+     "python3 -c 'import ast,sys; ast.parse(open(sys.argv[1],\"rb\").read(), sys.argv[1])' \"$1\""},
     {".rb", "ruby", "ruby -c \"$1\" >/dev/null"},
     {".sh", "bash", "bash -n \"$1\""},
     {".toml", "python3",
-     "python3 -c 'import sys\ntry: import tomllib\nexcept ImportError: sys.exit(0)\ntomllib.load(open(sys.argv[1],\"rb\"))' \"$1\""},
+     "python3 -c 'import sys\ntry: import tomllib\nexcept ImportError: "
+     "sys.exit(0)\ntomllib.load(open(sys.argv[1],\"rb\"))' \"$1\""},
     {".xml", "xmllint", "xmllint --noout \"$1\""},
 };
 
@@ -40,7 +44,8 @@ static const char *syntax_command(const char *path, const char **tool)
     size_t n = strlen(path);
 
     /* JSON with comments by convention. */
-    if (strstr(path, "tsconfig") != NULL || strstr(path, "jsconfig") != NULL || strstr(path, ".vscode/") != NULL)
+    if (strstr(path, "tsconfig") != NULL || strstr(path, "jsconfig") != NULL ||
+        strstr(path, ".vscode/") != NULL)
         return NULL;
     for (size_t i = 0; i < PJ_COUNT_OF(languages); i++) {
         size_t s = strlen(languages[i].suffix);
@@ -59,14 +64,18 @@ static bool failed(const struct box_result *result)
 }
 
 /* Run `command` with $1 = path. *bad tells. */
-static int parse_file(struct job *job, const char *dir, const char *path, bool *bad, struct pj_str *tail, struct pj_err *err)
+static int parse_file(struct job *job, const char *dir, const char *path, bool *bad,
+                      struct pj_str *tail, struct pj_err *err)
 {
     const char *tool = NULL;
     const char *command = syntax_command(path, &tool);
-    PJ_CLEANUP(pj_freep) char *script = pj_asprintf("command -v %s >/dev/null 2>&1 || exit 0\n[ -f \"$1\" ] || exit 0\n%s", tool, command);
+    PJ_CLEANUP(pj_freep)
+    char *script = pj_asprintf(
+        "command -v %s >/dev/null 2>&1 || exit 0\n[ -f \"$1\" ] || exit 0\n%s", tool, command);
     PJ_CLEANUP(pj_freep) char *file = pj_asprintf("./%s", path);
     const char *const argv[] = {"/bin/sh", "-c", script, "sh", file, NULL};
-    const struct job_command run = {.dir = dir, .argv = argv, .timeout_ms = SYNTAX_TIMEOUT_MS, .tail = tail, .quiet = true};
+    const struct job_command run = {
+        .dir = dir, .argv = argv, .timeout_ms = SYNTAX_TIMEOUT_MS, .tail = tail, .quiet = true};
     struct box_result result;
 
     if (job_run(job, &run, &result, err) < 0) {
@@ -78,7 +87,8 @@ static int parse_file(struct job *job, const char *dir, const char *path, bool *
     return 0;
 }
 
-static int copy_of(struct job *job, const char *name, const char *tree, char **path, struct pj_err *err)
+static int copy_of(struct job *job, const char *name, const char *tree, char **path,
+                   struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *old = pj_asprintf("%s/%s", workspace_dir(job->ws), name);
 
@@ -88,11 +98,13 @@ static int copy_of(struct job *job, const char *name, const char *tree, char **p
 }
 
 /* Files that parse no more, or were added and do not parse. */
-static int check_syntax(struct job *job, const char *after, struct pj_str *report, struct pj_err *err)
+static int check_syntax(struct job *job, const char *after, struct pj_str *report,
+                        struct pj_err *err)
 {
     PJ_CLEANUP(patch_freep) struct patch *patch = NULL;
     PJ_CLEANUP(pj_freep) char *before = NULL;
-    int rc = patch_parse(pj_view_n(job->collected.diff.data, job->collected.diff.len), NULL, &patch, err);
+    int rc = patch_parse(pj_view_n(job->collected.diff.data, job->collected.diff.len), NULL, &patch,
+                         err);
     size_t looked = 0;
 
     if (rc != 0)
@@ -116,7 +128,8 @@ static int check_syntax(struct job *job, const char *after, struct pj_str *repor
         }
         if (rc == 0 && bad && !was_bad) {
             job_log_say(job->log, PJ_EVENT_CHECK, "syntax: %s does not parse", path);
-            (void)pj_str_putf(report, "%s does not parse (%s):\n%s\n", path, tool, pj_str_cstr(&tail));
+            (void)pj_str_putf(report, "%s does not parse (%s):\n%s\n", path, tool,
+                              pj_str_cstr(&tail));
         }
         pj_str_release(&tail);
         if (rc < 0)
@@ -128,8 +141,8 @@ static int check_syntax(struct job *job, const char *after, struct pj_str *repor
 }
 
 /* The repository's command in `dir`; *text says how it went, *bad whether it failed. */
-static int run_command(struct job *job, const char *dir, const char *when, char **text, bool *bad, struct pj_str *tail,
-                       struct pj_err *err)
+static int run_command(struct job *job, const char *dir, const char *when, char **text, bool *bad,
+                       struct pj_str *tail, struct pj_err *err)
 {
     const struct pj_repo *repo = &job->spec.repo;
     const char *const setup[] = {"/bin/sh", "-c", repo->setup_command, NULL};
@@ -164,7 +177,8 @@ static int run_command(struct job *job, const char *dir, const char *when, char 
     return rc;
 }
 
-static int check_command(struct job *job, const char *after, struct pj_str *report, struct pj_err *err)
+static int check_command(struct job *job, const char *after, struct pj_str *report,
+                         struct pj_err *err)
 {
     struct job_check *check = &job->checks[0];
     bool bad_before, bad_after = false;
@@ -186,10 +200,12 @@ static int check_command(struct job *job, const char *after, struct pj_str *repo
     pj_str_init(&tail, TAIL_MAX * 4);
     rc = run_command(job, after, "after the change", &check->after, &bad_after, &tail, err);
     if (rc == 0 && bad_after && !bad_before)
-        (void)pj_str_putf(report, "`%s` passed before the change and fails now, %s. Its last output:\n%s\n", check->command,
-                          check->after, pj_str_cstr(&tail));
+        (void)pj_str_putf(report,
+                          "`%s` passed before the change and fails now, %s. Its last output:\n%s\n",
+                          check->command, check->after, pj_str_cstr(&tail));
     else if (rc == 0 && bad_after)
-        job_log_say(job->log, PJ_EVENT_WARN, "the check failed before the change too: it does not count against it");
+        job_log_say(job->log, PJ_EVENT_WARN,
+                    "the check failed before the change too: it does not count against it");
     pj_str_release(&tail);
     return rc;
 }
@@ -213,7 +229,8 @@ int checks_run(struct job *job, char **feedback, struct pj_err *err)
     }
     if (rc == 0 && report.len > 0 && feedback != NULL && job->check_rounds < ROUNDS_MAX) {
         job->check_rounds++;
-        job_log_say(job->log, PJ_EVENT_CHECK, "back to the agent, round %d of %d", job->check_rounds, ROUNDS_MAX);
+        job_log_say(job->log, PJ_EVENT_CHECK, "back to the agent, round %d of %d",
+                    job->check_rounds, ROUNDS_MAX);
         *feedback = pj_str_take(&report);
         rc = PJ_NONE;
     }
@@ -226,7 +243,8 @@ json_t *checks_json(const struct job *job)
     json_t *out = json_array();
 
     for (size_t i = 0; i < job->check_count; i++)
-        (void)json_array_append_new(out, json_pack("{s:s, s:s?, s:s?}", "command", job->checks[i].command, "before",
-                                                   job->checks[i].before, "after", job->checks[i].after));
+        (void)json_array_append_new(
+            out, json_pack("{s:s, s:s?, s:s?}", "command", job->checks[i].command, "before",
+                           job->checks[i].before, "after", job->checks[i].after));
     return out;
 }

@@ -174,7 +174,8 @@ void daemon_next(struct daemon *d)
         return;
     d->waiting = true;
     pj_queue_wait_cmd(&cmd, d->meta.partitions, d->settings->name,
-                      (int)(free_slots < PJ_TICKETS_MAX ? free_slots : PJ_TICKETS_MAX), TICKET_BLOCK_MS);
+                      (int)(free_slots < PJ_TICKETS_MAX ? free_slots : PJ_TICKETS_MAX),
+                      TICKET_BLOCK_MS);
     pj_aredis_submit(d->tickets, &cmd, on_tickets, d);
 }
 
@@ -280,7 +281,8 @@ static void on_subscribed(void *arg)
 {
     struct daemon *d = arg;
 
-    pj_log(PJ_LOG_INFO, "runner_ready", "runner", d->settings->name, "slots", PJ_I64((int64_t)d->slot_count), "isolation", d->isolation, NULL);
+    pj_log(PJ_LOG_INFO, "runner_ready", "runner", d->settings->name, "slots",
+           PJ_I64((int64_t)d->slot_count), "isolation", d->isolation, NULL);
     pj_notify("READY=1\nSTATUS=taking tasks as %s, %zu slots", d->settings->name, d->slot_count);
 }
 
@@ -334,7 +336,8 @@ static int open_store(struct daemon *d, const struct pj_redis_options *options, 
             return pj_err_remedy(err, "%s", findings[i].remedy);
         }
         if (findings[i].level == 1)
-            pj_log(PJ_LOG_WARN, findings[i].event, "detail", findings[i].detail, "remedy", findings[i].remedy, NULL);
+            pj_log(PJ_LOG_WARN, findings[i].event, "detail", findings[i].detail, "remedy",
+                   findings[i].remedy, NULL);
     }
     for (unsigned p = 0; p < d->meta.partitions; p++) {
         PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
@@ -357,12 +360,14 @@ static int start(struct daemon *d, struct pj_err *err)
     const struct pj_sub_events events = {.on_message = on_doorbell};
     char channel[PJ_KEY_SIZE];
 
-    if (open_store(d, &options, err) < 0 || preflight_isolation(d->settings, &d->isolation, err) < 0)
+    if (open_store(d, &options, err) < 0 ||
+        preflight_isolation(d->settings, &d->isolation, err) < 0)
         return -1;
     d->base = event_base_new();
     if (d->base == NULL)
         return pj_fail(err, PJ_E_INTERNAL, "event loop");
-    if (pj_aredis_new(d->base, &options, &d->redis, err) < 0 || pj_aredis_new(d->base, &options, &d->tickets, err) < 0 ||
+    if (pj_aredis_new(d->base, &options, &d->redis, err) < 0 ||
+        pj_aredis_new(d->base, &options, &d->tickets, err) < 0 ||
         pj_sub_new(d->base, &options, &events, d, &d->doorbell, err) < 0)
         return -1;
     d->slot_count = (size_t)d->settings->slots;
@@ -423,7 +428,8 @@ static void leave_fleet(struct daemon *d)
     (void)event_base_dispatch(d->base);
 }
 
-int daemon_run(const struct runner_settings *settings, const struct spawner *spawner, char *const *outbox_argv)
+int daemon_run(const struct runner_settings *settings, const struct spawner *spawner,
+               char *const *outbox_argv)
 {
     struct daemon d = {.settings = settings, .spawner = *spawner, .started_ms = pj_now_ms()};
     struct pj_err err = {0};

@@ -41,8 +41,9 @@ struct slot {
     enum slot_stop stop;
     uint32_t token;
     struct pj_lease lease;
-    int64_t leased_until_mono; /* by our own clock, from the moment the last good renewal was sent */
-    int64_t deadline_mono;     /* the attempt's end */
+    int64_t
+        leased_until_mono; /* by our own clock, from the moment the last good renewal was sent */
+    int64_t deadline_mono; /* the attempt's end */
     int outcome_fd, control_fd;
     struct pj_str outcome;
     bool job_ended;
@@ -69,12 +70,14 @@ struct daemon {
     char instance[PJ_ID_SIZE];
     char *isolation;
     int64_t started_ms;
-    struct event *spawner_event, *term_event, *int_event, *keep_event, *reap_event, *janitor_event, *retry_event;
+    struct event *spawner_event, *term_event, *int_event, *keep_event, *reap_event, *janitor_event,
+        *retry_event;
 };
 
 /* Run until drained; the process's exit code. `spawner` was forked before. `outbox_argv`: arguments of our executable as the
  * process that delivers mails and notifications (outbox.h). */
-int daemon_run(const struct runner_settings *settings, const struct spawner *spawner, char *const *outbox_argv);
+int daemon_run(const struct runner_settings *settings, const struct spawner *spawner,
+               char *const *outbox_argv);
 
 /* ---- daemon.c, for the other files ---- */
 size_t daemon_free_slots(const struct daemon *d);

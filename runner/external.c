@@ -12,8 +12,8 @@
 #include "lib/store/tasks.h"
 #include "runner/credential.h"
 
-#define LOOK_FACTOR 15     /* of PJ_RETRY_BASE: between looks at a run that nobody wants to end */
-#define UNSEEN_FACTOR 60   /* a run that is not listed by then will not come */
+#define LOOK_FACTOR 15   /* of PJ_RETRY_BASE: between looks at a run that nobody wants to end */
+#define UNSEEN_FACTOR 60 /* a run that is not listed by then will not come */
 #define DEFAULT_WORKFLOW "pithy-jaunt.yml"
 
 struct external {
@@ -24,15 +24,18 @@ struct external {
     int64_t next_look_ms;
 };
 
-int external_workflow_of(const struct runner_settings *settings, const struct pj_repo_address *address, const struct pj_repo *repo,
+int external_workflow_of(const struct runner_settings *settings,
+                         const struct pj_repo_address *address, const struct pj_repo *repo,
                          struct external_workflow *out, struct pj_err *err)
 {
     struct pj_view rest = pj_view_of(settings->actions_repository), owner = {0};
     bool own = settings->actions_repository == NULL;
 
     *out = (struct external_workflow){0};
-    if (!own && (!pj_view_cut(&rest, '/', &owner) || owner.n == 0 || rest.n == 0 || memchr(rest.p, '/', rest.n) != NULL)) {
-        (void)pj_fail(err, PJ_E_INVALID, "PJ_ACTIONS_REPOSITORY: %s is not owner/name", settings->actions_repository);
+    if (!own && (!pj_view_cut(&rest, '/', &owner) || owner.n == 0 || rest.n == 0 ||
+                 memchr(rest.p, '/', rest.n) != NULL)) {
+        (void)pj_fail(err, PJ_E_INVALID, "PJ_ACTIONS_REPOSITORY: %s is not owner/name",
+                      settings->actions_repository);
         return pj_err_code(err, "github_permission");
     }
     out->owner = own ? pj_strdup(address->owner) : pj_strndup(owner.p, owner.n);
@@ -53,9 +56,12 @@ void external_workflow_release(struct external_workflow *workflow)
     *workflow = (struct external_workflow){0};
 }
 
-struct external *external_new(const struct runner_settings *settings, struct pj_redis *redis, struct pj_http *http, struct pj_err *err)
+struct external *external_new(const struct runner_settings *settings, struct pj_redis *redis,
+                              struct pj_http *http, struct pj_err *err)
 {
-    const struct pj_forges_spec spec = {.file = settings->forges, .github_api_url = settings->github_api_url, .redact = settings->redact};
+    const struct pj_forges_spec spec = {.file = settings->forges,
+                                        .github_api_url = settings->github_api_url,
+                                        .redact = settings->redact};
     struct external *w = pj_alloc(1, sizeof(*w));
 
     *w = (struct external){.settings = settings, .redis = redis, .http = http};
@@ -73,7 +79,8 @@ void external_free(struct external *watch)
     free(watch);
 }
 
-static int ask(struct external *w, struct pj_cmd *cmd, struct redisReply **reply, struct pj_err *err)
+static int ask(struct external *w, struct pj_cmd *cmd, struct redisReply **reply,
+               struct pj_err *err)
 {
     int rc = pj_redis_do(w->redis, cmd, reply, err);
 
@@ -99,13 +106,15 @@ static void view_release(struct view *v)
     pj_repo_release(&v->repo);
 }
 
-static int unseal(struct external *w, const struct pj_repo *repo, struct pj_str *token, struct pj_err *err)
+static int unseal(struct external *w, const struct pj_repo *repo, struct pj_str *token,
+                  struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *context = pj_asprintf("repo:%s:credential", repo->id);
 
     if (repo->credential_sealed == NULL)
         return 0;
-    if (pj_unseal(w->settings->keyring, context, pj_view_of(repo->credential_sealed), token, err) < 0)
+    if (pj_unseal(w->settings->keyring, context, pj_view_of(repo->credential_sealed), token, err) <
+        0)
         return -1;
     pj_redact_add(w->settings->redact, pj_str_cstr(token));
     return 0;
@@ -116,8 +125,10 @@ static int find_credential(struct external *w, struct view *v, struct pj_err *er
     struct pj_str token;
     struct credential_spec spec = {
         .address = &v->address,
-        .given = {.repository_username = v->repo.credential_username, .env_token = w->settings->github_token},
-        .app = {.id = w->settings->github_app_id, .private_key = w->settings->github_app_private_key},
+        .given = {.repository_username = v->repo.credential_username,
+                  .env_token = w->settings->github_token},
+        .app = {.id = w->settings->github_app_id,
+                .private_key = w->settings->github_app_private_key},
         .ca_file = w->settings->ca_file,
         .retry_base_ms = w->settings->retry_base_ms,
         .redact = w->settings->redact,
@@ -136,7 +147,8 @@ static int find_credential(struct external *w, struct view *v, struct pj_err *er
     return rc;
 }
 
-static int view_open(struct external *w, const struct pj_task *task, struct view *v, struct pj_err *err)
+static int view_open(struct external *w, const struct pj_task *task, struct view *v,
+                     struct pj_err *err)
 {
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     struct pj_cmd cmd = {0};
@@ -145,10 +157,12 @@ static int view_open(struct external *w, const struct pj_task *task, struct view
     pj_repo_init(&v->repo);
     pj_repo_get_cmd(&cmd, task->repository_id);
     if (ask(w, &cmd, &reply, err) < 0 || pj_repo_reply(reply, &v->repo, err) < 0 ||
-        pj_repo_address_parse(w->forges, v->repo.url, &v->address, err) < 0 || find_credential(w, v, err) < 0 ||
+        pj_repo_address_parse(w->forges, v->repo.url, &v->address, err) < 0 ||
+        find_credential(w, v, err) < 0 ||
         external_workflow_of(w->settings, &v->address, &v->repo, &v->workflow, err) < 0)
         return -1;
-    v->rest = (struct pj_rest){.http = w->http, .forge = v->address.forge, .token = v->credential.token};
+    v->rest =
+        (struct pj_rest){.http = w->http, .forge = v->address.forge, .token = v->credential.token};
     return 0;
 }
 
@@ -168,8 +182,8 @@ static void finish(struct external *w, const struct pj_task *task, const struct 
             pj_log_err(PJ_LOG_WARN, "finish_refused", &err, "taskId", task->id);
         return;
     }
-    pj_log(PJ_LOG_INFO, "task_finished", "taskId", task->id, "status", pj_task_status_word((enum pj_task_status)done.status), "by",
-           "watch", NULL);
+    pj_log(PJ_LOG_INFO, "task_finished", "taskId", task->id, "status",
+           pj_task_status_word((enum pj_task_status)done.status), "by", "watch", NULL);
 }
 
 static void end_cancelled(struct external *w, const struct pj_task *task)
@@ -184,12 +198,15 @@ static void end_cancelled(struct external *w, const struct pj_task *task)
 
 static void end_silent(struct external *w, const struct pj_task *task, const struct pj_run *run)
 {
-    PJ_CLEANUP(pj_freep) char *detail = pj_asprintf("the workflow run ended (%s) without a report: %s", run->conclusion, run->url);
+    PJ_CLEANUP(pj_freep)
+    char *detail =
+        pj_asprintf("the workflow run ended (%s) without a report: %s", run->conclusion, run->url);
     bool late = strcmp(run->conclusion, "timed_out") == 0;
     struct pj_outcome out;
 
     pj_outcome_init(&out);
-    pj_outcome_fail(&out, late ? "task_timeout" : "runner_lost", detail, "read the run's log at GitHub, then retry");
+    pj_outcome_fail(&out, late ? "task_timeout" : "runner_lost", detail,
+                    "read the run's log at GitHub, then retry");
     finish(w, task, &out);
     pj_outcome_release(&out);
 }
@@ -239,8 +256,9 @@ int external_tick(struct external *watch, unsigned partition, struct pj_err *err
 
         pj_task_init(&task);
         pj_task_get_cmd(&cmd, id);
-        if (ask(watch, &cmd, &reply, &why) == 0 && pj_task_get_reply(reply, &task, &why) == 0 && task.status == PJ_TASK_RUNNING &&
-            (all || task.cancel_ms > 0) && look(watch, &task, &why) < 0)
+        if (ask(watch, &cmd, &reply, &why) == 0 && pj_task_get_reply(reply, &task, &why) == 0 &&
+            task.status == PJ_TASK_RUNNING && (all || task.cancel_ms > 0) &&
+            look(watch, &task, &why) < 0)
             pj_log_err(PJ_LOG_WARN, "github_error", &why, "taskId", task.id);
         pj_task_release(&task);
     }

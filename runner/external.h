@@ -18,12 +18,14 @@ struct external_workflow {
 };
 
 /* INVALID names PJ_ACTIONS_REPOSITORY when it is no owner/name. Release in either case. */
-int external_workflow_of(const struct runner_settings *settings, const struct pj_repo_address *address, const struct pj_repo *repo,
+int external_workflow_of(const struct runner_settings *settings,
+                         const struct pj_repo_address *address, const struct pj_repo *repo,
                          struct external_workflow *out, struct pj_err *err) PJ_MUST_CHECK;
 void external_workflow_release(struct external_workflow *workflow);
 
 struct external; /* the watch */
-struct external *external_new(const struct runner_settings *settings, struct pj_redis *redis, struct pj_http *http, struct pj_err *err);
+struct external *external_new(const struct runner_settings *settings, struct pj_redis *redis,
+                              struct pj_http *http, struct pj_err *err);
 void external_free(struct external *watch);
 /* One look at the external tasks of a partition. Tasks with a cancel are looked at each time, others now and then. */
 int external_tick(struct external *watch, unsigned partition, struct pj_err *err) PJ_MUST_CHECK;

@@ -14,7 +14,8 @@
 #include "runner/spawner.h"
 
 #define SPEC_MAX ((size_t)8 * 1024 * 1024)
-#define LAST_LOG_MS 3000      /* for the log's rest after an order to stop; else until the lease is gone */
+#define LAST_LOG_MS                                                                                \
+    3000 /* for the log's rest after an order to stop; else until the lease is gone */
 #define LAST_LOG_FINE_MS 60000
 #define STORE_RETRY_MS 300
 #define TRAJECTORY_MAX ((size_t)4 * 1024 * 1024) /* of what is not stored yet */
@@ -22,17 +23,18 @@
 struct step {
     enum pj_task_stage stage;
     int (*run)(struct job *job, struct pj_err *err);
-    const char *fallback_code; /* of an end without a code of its own; NULL: the attempt is given back */
+    const char
+        *fallback_code; /* of an end without a code of its own; NULL: the attempt is given back */
 };
 
 /* Here, or in a workflow's own process: from the repository to the pull request. */
 static const struct step steps[] = {
-    {PJ_STAGE_PREPARING,    step_prepare,  NULL                 },
-    {PJ_STAGE_ANALYZING,    step_analyze,  "repository_analysis"},
-    {PJ_STAGE_GENERATING,   step_generate, NULL                 },
-    {PJ_STAGE_APPLYING,     step_apply,    "patch_conflict"     },
-    {PJ_STAGE_PUSHING,      step_push,     "github_service"     },
-    {PJ_STAGE_PULL_REQUEST, step_pull,     "pr_failed"          },
+    {PJ_STAGE_PREPARING, step_prepare, NULL},
+    {PJ_STAGE_ANALYZING, step_analyze, "repository_analysis"},
+    {PJ_STAGE_GENERATING, step_generate, NULL},
+    {PJ_STAGE_APPLYING, step_apply, "patch_conflict"},
+    {PJ_STAGE_PUSHING, step_push, "github_service"},
+    {PJ_STAGE_PULL_REQUEST, step_pull, "pr_failed"},
 };
 
 /* Executor github_actions: a workflow takes it from there. */
@@ -51,10 +53,13 @@ static int unseal(struct job *job, struct pj_err *err)
     if (repo->credential_sealed == NULL)
         return 0;
     pj_str_init(&plain, 65536);
-    if (pj_unseal(job->settings->keyring, context, pj_view_of(repo->credential_sealed), &plain, err) < 0) {
+    if (pj_unseal(job->settings->keyring, context, pj_view_of(repo->credential_sealed), &plain,
+                  err) < 0) {
         pj_str_release(&plain);
         (void)pj_err_code(err, "repository_unavailable");
-        (void)pj_err_remedy(err, "give the repository its credential again, or put the old key back into PJ_SECRET_KEY");
+        (void)pj_err_remedy(
+            err,
+            "give the repository its credential again, or put the old key back into PJ_SECRET_KEY");
         return pj_err_wrap(err, "credential of the repository");
     }
     job->repo_token = pj_str_take(&plain);
@@ -66,9 +71,11 @@ static int unseal(struct job *job, struct pj_err *err)
 static int open_address(struct job *job, struct pj_err *err)
 {
     const struct runner_settings *s = job->settings;
-    const struct pj_forges_spec spec = {.file = s->forges, .github_api_url = s->github_api_url, .redact = s->redact};
+    const struct pj_forges_spec spec = {
+        .file = s->forges, .github_api_url = s->github_api_url, .redact = s->redact};
 
-    if (pj_forges_load(&spec, &job->forges, err) < 0 || pj_prices_load(s->prices, &job->prices, err) < 0)
+    if (pj_forges_load(&spec, &job->forges, err) < 0 ||
+        pj_prices_load(s->prices, &job->prices, err) < 0)
         return -1;
     if (pj_repo_address_parse(job->forges, job->spec.repo.url, &job->address, err) < 0)
         return pj_err_code(err, "repository_unavailable");
@@ -159,7 +166,8 @@ int job_stage(struct job *job, enum pj_task_stage stage, struct pj_err *err)
 /* Ours to hand over: in the workflow the same task runs the steps itself. */
 static bool is_dispatched(const struct job *job)
 {
-    return job->remote == NULL && job->spec.task.executor == PJ_EXECUTOR_GITHUB_ACTIONS && job->spec.task.mode == NULL;
+    return job->remote == NULL && job->spec.task.executor == PJ_EXECUTOR_GITHUB_ACTIONS &&
+           job->spec.task.mode == NULL;
 }
 
 static int run_steps(struct job *job, const char **fallback, struct pj_err *err)
@@ -184,7 +192,8 @@ static void keep_partial(struct job *job)
         return;
     if (job->last_diff != NULL) {
         if (job->report->keep_patch(job, pj_view_of(job->last_diff), &err) < 0)
-            job_log_say(job->log, PJ_EVENT_WARN, "the model's diff could not be kept: %s", err.message);
+            job_log_say(job->log, PJ_EVENT_WARN, "the model's diff could not be kept: %s",
+                        err.message);
         return;
     }
     if (job_collect(job, &err) < 0) {
@@ -193,8 +202,10 @@ static void keep_partial(struct job *job)
     }
     if (job->collected.empty)
         return;
-    if (job->report->keep_patch(job, pj_view_n(job->collected.diff.data, job->collected.diff.len), &err) == 0)
-        job_log_say(job->log, PJ_EVENT_PATCH, "kept what was there: %zu files changed", job->collected.files);
+    if (job->report->keep_patch(job, pj_view_n(job->collected.diff.data, job->collected.diff.len),
+                                &err) == 0)
+        job_log_say(job->log, PJ_EVENT_PATCH, "kept what was there: %zu files changed",
+                    job->collected.files);
 }
 
 /* Is this error one that ends the task, or one that ends only this delivery? */
@@ -271,7 +282,8 @@ static int report(struct job *job, int rc, struct pj_err *err, const char *fallb
         keep_partial(job);
     say_end(job, rc < 0 ? err : NULL);
     fill_outcome(job, rc < 0 ? err : NULL, fallback);
-    if (job_log_drain(job->log, pj_mono_ms() + (told ? LAST_LOG_MS : LAST_LOG_FINE_MS), &trouble) < 0) {
+    if (job_log_drain(job->log, pj_mono_ms() + (told ? LAST_LOG_MS : LAST_LOG_FINE_MS), &trouble) <
+        0) {
         pj_log_err(PJ_LOG_ERROR, "log_incomplete", &trouble, "taskId", job->spec.task.id);
         if (strcmp(trouble.code, "stale_lease") == 0)
             return 3;
@@ -297,7 +309,8 @@ static int work(struct job *job, const char **fallback, struct pj_err *err)
 /* Descriptors 3 to 5 came without CLOEXEC, and no child of ours may have them. */
 static int take_descriptors(void)
 {
-    if (fcntl(SPAWNER_FD_SPEC, F_SETFD, FD_CLOEXEC) < 0 || fcntl(SPAWNER_FD_OUTCOME, F_SETFD, FD_CLOEXEC) < 0 ||
+    if (fcntl(SPAWNER_FD_SPEC, F_SETFD, FD_CLOEXEC) < 0 ||
+        fcntl(SPAWNER_FD_OUTCOME, F_SETFD, FD_CLOEXEC) < 0 ||
         fcntl(SPAWNER_FD_CONTROL, F_SETFD, FD_CLOEXEC) < 0)
         return -1;
     return fcntl(SPAWNER_FD_CONTROL, F_SETFL, O_NONBLOCK);
@@ -316,7 +329,8 @@ int job_attempt(struct job *job)
 
 int job_main(const struct runner_settings *settings)
 {
-    struct job job = {.settings = settings, .report = &job_store_report, .control_fd = SPAWNER_FD_CONTROL};
+    struct job job = {
+        .settings = settings, .report = &job_store_report, .control_fd = SPAWNER_FD_CONTROL};
     const struct pj_redis_options redis = {
         .url = settings->redis_url,
         .password = settings->redis_password,

@@ -33,7 +33,7 @@
 #include "runner/spec.h"
 #include "runner/workspace.h"
 
-#define JOB_BOXES_MAX 2    /* the agent's, and one that checks its work meanwhile */
+#define JOB_BOXES_MAX 2 /* the agent's, and one that checks its work meanwhile */
 #define JOB_CHECKS_MAX 4
 #define JOB_GATEWAY_PORT 8100
 
@@ -50,8 +50,8 @@ struct job {
     const struct runner_settings *settings;
     struct job_spec spec;
     const struct job_report *report;
-    struct pj_redis *redis;  /* NULL in a workflow */
-    struct remote *remote;   /* set in a workflow */
+    struct pj_redis *redis; /* NULL in a workflow */
+    struct remote *remote;  /* set in a workflow */
     struct job_log *log;
     struct pj_forges *forges;
     struct pj_prices *prices;
@@ -63,7 +63,7 @@ struct job {
 
     struct pj_pump pump;
     int control_fd;
-    bool own_deadline; /* nobody else keeps it */
+    bool own_deadline;  /* nobody else keeps it */
     struct pj_err stop; /* cls OK while nobody told us to end */
     struct box *boxes[JOB_BOXES_MAX];
     const struct box *agent_box; /* while the gateway serves it */
@@ -73,8 +73,9 @@ struct job {
     struct collect_baseline *baseline;
     struct collect_result collected;
     bool has_collected;
-    bool from_diff;    /* the model answered with a diff: `collected` is that one, the tree is untouched */
-    char *last_diff;   /* as it came, to be kept also when it does not apply */
+    bool
+        from_diff; /* the model answered with a diff: `collected` is that one, the tree is untouched */
+    char *last_diff; /* as it came, to be kept also when it does not apply */
     int diff_rounds;
     struct pj_str trajectory;
     char tree_sha[PJ_SHA_SIZE], commit_sha[PJ_SHA_SIZE];
@@ -86,7 +87,7 @@ struct job {
     size_t check_count;
     int check_rounds;
     char checked_tree[PJ_SHA_SIZE]; /* what the last check looked at */
-    bool checks_worse; /* green before, red after the last round */
+    bool checks_worse;              /* green before, red after the last round */
     char *check_report;
     bool is_replay;
     struct pj_outcome outcome;
@@ -142,7 +143,8 @@ int64_t job_remaining_ms(const struct job *job);
 
 /* ---- job_store.c ---- */
 /* Send a command until the store answers it, serving the pump while it is away. */
-int job_ask(struct job *job, const struct pj_cmd *cmd, struct redisReply **reply, struct pj_err *err) PJ_MUST_CHECK;
+int job_ask(struct job *job, const struct pj_cmd *cmd, struct redisReply **reply,
+            struct pj_err *err) PJ_MUST_CHECK;
 /* A fenced write: sends `cmd` (released here). */
 int job_write(struct job *job, struct pj_cmd *cmd, struct pj_err *err) PJ_MUST_CHECK;
 
@@ -151,15 +153,16 @@ int job_stage(struct job *job, enum pj_task_stage stage, struct pj_err *err) PJ_
 
 /* ---- job_box.c ---- */
 struct job_command {
-    const char *dir;        /* its work tree */
+    const char *dir; /* its work tree */
     const char *const *argv;
     int64_t timeout_ms;
-    bool network;           /* to the repository's networkAllow */
-    bool quiet;             /* its output is not the log's */
-    struct pj_str *tail;    /* its last output is collected here; may be NULL */
+    bool network;        /* to the repository's networkAllow */
+    bool quiet;          /* its output is not the log's */
+    struct pj_str *tail; /* its last output is collected here; may be NULL */
 };
 /* Run a command in a box of its own and wait. Output goes to the log. */
-int job_run(struct job *job, const struct job_command *command, struct box_result *result, struct pj_err *err) PJ_MUST_CHECK;
+int job_run(struct job *job, const struct job_command *command, struct box_result *result,
+            struct pj_err *err) PJ_MUST_CHECK;
 /* "exit 3", "killed by signal 9", "timed out", … */
 void job_result_text(const struct box_result *result, struct pj_str *out);
 /* Fill the members every box of this task shares. */

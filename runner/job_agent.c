@@ -8,7 +8,8 @@
 #define AGENT_LEAVES_MS 5000 /* after its end was accepted */
 #define ANY_KEY "held-by-the-gateway"
 
-static struct gateway_provider provider(const struct runner_settings *s, const char *name, const char *model)
+static struct gateway_provider provider(const struct runner_settings *s, const char *name,
+                                        const char *model)
 {
     struct gateway_provider p = {.provider = name, .model = model};
 
@@ -57,10 +58,12 @@ static int spent(struct job *job, struct gateway_spent *out, struct pj_err *err)
         return 0;
     if (job->report->usage_list(job, &calls, err) < 0)
         return -1;
-    json_array_foreach(calls, i, call) {
+    json_array_foreach(calls, i, call)
+    {
         if (pj_json_i64(call, "attempt", 0) != job->spec.task.attempt)
             continue;
-        out->tokens += pj_json_i64(call, "promptTokens", 0) + pj_json_i64(call, "completionTokens", 0);
+        out->tokens +=
+            pj_json_i64(call, "promptTokens", 0) + pj_json_i64(call, "completionTokens", 0);
         out->cost_microusd += (int64_t)(json_number_value(json_object_get(call, "costUsd")) * 1e6);
         if (pj_json_i64(call, "turn", 0) > out->turns)
             out->turns = pj_json_i64(call, "turn", 0);
@@ -68,8 +71,8 @@ static int spent(struct job *job, struct gateway_spent *out, struct pj_err *err)
     return 0;
 }
 
-static int configure(struct job *job, const char *socket_path, const json_t *analysis, struct gateway_config *out,
-                     struct pj_err *err)
+static int configure(struct job *job, const char *socket_path, const json_t *analysis,
+                     struct gateway_config *out, struct pj_err *err)
 {
     const struct runner_settings *s = job->settings;
     const struct pj_task *task = &job->spec.task;
@@ -77,7 +80,8 @@ static int configure(struct job *job, const char *socket_path, const json_t *ana
 
     *out = (struct gateway_config){
         .socket_path = socket_path,
-        .primary = provider(s, own ? task->model.provider : s->model_provider, own ? task->model.name : s->model_name),
+        .primary = provider(s, own ? task->model.provider : s->model_provider,
+                            own ? task->model.name : s->model_name),
         .fallback = provider(s, s->model_fallback_provider, s->model_fallback_name),
         .prices = job->prices,
         .limits = limits(job),
@@ -115,15 +119,19 @@ static void agent_output(void *ctx, bool error, struct pj_view bytes)
         job_log_output(job->log, stream, bytes);
 }
 
-static int start_agent(struct job *job, const char *socket_path, struct box *box, struct pj_err *err)
+static int start_agent(struct job *job, const char *socket_path, struct box *box,
+                       struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *at = pj_asprintf("127.0.0.1:%d", JOB_GATEWAY_PORT);
     PJ_CLEANUP(pj_freep) char *openai = pj_asprintf("OPENAI_BASE_URL=http://%s/v1", at);
     PJ_CLEANUP(pj_freep) char *anthropic = pj_asprintf("ANTHROPIC_BASE_URL=http://%s", at);
     PJ_CLEANUP(pj_freep) char *title = pj_asprintf("PJ_TASK_TITLE=%s", job->spec.task.title);
-    PJ_CLEANUP(pj_freep) char *description = pj_asprintf("PJ_TASK_DESCRIPTION=%s", job->spec.task.description);
+    PJ_CLEANUP(pj_freep)
+    char *description = pj_asprintf("PJ_TASK_DESCRIPTION=%s", job->spec.task.description);
     const char *const argv[] = {AGENT_PATH, "--gateway", at, NULL};
-    const char *const env[] = {openai, anthropic, "OPENAI_API_KEY=" ANY_KEY, "ANTHROPIC_API_KEY=" ANY_KEY, title, description, NULL};
+    const char *const env[] = {
+        openai,      anthropic, "OPENAI_API_KEY=" ANY_KEY, "ANTHROPIC_API_KEY=" ANY_KEY, title,
+        description, NULL};
     struct box_spec spec;
 
     job_box_spec(job, &spec);
@@ -154,7 +162,8 @@ static int explain_lost(struct job *job, struct box *box, struct pj_err *err)
     struct pj_err why = {0};
     int rc;
 
-    if (job_wait_box(job, box, &why) < 0 || box_result_get(box, &result, &why) < 0 || job_box_failed(&result, &why) < 0) {
+    if (job_wait_box(job, box, &why) < 0 || box_result_get(box, &result, &why) < 0 ||
+        job_box_failed(&result, &why) < 0) {
         *err = why;
         box_result_release(&result);
         return -1;
@@ -175,7 +184,8 @@ static void let_leave(struct job *job, struct box *box, bool accepted)
     struct pj_err err;
 
     job_end_box(job, box, accepted ? AGENT_LEAVES_MS : 0);
-    if (box_result_get(box, &result, &err) == 0 && result.net_refused != NULL && result.net_refused[0] != '\0') {
+    if (box_result_get(box, &result, &err) == 0 && result.net_refused != NULL &&
+        result.net_refused[0] != '\0') {
         job_log_say(job->log, PJ_EVENT_WARN, "the box was refused: %s", result.net_refused);
         pj_str_set(&job->net_refused, result.net_refused);
     }
@@ -190,7 +200,8 @@ static int end_of(struct job *job, const struct gateway_result *result, struct p
     case GATEWAY_NO_CHANGES:
         if (!job->has_collected || job->collected.empty) {
             (void)pj_fail(err, PJ_E_INVALID, "%s",
-                          result->no_changes_reason != NULL ? result->no_changes_reason : "the agent found nothing to change");
+                          result->no_changes_reason != NULL ? result->no_changes_reason
+                                                            : "the agent found nothing to change");
             return pj_err_code(err, "no_changes");
         }
         return 0;
@@ -225,13 +236,14 @@ static int serve(struct job *job, const struct gateway_config *config, struct pj
 
         job->agent_box = &box;
         rc = job->foreign ? gateway_serve_foreign(gw, &job->pump, &result, err)
-                             : gateway_serve(gw, &job->pump, &result, err);
+                          : gateway_serve(gw, &job->pump, &result, err);
         job->agent_box = NULL;
         served = rc == 0;
         job->used.turns = result.turns;
         job->used.cost_microusd = result.cost_microusd;
         if (rc < 0 && result.upstream_message != NULL)
-            pj_outcome_upstream(&job->outcome, result.upstream_status, result.upstream_message, result.upstream_request_id);
+            pj_outcome_upstream(&job->outcome, result.upstream_status, result.upstream_message,
+                                result.upstream_request_id);
         if (rc < 0 && strcmp(err->code, "agent_lost") == 0)
             rc = explain_lost(job, &box, err);
         else if (rc == 0)

@@ -65,7 +65,8 @@ int job_box_failed(const struct box_result *result, struct pj_err *err)
 {
     if (result->error_step == NULL)
         return 0;
-    (void)pj_fail_errno(err, result->error_errno, "the sandbox could not be made: %s", result->error_step);
+    (void)pj_fail_errno(err, result->error_errno, "the sandbox could not be made: %s",
+                        result->error_step);
     (void)pj_err_code(err, "sandbox_unavailable");
     return pj_err_remedy(err, "%s", result->error_remedy);
 }
@@ -84,7 +85,8 @@ void job_result_text(const struct box_result *result, struct pj_str *out)
         (void)pj_str_putf(out, "exit %d", result->exit_code);
 }
 
-int job_run(struct job *job, const struct job_command *command, struct box_result *result, struct pj_err *err)
+int job_run(struct job *job, const struct job_command *command, struct box_result *result,
+            struct pj_err *err)
 {
     struct sink sink = {.job = job, .quiet = command->quiet, .tail = command->tail};
     struct box_spec spec;

@@ -10,14 +10,15 @@
 #define DIFF_ROUNDS_MAX 3
 #define REJECTS_MAX ((size_t)8 * 1024)
 
-static void on_event(void *ctx, const char *stream, const char *type, const char *message, const json_t *data)
+static void on_event(void *ctx, const char *stream, const char *type, const char *message,
+                     const json_t *data)
 {
     struct job *job = ctx;
     int s = pj_word_index(pj_event_stream_words, stream);
     int t = pj_word_index(pj_event_type_words, type);
 
-    job_log_event(job->log, s < 0 ? PJ_STREAM_AGENT : (enum pj_event_stream)s, t < 0 ? PJ_EVENT_INFO : (enum pj_event_type)t,
-                  message, data);
+    job_log_event(job->log, s < 0 ? PJ_STREAM_AGENT : (enum pj_event_stream)s,
+                  t < 0 ? PJ_EVENT_INFO : (enum pj_event_type)t, message, data);
 }
 
 static int on_usage(void *ctx, const struct gateway_call *call, struct pj_err *err)
@@ -57,7 +58,8 @@ void job_flush_trajectory(struct job *job)
 
     /* Nothing depends on it but a later look at what the model did. */
     if (job->trajectory.len > 0 && job->report->trajectory != NULL &&
-        job->report->trajectory(job, pj_view_n(job->trajectory.data, job->trajectory.len), &err) < 0)
+        job->report->trajectory(job, pj_view_n(job->trajectory.data, job->trajectory.len), &err) <
+            0)
         pj_log_err(PJ_LOG_WARN, "trajectory_not_kept", &err, "taskId", job->spec.task.id);
     pj_str_clear(&job->trajectory);
 }
@@ -82,7 +84,8 @@ static int judge(struct job *job, char **feedback, struct pj_err *err)
     return rc;
 }
 
-static int on_finish(void *ctx, const char *summary, const char *no_changes_reason, char **feedback, struct pj_err *err)
+static int on_finish(void *ctx, const char *summary, const char *no_changes_reason, char **feedback,
+                     struct pj_err *err)
 {
     struct job *job = ctx;
 
@@ -142,7 +145,8 @@ static int take_diff(struct job *job, const char *diff, struct pj_err *err)
     return 0;
 }
 
-static int on_diff(void *ctx, const char *diff, const char *summary, char **feedback, struct pj_err *err)
+static int on_diff(void *ctx, const char *diff, const char *summary, char **feedback,
+                   struct pj_err *err)
 {
     struct job *job = ctx;
 
@@ -151,13 +155,14 @@ static int on_diff(void *ctx, const char *diff, const char *summary, char **feed
     if (job_stage(job, PJ_STAGE_CHECKING, err) < 0)
         return -1;
     if (take_diff(job, diff, err) < 0) {
-        bool correctable = strcmp(err->code, "patch_malformed") == 0 || strcmp(err->code, "patch_conflict") == 0;
+        bool correctable =
+            strcmp(err->code, "patch_malformed") == 0 || strcmp(err->code, "patch_conflict") == 0;
 
         if (!correctable || job->diff_rounds >= DIFF_ROUNDS_MAX)
             return -1;
         job->diff_rounds++;
-        job_log_say(job->log, PJ_EVENT_PATCH, "%s: %s; back to the model, round %d of %d", err->code, err->message,
-                    job->diff_rounds, DIFF_ROUNDS_MAX);
+        job_log_say(job->log, PJ_EVENT_PATCH, "%s: %s; back to the model, round %d of %d",
+                    err->code, err->message, job->diff_rounds, DIFF_ROUNDS_MAX);
         *feedback = rejects_text(job->ws, err);
         return job_stage(job, PJ_STAGE_GENERATING, err) < 0 ? -1 : PJ_NONE;
     }

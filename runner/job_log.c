@@ -110,7 +110,8 @@ static struct chunk *open_chunk(struct job_log *log)
 {
     struct chunk *c = log->waiting.tail;
 
-    if (c == NULL || c->sealed || c->lines.len >= JOB_LOG_CHUNK_BYTES || c->count >= CHUNK_LINES_MAX) {
+    if (c == NULL || c->sealed || c->lines.len >= JOB_LOG_CHUNK_BYTES ||
+        c->count >= CHUNK_LINES_MAX) {
         c = pj_alloc(1, sizeof(*c));
         c->first = log->next_n;
         pj_str_init(&c->lines, JOB_LOG_CHUNK_BYTES + PJ_EVENT_ENTRY_MAX + 1);
@@ -119,7 +120,8 @@ static struct chunk *open_chunk(struct job_log *log)
     return c;
 }
 
-static void add(struct job_log *log, enum pj_event_stream stream, enum pj_event_type type, struct pj_view masked, const json_t *data)
+static void add(struct job_log *log, enum pj_event_stream stream, enum pj_event_type type,
+                struct pj_view masked, const json_t *data)
 {
     struct pj_event event = {
         .attempt = log->config.attempt,
@@ -141,8 +143,8 @@ static void add(struct job_log *log, enum pj_event_stream stream, enum pj_event_
 }
 
 /* Mask, and see that a secret cut in two by our own limit leaves no half behind. */
-static void add_masked(struct job_log *log, enum pj_event_stream stream, enum pj_event_type type, struct pj_view text,
-                       bool overflowed, const json_t *data)
+static void add_masked(struct job_log *log, enum pj_event_stream stream, enum pj_event_type type,
+                       struct pj_view text, bool overflowed, const json_t *data)
 {
     struct pj_str masked;
     size_t longest = pj_redact_longest(log->config.redact);
@@ -160,8 +162,8 @@ static void add_masked(struct job_log *log, enum pj_event_stream stream, enum pj
     pj_str_release(&masked);
 }
 
-void job_log_event(struct job_log *log, enum pj_event_stream stream, enum pj_event_type type, const char *message,
-                   const json_t *data)
+void job_log_event(struct job_log *log, enum pj_event_stream stream, enum pj_event_type type,
+                   const char *message, const json_t *data)
 {
     struct pj_view text = pj_view_of(message);
     bool overflowed = text.n > log->line_max;
@@ -301,7 +303,8 @@ static int line_up(struct job_log *log, int64_t from, struct pj_err *err)
         }
     }
     if (log->waiting.head != NULL ? log->waiting.head->first != from : log->next_n != from)
-        return pj_fail(err, PJ_E_INTERNAL, "the store lost log entries from %lld on, which are no longer kept here",
+        return pj_fail(err, PJ_E_INTERNAL,
+                       "the store lost log entries from %lld on, which are no longer kept here",
                        (long long)from);
     return 0;
 }
@@ -314,7 +317,8 @@ static int send_head(struct job_log *log, struct pj_err *err)
     int rc;
 
     c->sealed = true;
-    rc = log->config.send(log->config.ctx, c->first, c->count, pj_view_n(c->lines.data, c->lines.len), &from, err);
+    rc = log->config.send(log->config.ctx, c->first, c->count,
+                          pj_view_n(c->lines.data, c->lines.len), &from, err);
     if (rc == PJ_NONE)
         return line_up(log, from, err);
     if (rc < 0 && err->cls == PJ_E_UNAVAILABLE) {

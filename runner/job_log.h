@@ -17,14 +17,16 @@
 
 #define JOB_LOG_CHUNK_BYTES ((size_t)16 * 1024)
 #define JOB_LOG_CHUNK_MS 50
-#define JOB_LOG_WAITING_MAX ((size_t)4 * 1024 * 1024)  /* beyond: full */
-#define JOB_LOG_KEPT_MAX ((size_t)1024 * 1024)         /* sent chunks kept for a store that lost them */
-#define JOB_LOG_OUTPUT_MAX ((int64_t)64 * 1024 * 1024) /* of output an attempt: what follows is dropped, and said so */
+#define JOB_LOG_WAITING_MAX ((size_t)4 * 1024 * 1024) /* beyond: full */
+#define JOB_LOG_KEPT_MAX ((size_t)1024 * 1024) /* sent chunks kept for a store that lost them */
+#define JOB_LOG_OUTPUT_MAX                                                                         \
+    ((int64_t)64 * 1024 * 1024) /* of output an attempt: what follows is dropped, and said so */
 
 /* Store entries first..first+count-1 (`lines`: one entry a line, each ended by LF). 0: stored. PJ_NONE: nothing was stored,
  * *resend_from is the number that the store expects (a hole, or a part was there). UNAVAILABLE: try later. Any other failure
  * is final (the lease is another's). */
-typedef int job_log_send(void *ctx, int64_t first, size_t count, struct pj_view lines, int64_t *resend_from, struct pj_err *err);
+typedef int job_log_send(void *ctx, int64_t first, size_t count, struct pj_view lines,
+                         int64_t *resend_from, struct pj_err *err);
 
 struct job_log;
 
@@ -41,10 +43,11 @@ void job_log_free(struct job_log *log);
 void job_log_freep(struct job_log **log);
 
 /* One entry. `message` may hold anything; it is masked and cut like output. `data` may be NULL. */
-void job_log_event(struct job_log *log, enum pj_event_stream stream, enum pj_event_type type, const char *message,
-                   const json_t *data);
+void job_log_event(struct job_log *log, enum pj_event_stream stream, enum pj_event_type type,
+                   const char *message, const json_t *data);
 /* info, warn, error of stream `system`, formatted. */
-void job_log_say(struct job_log *log, enum pj_event_type type, const char *fmt, ...) PJ_PRINTF(3, 4);
+void job_log_say(struct job_log *log, enum pj_event_type type, const char *fmt, ...)
+    PJ_PRINTF(3, 4);
 /* Bytes of the box's stdout or stderr, in pieces as they came; each line becomes an entry. */
 void job_log_output(struct job_log *log, enum pj_event_stream stream, struct pj_view bytes);
 /* The stream ended: an unfinished line becomes an entry. */

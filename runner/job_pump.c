@@ -33,7 +33,8 @@ static size_t want(void *ctx, struct pollfd *fds, size_t cap, int *timeout_ms)
     }
     if (flush >= 0 && (*timeout_ms < 0 || flush < *timeout_ms))
         *timeout_ms = flush;
-    if (job->own_deadline && job->stop.cls == PJ_E_OK && (*timeout_ms < 0 || job_remaining_ms(job) < *timeout_ms))
+    if (job->own_deadline && job->stop.cls == PJ_E_OK &&
+        (*timeout_ms < 0 || job_remaining_ms(job) < *timeout_ms))
         *timeout_ms = (int)(job_remaining_ms(job) < INT_MAX ? job_remaining_ms(job) : INT_MAX);
     return n;
 }
@@ -41,9 +42,11 @@ static size_t want(void *ctx, struct pollfd *fds, size_t cap, int *timeout_ms)
 static void stop_for_timeout(struct job *job)
 {
     int64_t own = job->spec.task.limits.timeout_ms;
-    PJ_CLEANUP(pj_freep) char *limit = runner_duration_text(own >= 0 ? own : job->settings->task_timeout_ms);
+    PJ_CLEANUP(pj_freep)
+    char *limit = runner_duration_text(own >= 0 ? own : job->settings->task_timeout_ms);
 
-    (void)pj_fail(&job->stop, PJ_E_TIMEOUT, "the task reached its time limit of %s and was stopped", limit);
+    (void)pj_fail(&job->stop, PJ_E_TIMEOUT, "the task reached its time limit of %s and was stopped",
+                  limit);
     (void)pj_err_code(&job->stop, "task_timeout");
 }
 

@@ -16,13 +16,14 @@
 #include "runner/notify.h"
 #include "runner/retry.h"
 
-#define BODY_MAX ((size_t)1000 * 1024) /* the API takes 1 MiB */
+#define BODY_MAX ((size_t)1000 * 1024)  /* the API takes 1 MiB */
 #define PATCH_ROOM ((size_t)600 * 1024) /* of it, unescaped: a longer patch stays on the branch */
 #define CALL_TIMEOUT_MS 30000
 
 struct remote {
     char *callback, *task_id, *secret; /* from the workflow's environment */
-    struct pj_http *http, *log_http; /* two: the log is sent from the pump that a call on the first one serves */
+    struct pj_http *http,
+        *log_http;    /* two: the log is sent from the pump that a call on the first one serves */
     json_t *analysis; /* of the claim, NULL: none */
     char *patch;      /* kept until the end is reported */
     int64_t sent;     /* numbers the ids of webhooks that have no name of their own */
@@ -30,9 +31,12 @@ struct remote {
 };
 
 static const struct pj_setting remote_settings[] = {
-    {"PJ_CALLBACK_URL", PJ_SET_STR, offsetof(struct remote, callback), NULL, 0, 0, NULL, "where to report: input `callback`"},
-    {"PJ_TASK_ID", PJ_SET_STR, offsetof(struct remote, task_id), NULL, 0, 0, NULL, "the task: input `task_id`"},
-    {"PJ_WEBHOOK_SECRET", PJ_SET_SECRET, offsetof(struct remote, secret), NULL, 0, 0, NULL, "the repository's webhook secret (whsec_…)"},
+    {"PJ_CALLBACK_URL", PJ_SET_STR, offsetof(struct remote, callback), NULL, 0, 0, NULL,
+     "where to report: input `callback`"},
+    {"PJ_TASK_ID", PJ_SET_STR, offsetof(struct remote, task_id), NULL, 0, 0, NULL,
+     "the task: input `task_id`"},
+    {"PJ_WEBHOOK_SECRET", PJ_SET_SECRET, offsetof(struct remote, secret), NULL, 0, 0, NULL,
+     "the repository's webhook secret (whsec_…)"},
 };
 
 /* ---- one webhook ---- */
@@ -55,14 +59,15 @@ static int judge(const struct pj_http_response *res, struct pj_err *err)
     }
     if (res->status == 401) {
         (void)pj_fail(err, PJ_E_AUTH, "the API does not accept the signature: %s", detail);
-        return pj_err_remedy(err, "set the secret PJ_WEBHOOK_SECRET to the repository's webhook secret");
+        return pj_err_remedy(err,
+                             "set the secret PJ_WEBHOOK_SECRET to the repository's webhook secret");
     }
-    return pj_fail(err, res->status >= 500 || res->status == 429 ? PJ_E_UNAVAILABLE : PJ_E_PROTOCOL, "the API answered %d: %s",
-                   res->status, detail);
+    return pj_fail(err, res->status >= 500 || res->status == 429 ? PJ_E_UNAVAILABLE : PJ_E_PROTOCOL,
+                   "the API answered %d: %s", res->status, detail);
 }
 
-static int post(struct job *job, struct pj_http *http, const char *id, const json_t *body, const struct pj_pump *pump,
-                struct pj_str *answer, struct pj_err *err)
+static int post(struct job *job, struct pj_http *http, const char *id, const json_t *body,
+                const struct pj_pump *pump, struct pj_str *answer, struct pj_err *err)
 {
     const struct remote *r = job->remote;
     struct pj_str text, signature;
@@ -111,10 +116,12 @@ static int post(struct job *job, struct pj_http *http, const char *id, const jso
 }
 
 /* Sent until it arrives, or the tries are used up. `body` is consumed. */
-static int send_report(struct job *job, const char *name, json_t *body, struct pj_str *answer, struct pj_err *err)
+static int send_report(struct job *job, const char *name, json_t *body, struct pj_str *answer,
+                       struct pj_err *err)
 {
     struct remote *r = job->remote;
-    PJ_CLEANUP(pj_freep) char *id = pj_asprintf("%s_%s_%s%lld", r->task_id, r->run, name, (long long)++r->sent);
+    PJ_CLEANUP(pj_freep)
+    char *id = pj_asprintf("%s_%s_%s%lld", r->task_id, r->run, name, (long long)++r->sent);
     /* Before the log exists there is nothing to serve; after an order to stop the pump would end the call. */
     const struct pj_pump *pump = job->log != NULL && job->stop.cls == PJ_E_OK ? &job->pump : NULL;
     struct retry retry = {.base_ms = job->settings->retry_base_ms, .pump = pump};
@@ -148,7 +155,8 @@ static int stage(struct job *job, enum pj_task_stage value, struct pj_err *err)
 static int note(struct job *job, const struct pj_lease_note *facts, struct pj_err *err)
 {
     (void)job;
-    (void)facts; /* told with the end: the push is repeatable without them, since the commit is deterministic */
+    (void)
+        facts; /* told with the end: the push is repeatable without them, since the commit is deterministic */
     (void)err;
     return 0;
 }
@@ -164,11 +172,14 @@ static int keep_patch(struct job *job, struct pj_view patch, struct pj_err *err)
 }
 
 /* Called from the pump, so it may not serve it; the log keeps the chunk and tries again. */
-static int send_log(void *ctx, int64_t first, size_t count, struct pj_view lines, int64_t *resend_from, struct pj_err *err)
+static int send_log(void *ctx, int64_t first, size_t count, struct pj_view lines,
+                    int64_t *resend_from, struct pj_err *err)
 {
     struct job *job = ctx;
     PJ_CLEANUP(pj_json_decrefp) json_t *body = progress();
-    PJ_CLEANUP(pj_freep) char *id = pj_asprintf("%s_%s_log%lld", job->remote->task_id, job->remote->run, (long long)first);
+    PJ_CLEANUP(pj_freep)
+    char *id =
+        pj_asprintf("%s_%s_log%lld", job->remote->task_id, job->remote->run, (long long)first);
     json_t *entries = json_array();
     struct pj_view line;
 
@@ -179,9 +190,11 @@ static int send_log(void *ctx, int64_t first, size_t count, struct pj_view lines
         struct pj_err ignored;
 
         if (line.n > 0 && pj_json_parse(line, &entry, &ignored) == 0)
-            (void)json_array_append_new(entries, json_pack("{s:s, s:s, s:s}", "stream", pj_json_str(entry, "stream", "stdout"), "type",
-                                                           pj_json_str(entry, "type", "info"), "message",
-                                                           pj_json_str(entry, "message", "")));
+            (void)json_array_append_new(entries,
+                                        json_pack("{s:s, s:s, s:s}", "stream",
+                                                  pj_json_str(entry, "stream", "stdout"), "type",
+                                                  pj_json_str(entry, "type", "info"), "message",
+                                                  pj_json_str(entry, "message", "")));
         json_decref(entry);
     }
     (void)json_object_set_new(body, "logs", entries);
@@ -199,9 +212,11 @@ static int usage(struct job *job, const struct pj_usage_call *call, struct pj_er
     json_t *body = progress();
 
     (void)json_object_set_new(body, "usage",
-                              json_pack("{s:{s:s, s:s}, s:I, s:I, s:I}", "model", "provider", call->provider, "name", call->model,
-                                        "promptTokens", (json_int_t)call->prompt_tokens, "completionTokens",
-                                        (json_int_t)call->completion_tokens, "cachedTokens", (json_int_t)call->cached_tokens));
+                              json_pack("{s:{s:s, s:s}, s:I, s:I, s:I}", "model", "provider",
+                                        call->provider, "name", call->model, "promptTokens",
+                                        (json_int_t)call->prompt_tokens, "completionTokens",
+                                        (json_int_t)call->completion_tokens, "cachedTokens",
+                                        (json_int_t)call->cached_tokens));
     return send_report(job, "usage", body, NULL, err);
 }
 
@@ -231,11 +246,12 @@ static int stored_patch(struct job *job, char **text, size_t *n, struct pj_err *
 static int outcome(struct job *job, struct pj_err *err)
 {
     const struct pj_outcome *o = &job->outcome;
-    json_t *body = json_pack("{s:s}", "type", o->status == PJ_TASK_COMPLETED ? "task.completed" : "task.failed");
+    json_t *body = json_pack("{s:s}", "type",
+                             o->status == PJ_TASK_COMPLETED ? "task.completed" : "task.failed");
     const struct {
         const char *name, *value;
     } members[] = {
-        {"branchName", o->branch},   {"prUrl", o->pr_url},       {"baseSha", o->base_sha},
+        {"branchName", o->branch},    {"prUrl", o->pr_url},      {"baseSha", o->base_sha},
         {"commitSha", o->commit_sha}, {"question", o->question}, {"patch", job->remote->patch},
     };
 
@@ -243,11 +259,14 @@ static int outcome(struct job *job, struct pj_err *err)
         if (members[i].value != NULL && members[i].value[0] != '\0')
             (void)json_object_set_new(body, members[i].name, json_string(members[i].value));
     if (o->status == PJ_TASK_CANCELLED)
-        (void)json_object_set_new(body, "error", json_pack("{s:s, s:s}", "code", "cancelled", "message", "the workflow was cancelled"));
+        (void)json_object_set_new(
+            body, "error",
+            json_pack("{s:s, s:s}", "code", "cancelled", "message", "the workflow was cancelled"));
     else if (o->status != PJ_TASK_COMPLETED)
-        (void)json_object_set_new(body, "error",
-                                  json_pack("{s:s, s:s}", "code", o->error.code != NULL ? o->error.code : "failed", "message",
-                                            o->error.detail != NULL ? o->error.detail : ""));
+        (void)json_object_set_new(
+            body, "error",
+            json_pack("{s:s, s:s}", "code", o->error.code != NULL ? o->error.code : "failed",
+                      "message", o->error.detail != NULL ? o->error.detail : ""));
     return send_report(job, "end", body, NULL, err);
 }
 
@@ -278,11 +297,25 @@ static json_t *only(const json_t *doc, const char *const *names)
 
 static int read_claim(struct job *job, const struct pj_str *text, struct pj_err *err)
 {
-    static const char *const task_names[] = {"id", "repositoryId", "owner", "title", "description", "status", "executor", "attempt",
-                                             "model", "baseBranch", "branch", "prUrl", "pr", "baseSha", "commitSha", "question",
-                                             "answer", "feedback", "limits", "createdAt", "executedAt", "startedAt", NULL};
-    static const char *const repo_names[] = {"id", "owner", "url", "name", "defaultBranch", "rootfs", "setupCommand", "setupTimeoutMs",
-                                             "checkCommand", "onCheckFailure", "networkAllow", "agentNetwork", "agent", NULL};
+    static const char *const task_names[] = {
+        "id",       "repositoryId", "owner",      "title",      "description", "status",
+        "executor", "attempt",      "model",      "baseBranch", "branch",      "prUrl",
+        "pr",       "baseSha",      "commitSha",  "question",   "answer",      "feedback",
+        "limits",   "createdAt",    "executedAt", "startedAt",  NULL};
+    static const char *const repo_names[] = {"id",
+                                             "owner",
+                                             "url",
+                                             "name",
+                                             "defaultBranch",
+                                             "rootfs",
+                                             "setupCommand",
+                                             "setupTimeoutMs",
+                                             "checkCommand",
+                                             "onCheckFailure",
+                                             "networkAllow",
+                                             "agentNetwork",
+                                             "agent",
+                                             NULL};
     PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
     PJ_CLEANUP(pj_json_decrefp) json_t *task = NULL;
     PJ_CLEANUP(pj_json_decrefp) json_t *repo = NULL;
@@ -294,12 +327,15 @@ static int read_claim(struct job *job, const struct pj_str *text, struct pj_err 
         return pj_err_wrap(err, "answer to the claim");
     task = only(json_object_get(doc, "task"), task_names);
     repo = only(json_object_get(doc, "repository"), repo_names);
-    if (pj_task_from_wire(task, &job->spec.task, err) < 0 || pj_repo_from_wire(repo, &job->spec.repo, err) < 0)
+    if (pj_task_from_wire(task, &job->spec.task, err) < 0 ||
+        pj_repo_from_wire(repo, &job->spec.repo, err) < 0)
         return pj_err_wrap(err, "answer to the claim");
-    job->spec.repo.code_rabbit = strcmp(pj_json_str(json_object_get(doc, "repository"), "codeRabbit", "on"), "off") != 0;
+    job->spec.repo.code_rabbit =
+        strcmp(pj_json_str(json_object_get(doc, "repository"), "codeRabbit", "on"), "off") != 0;
     if (json_is_object(json_object_get(doc, "analysis")))
         job->remote->analysis = json_incref(json_object_get(doc, "analysis"));
-    timeout = job->spec.task.limits.timeout_ms >= 0 ? job->spec.task.limits.timeout_ms : job->settings->task_timeout_ms;
+    timeout = job->spec.task.limits.timeout_ms >= 0 ? job->spec.task.limits.timeout_ms
+                                                    : job->settings->task_timeout_ms;
     passed = job->spec.task.started_ms > 0 ? pj_now_ms() - job->spec.task.started_ms : 0;
     job->spec.deadline_mono_ms = pj_mono_ms() + timeout - (passed > 0 ? passed : 0);
     return 0;
@@ -352,12 +388,16 @@ static int open_remote(struct job *job, struct pj_err *err)
 {
     struct remote *r = job->remote;
 
-    if (pj_settings_load(remote_settings, PJ_COUNT_OF(remote_settings), r, NULL, job->settings->redact, err) < 0)
+    if (pj_settings_load(remote_settings, PJ_COUNT_OF(remote_settings), r, NULL,
+                         job->settings->redact, err) < 0)
         return -1;
     if (r->callback == NULL || r->task_id == NULL || r->secret == NULL) {
         (void)pj_fail(err, PJ_E_INVALID, "%s is not set",
-                      r->callback == NULL ? "PJ_CALLBACK_URL" : r->task_id == NULL ? "PJ_TASK_ID" : "PJ_WEBHOOK_SECRET");
-        return pj_err_remedy(err, "use the workflow that `pj repo workflow` prints, and set its secrets");
+                      r->callback == NULL  ? "PJ_CALLBACK_URL"
+                      : r->task_id == NULL ? "PJ_TASK_ID"
+                                           : "PJ_WEBHOOK_SECRET");
+        return pj_err_remedy(
+            err, "use the workflow that `pj repo workflow` prints, and set its secrets");
     }
     r->http = pj_http_new(job->settings->ca_file);
     r->log_http = pj_http_new(job->settings->ca_file);

@@ -13,7 +13,8 @@
 #define AWAY_PAUSE_MS 250
 
 /* Send until the store answers: when it stays away, the daemon cannot renew either and ends us in time. */
-int job_ask(struct job *job, const struct pj_cmd *cmd, struct redisReply **reply, struct pj_err *err)
+int job_ask(struct job *job, const struct pj_cmd *cmd, struct redisReply **reply,
+            struct pj_err *err)
 {
     while (pj_redis_do(job->redis, cmd, reply, err) < 0) {
         if (err->cls != PJ_E_UNAVAILABLE || pj_http_pause(AWAY_PAUSE_MS, &job->pump, err) < 0)
@@ -66,13 +67,15 @@ static int trajectory(struct job *job, struct pj_view lines, struct pj_err *err)
 }
 
 /* Not job_ask(): the log keeps what could not be sent, and the pump that sends it must not wait inside itself. */
-static int send_log(void *ctx, int64_t first, size_t count, struct pj_view lines, int64_t *resend_from, struct pj_err *err)
+static int send_log(void *ctx, int64_t first, size_t count, struct pj_view lines,
+                    int64_t *resend_from, struct pj_err *err)
 {
     struct job *job = ctx;
     PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
 
-    pj_events_append_cmd(&cmd, job->spec.task.id, job->spec.epoch, job->spec.task.attempt, first, (int64_t)count, lines);
+    pj_events_append_cmd(&cmd, job->spec.task.id, job->spec.epoch, job->spec.task.attempt, first,
+                         (int64_t)count, lines);
     if (pj_redis_do(job->redis, &cmd, &reply, err) < 0)
         return -1;
     return pj_events_append_reply(reply, resend_from, err);

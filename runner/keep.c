@@ -73,9 +73,11 @@ static void renew(struct daemon *d, unsigned partition)
     for (size_t i = 0; i < d->slot_count && r->count < RENEW_MAX; i++) {
         const struct slot *slot = &d->slots[i];
 
-        if (slot->state == SLOT_FREE || slot->stop == SLOT_LOST || pj_partition_of_task(slot->lease.task->id) != partition)
+        if (slot->state == SLOT_FREE || slot->stop == SLOT_LOST ||
+            pj_partition_of_task(slot->lease.task->id) != partition)
             continue;
-        items[r->count] = (struct pj_renew){.task_id = slot->lease.task->id, .epoch = slot->lease.epoch};
+        items[r->count] =
+            (struct pj_renew){.task_id = slot->lease.task->id, .epoch = slot->lease.epoch};
         r->named[r->count].slot = i;
         r->named[r->count].epoch = slot->lease.epoch;
         r->count++;
@@ -135,8 +137,8 @@ void keep_tick(struct daemon *d)
     for (size_t i = 0; i < d->slot_count; i++) {
         struct slot *slot = &d->slots[i];
 
-        if ((slot->state == SLOT_STARTING || slot->state == SLOT_RUNNING) && slot->stop != SLOT_LOST &&
-            now > slot->leased_until_mono - margin) {
+        if ((slot->state == SLOT_STARTING || slot->state == SLOT_RUNNING) &&
+            slot->stop != SLOT_LOST && now > slot->leased_until_mono - margin) {
             pj_log(PJ_LOG_ERROR, "lease_lost", "taskId", slot->lease.task->id, "detail",
                    "it could not be renewed in time: the job is killed", NULL);
             slot_stop(slot, SLOT_LOST);

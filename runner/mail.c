@@ -36,10 +36,12 @@ static char *checks_text(const json_t *checks)
     if (json_array_size(checks) == 0)
         return NULL;
     pj_str_init(&out, VALUE_MAX);
-    json_array_foreach(checks, i, c) {
+    json_array_foreach(checks, i, c)
+    {
         const char *before = pj_json_str(c, "before", NULL);
 
-        (void)pj_str_putf(&out, "%s%s: %s", i > 0 ? "; " : "", pj_json_str(c, "command", ""), pj_json_str(c, "after", "not run"));
+        (void)pj_str_putf(&out, "%s%s: %s", i > 0 ? "; " : "", pj_json_str(c, "command", ""),
+                          pj_json_str(c, "after", "not run"));
         if (before != NULL)
             (void)pj_str_putf(&out, " (before: %s)", before);
     }
@@ -56,7 +58,8 @@ static char *usage_text(const struct pj_task *task)
         return NULL;
     if (task->usage.cost_microusd < 0)
         return pj_asprintf("%lld tokens", (long long)task->usage.total_tokens);
-    return pj_asprintf("%lld tokens, $%s", (long long)task->usage.total_tokens, pj_money_text(task->usage.cost_microusd, cost));
+    return pj_asprintf("%lld tokens, $%s", (long long)task->usage.total_tokens,
+                       pj_money_text(task->usage.cost_microusd, cost));
 }
 
 static char *upstream_text(const struct pj_task *task)
@@ -65,7 +68,8 @@ static char *upstream_text(const struct pj_task *task)
 
     if (u->message == NULL)
         return NULL;
-    return u->status > 0 ? pj_asprintf("%s (status %lld)", u->message, (long long)u->status) : pj_strdup(u->message);
+    return u->status > 0 ? pj_asprintf("%s (status %lld)", u->message, (long long)u->status)
+                         : pj_strdup(u->message);
 }
 
 static void fill(const struct mail_facts *facts, struct hole holes[HOLE_COUNT])
@@ -82,7 +86,8 @@ static void fill(const struct mail_facts *facts, struct hole holes[HOLE_COUNT])
         {"question", pj_strdup_or_null(t->question)},
         {"repository", pj_strdup_or_null(facts->repository)},
         {"task_id", pj_strdup_or_null(t->id)},
-        {"task_url", facts->public_url != NULL ? pj_asprintf("%s/tasks/%s", facts->public_url, t->id) : NULL},
+        {"task_url",
+         facts->public_url != NULL ? pj_asprintf("%s/tasks/%s", facts->public_url, t->id) : NULL},
         {"title", pj_strdup_or_null(t->title)},
         {"upstream", upstream_text(t)},
         {"usage", usage_text(t)},
@@ -174,7 +179,8 @@ static void fill_body(struct pj_view body, const struct hole *holes, bool html, 
 
     pj_str_init(&one, MAIL_MAX);
     if (html)
-        (void)pj_str_puts(out, "<!doctype html>\n<html><body style=\"font-family:sans-serif;max-width:40em\">\n");
+        (void)pj_str_puts(
+            out, "<!doctype html>\n<html><body style=\"font-family:sans-serif;max-width:40em\">\n");
     while (pj_view_cut(&body, '\n', &line)) {
         pj_str_clear(&one);
         if (fill_line(line, holes, html, &one) < 0)
@@ -247,13 +253,16 @@ static void put_header(struct pj_str *out, const char *name, const char *text)
 
 static void put_date(struct pj_str *out, int64_t ms)
 {
-    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    static const char days[] = "SunMonTueWedThuFriSat",
+                      months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     time_t seconds = (time_t)(ms / 1000);
     struct tm tm;
 
     (void)gmtime_r(&seconds, &tm);
-    (void)pj_str_putf(out, "Date: %.3s, %d %.3s %d %02d:%02d:%02d +0000\r\n", days + (ptrdiff_t)tm.tm_wday * 3, tm.tm_mday,
-                      months + (ptrdiff_t)tm.tm_mon * 3, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    (void)pj_str_putf(out, "Date: %.3s, %d %.3s %d %02d:%02d:%02d +0000\r\n",
+                      days + (ptrdiff_t)tm.tm_wday * 3, tm.tm_mday,
+                      months + (ptrdiff_t)tm.tm_mon * 3, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+                      tm.tm_sec);
 }
 
 char *mail_bare_address(const char *text)
@@ -266,7 +275,9 @@ char *mail_bare_address(const char *text)
 
 static void put_part(struct pj_str *out, const char *type, const struct pj_str *text)
 {
-    (void)pj_str_putf(out, "--%s\r\nContent-Type: %s; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n", BOUNDARY, type);
+    (void)pj_str_putf(
+        out, "--%s\r\nContent-Type: %s; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+        BOUNDARY, type);
     put_base64_lines(out, text);
 }
 
@@ -279,9 +290,11 @@ static void put_headers(const struct mail_facts *facts, const char *subject, str
     put_header(out, "To", facts->to);
     put_header(out, "Subject", subject);
     put_date(out, facts->date_ms);
-    (void)pj_str_putf(out, "Message-ID: <%s@%s>\r\n", facts->message_id, domain != NULL ? domain + 1 : "localhost");
+    (void)pj_str_putf(out, "Message-ID: <%s@%s>\r\n", facts->message_id,
+                      domain != NULL ? domain + 1 : "localhost");
     (void)pj_str_putf(out,
-                      "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; "
+                      "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: "
+                      "multipart/alternative; "
                       "boundary=\"%s\"\r\n\r\n",
                       BOUNDARY);
 }

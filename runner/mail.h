@@ -12,17 +12,18 @@
 struct mail_facts {
     const char *template_name; /* "completed", "failed", "needs_review", "needs_clarification" */
     const struct pj_task *task;
-    const char *repository;    /* its name; may be NULL */
-    const char *public_url;    /* NULL: no links to the task */
-    const char *message_id;    /* stable: the outbox record's id */
-    const char *from, *to;     /* as in PJ_MAIL_FROM; an address */
+    const char *repository; /* its name; may be NULL */
+    const char *public_url; /* NULL: no links to the task */
+    const char *message_id; /* stable: the outbox record's id */
+    const char *from, *to;  /* as in PJ_MAIL_FROM; an address */
     int64_t date_ms;
 };
 
 #define MAIL_MAX ((size_t)256 * 1024)
 
 /* The whole message, ready for pj_smtp_send(). *out is initialised here. INVALID when there is no such template. */
-int mail_compose(const struct mail_facts *facts, struct pj_str *out, struct pj_err *err) PJ_MUST_CHECK;
+int mail_compose(const struct mail_facts *facts, struct pj_str *out,
+                 struct pj_err *err) PJ_MUST_CHECK;
 /* "Name <a@b>" -> "a@b"; owned by the caller. */
 char *mail_bare_address(const char *text);
 

@@ -25,7 +25,8 @@
 
 static int config_fault(const struct pj_err *err)
 {
-    (void)fprintf(stderr, "pj-runner: %s%s%s\n", err->message, err->remedy[0] != '\0' ? "; " : "", err->remedy);
+    (void)fprintf(stderr, "pj-runner: %s%s%s\n", err->message, err->remedy[0] != '\0' ? "; " : "",
+                  err->remedy);
     return PJ_EXIT_CONFIG;
 }
 
@@ -33,7 +34,8 @@ static int config_fault(const struct pj_err *err)
 static int check_named(const struct runner_settings *s, struct pj_err *err)
 {
     const struct pj_redis_options redis = {.url = s->redis_url, .password = s->redis_password};
-    const struct pj_forges_spec forges_spec = {.file = s->forges, .github_api_url = s->github_api_url, .redact = s->redact};
+    const struct pj_forges_spec forges_spec = {
+        .file = s->forges, .github_api_url = s->github_api_url, .redact = s->redact};
     PJ_CLEANUP(pj_prices_freep) struct pj_prices *prices = NULL;
     PJ_CLEANUP(pj_forges_freep) struct pj_forges *forges = NULL;
     struct pj_redis_target target = {0};
@@ -41,11 +43,14 @@ static int check_named(const struct runner_settings *s, struct pj_err *err)
     if (pj_redis_target_parse(&redis, &target, err) < 0)
         return -1;
     pj_redis_target_release(&target);
-    if (pj_prices_load(s->prices, &prices, err) < 0 || pj_forges_load(&forges_spec, &forges, err) < 0)
+    if (pj_prices_load(s->prices, &prices, err) < 0 ||
+        pj_forges_load(&forges_spec, &forges, err) < 0)
         return -1;
     if (s->ca_file != NULL && access(s->ca_file, R_OK) != 0) {
-        (void)pj_fail(err, PJ_E_INVALID, "PJ_CA_FILE: cannot read %s: %s", s->ca_file, strerror(errno));
-        return pj_err_remedy(err, "name a readable PEM file, or unset it for the system's certificates");
+        (void)pj_fail(err, PJ_E_INVALID, "PJ_CA_FILE: cannot read %s: %s", s->ca_file,
+                      strerror(errno));
+        return pj_err_remedy(err,
+                             "name a readable PEM file, or unset it for the system's certificates");
     }
     if (s->replay_file != NULL) {
         PJ_CLEANUP(pj_replay_freep) struct pj_replay *replay = NULL;
@@ -54,11 +59,13 @@ static int check_named(const struct runner_settings *s, struct pj_err *err)
             return -1;
     }
     if (s->sandbox_rootfs != NULL) {
-        PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/rootfs/%s", s->state_dir, s->sandbox_rootfs);
+        PJ_CLEANUP(pj_freep)
+        char *path = pj_asprintf("%s/rootfs/%s", s->state_dir, s->sandbox_rootfs);
 
         if (strchr(s->sandbox_rootfs, '/') != NULL || !pj_fs_exists(path)) {
             (void)pj_fail(err, PJ_E_INVALID, "PJ_SANDBOX_ROOTFS: there is no %s", path);
-            return pj_err_remedy(err, "put a root file system there, or unset it to use the host's /usr");
+            return pj_err_remedy(
+                err, "put a root file system there, or unset it to use the host's /usr");
         }
     }
     return 0;
@@ -74,7 +81,8 @@ static int lock_state(const struct runner_settings *s, int *out, struct pj_err *
 
     if (pj_fs_mkdirs(work, 0700, err) < 0) {
         (void)pj_err_wrap(err, "PJ_STATE_DIR");
-        return pj_err_remedy(err, "make %s writable for this user, or set PJ_STATE_DIR", s->state_dir);
+        return pj_err_remedy(err, "make %s writable for this user, or set PJ_STATE_DIR",
+                             s->state_dir);
     }
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
@@ -83,7 +91,8 @@ static int lock_state(const struct runner_settings *s, int *out, struct pj_err *
         if (errno != EWOULDBLOCK && errno != EINTR)
             return pj_fail_errno(err, errno, "lock on %s", path);
         if (pj_mono_ms() > until) {
-            (void)pj_fail(err, PJ_E_CONFLICT, "PJ_STATE_DIR: another pj-runner uses %s", s->state_dir);
+            (void)pj_fail(err, PJ_E_CONFLICT, "PJ_STATE_DIR: another pj-runner uses %s",
+                          s->state_dir);
             return pj_err_remedy(err, "give each runner of a host its own PJ_STATE_DIR");
         }
         (void)poll(NULL, 0, 50);
@@ -121,7 +130,8 @@ static int run_daemon(const struct runner_settings *settings, const struct pj_se
     int lock = -1;
     int rc = 1, swept;
 
-    if (lock_state(settings, &lock, &err) < 0 || spawner_start(job_argv, lock, &spawner, &err) < 0) {
+    if (lock_state(settings, &lock, &err) < 0 ||
+        spawner_start(job_argv, lock, &spawner, &err) < 0) {
         pj_log_err(PJ_LOG_ERROR, "start_failed", &err, NULL, NULL);
         goto out;
     }
@@ -144,7 +154,7 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-    {"job",    job_main   }, /* one attempt of one task, started by a keeper */
+    {"job", job_main},       /* one attempt of one task, started by a keeper */
     {"outbox", outbox_main}, /* mails and notifications */
 };
 

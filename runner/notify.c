@@ -15,27 +15,34 @@
 void notify_body(const struct pj_task *task, struct pj_str *out)
 {
     char at[PJ_RFC3339_SIZE];
-    PJ_CLEANUP(pj_json_decrefp) json_t *doc = json_pack(
-        "{s:o, s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s?}", "type",
-        json_sprintf("task.%s", pj_task_status_word((enum pj_task_status)task->status)), "timestamp",
-        pj_rfc3339(task->finished_ms, at), "taskId", task->id, "repositoryId", task->repository_id, "status",
-        pj_task_status_word((enum pj_task_status)task->status), "title", task->title, "attempt", (json_int_t)task->attempt,
-        "branchName", task->branch, "prUrl", task->pr_url, "question", task->question);
+    PJ_CLEANUP(pj_json_decrefp)
+    json_t *doc =
+        json_pack("{s:o, s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s?}", "type",
+                  json_sprintf("task.%s", pj_task_status_word((enum pj_task_status)task->status)),
+                  "timestamp", pj_rfc3339(task->finished_ms, at), "taskId", task->id,
+                  "repositoryId", task->repository_id, "status",
+                  pj_task_status_word((enum pj_task_status)task->status), "title", task->title,
+                  "attempt", (json_int_t)task->attempt, "branchName", task->branch, "prUrl",
+                  task->pr_url, "question", task->question);
 
     if (task->error.code != NULL)
-        (void)json_object_set_new(doc, "error", json_pack("{s:s, s:s?}", "code", task->error.code, "message", task->error.detail));
+        (void)json_object_set_new(
+            doc, "error",
+            json_pack("{s:s, s:s?}", "code", task->error.code, "message", task->error.detail));
     pj_str_init(out, BODY_MAX);
     if (pj_json_dump(doc, out) < 0)
         pj_str_clear(out); /* cannot be: every member has a bound of its own */
 }
 
-int notify_sign(const char *secret, const char *id, int64_t timestamp_s, struct pj_view body, struct pj_str *out, struct pj_err *err)
+int notify_sign(const char *secret, const char *id, int64_t timestamp_s, struct pj_view body,
+                struct pj_str *out, struct pj_err *err)
 {
     uint8_t key[KEY_MAX], mac[PJ_SHA256_SIZE];
     size_t n = 0;
     struct pj_str text;
 
-    if (strncmp(secret, "whsec_", 6) != 0 || pj_base64_decode(pj_view_of(secret + 6), key, sizeof(key), &n) < 0 || n == 0) {
+    if (strncmp(secret, "whsec_", 6) != 0 ||
+        pj_base64_decode(pj_view_of(secret + 6), key, sizeof(key), &n) < 0 || n == 0) {
         (void)pj_fail(err, PJ_E_INVALID, "PJ_NOTIFY_SECRET is not whsec_ and base64");
         return pj_err_remedy(err, "make one with: echo whsec_$(head -c 24 /dev/urandom | base64)");
     }
@@ -54,11 +61,12 @@ static int judge(int status, const struct pj_str *answer, struct pj_err *err)
 {
     if (status >= 200 && status < 300)
         return 0;
-    return pj_fail(err, status == 410 ? PJ_E_INVALID : PJ_E_UNAVAILABLE, "answered %d: %.200s", status, pj_str_cstr(answer));
+    return pj_fail(err, status == 410 ? PJ_E_INVALID : PJ_E_UNAVAILABLE, "answered %d: %.200s",
+                   status, pj_str_cstr(answer));
 }
 
-int notify_send(struct pj_http *http, const char *url, const char *secret, const char *id, const struct pj_task *task,
-                struct pj_err *err)
+int notify_send(struct pj_http *http, const char *url, const char *secret, const char *id,
+                const struct pj_task *task, struct pj_err *err)
 {
     int64_t now = pj_now_ms() / 1000;
     char stamp[24];

@@ -10,10 +10,10 @@
 /* {"type":"task.<status>","timestamp",…}; *out is initialised here. */
 void notify_body(const struct pj_task *task, struct pj_str *out);
 /* "v1,<base64>" of HMAC-SHA256 over "id.timestamp.body" under a `whsec_…` secret. INVALID when the secret is none. */
-int notify_sign(const char *secret, const char *id, int64_t timestamp_s, struct pj_view body, struct pj_str *out,
-                struct pj_err *err) PJ_MUST_CHECK;
+int notify_sign(const char *secret, const char *id, int64_t timestamp_s, struct pj_view body,
+                struct pj_str *out, struct pj_err *err) PJ_MUST_CHECK;
 /* POST it. Any 2xx is delivered. INVALID: it will never be taken (410 Gone, a malformed URL); UNAVAILABLE: try again. */
-int notify_send(struct pj_http *http, const char *url, const char *secret, const char *id, const struct pj_task *task,
-                struct pj_err *err) PJ_MUST_CHECK;
+int notify_send(struct pj_http *http, const char *url, const char *secret, const char *id,
+                const struct pj_task *task, struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -102,7 +102,8 @@ static char *owner_address(struct outbox *o, const char *user_id, struct pj_err 
     return address;
 }
 
-static int send_mail(struct outbox *o, const struct pj_outbox *record, const struct pj_task *task, const char *to, struct pj_err *err)
+static int send_mail(struct outbox *o, const struct pj_outbox *record, const struct pj_task *task,
+                     const char *to, struct pj_err *err)
 {
     const struct runner_settings *s = o->settings;
     PJ_CLEANUP(pj_freep) char *repository = repository_name(o, task->repository_id);
@@ -133,10 +134,12 @@ static int send_mail(struct outbox *o, const struct pj_outbox *record, const str
     return rc;
 }
 
-static void settle(struct outbox *o, unsigned partition, const struct pj_outbox *record, int rc, const char *to, const struct pj_err *err)
+static void settle(struct outbox *o, unsigned partition, const struct pj_outbox *record, int rc,
+                   const char *to, const struct pj_err *err)
 {
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
-    int64_t retry = outbox_retry_ms(o->settings->retry_base_ms, pj_now_ms() - record->created_ms, record->attempts);
+    int64_t retry = outbox_retry_ms(o->settings->retry_base_ms, pj_now_ms() - record->created_ms,
+                                    record->attempts);
     enum pj_outbox_state state = PJ_OUTBOX_SENT;
     struct pj_cmd cmd = {0};
     struct pj_err trouble;
@@ -145,27 +148,32 @@ static void settle(struct outbox *o, unsigned partition, const struct pj_outbox 
         state = PJ_OUTBOX_SKIPPED;
     else if (rc < 0)
         state = err->cls == PJ_E_INVALID || retry < 0 ? PJ_OUTBOX_FAILED : PJ_OUTBOX_PENDING;
-    pj_outbox_settle_cmd(&cmd, partition, record->id, state, to, rc < 0 ? err->message : NULL, retry < 0 ? 0 : retry);
+    pj_outbox_settle_cmd(&cmd, partition, record->id, state, to, rc < 0 ? err->message : NULL,
+                         retry < 0 ? 0 : retry);
     if (ask(o, &cmd, &reply, &trouble) < 0)
         pj_log_err(PJ_LOG_WARN, "outbox_not_settled", &trouble, "record", record->id);
-    pj_log(rc < 0 ? PJ_LOG_WARN : PJ_LOG_INFO, "notification", "taskId", record->task_id, "kind", record->kind, "template",
-           record->template_name, "state", pj_outbox_state_words[state], "detail", rc < 0 ? err->message : NULL, NULL);
+    pj_log(rc < 0 ? PJ_LOG_WARN : PJ_LOG_INFO, "notification", "taskId", record->task_id, "kind",
+           record->kind, "template", record->template_name, "state", pj_outbox_state_words[state],
+           "detail", rc < 0 ? err->message : NULL, NULL);
 }
 
 /* The same end goes to the operator's webhook as a record of its own, made once. */
-static int add_webhook(struct outbox *o, unsigned partition, const struct pj_outbox *record, struct pj_err *err)
+static int add_webhook(struct outbox *o, unsigned partition, const struct pj_outbox *record,
+                       struct pj_err *err)
 {
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     struct pj_cmd cmd = {0};
 
     if (o->settings->notify_url == NULL)
         return 0;
-    pj_outbox_add_cmd(&cmd, partition, record->id, REPOSITORY_SUFFIX, "webhook", o->settings->notify_url);
+    pj_outbox_add_cmd(&cmd, partition, record->id, REPOSITORY_SUFFIX, "webhook",
+                      o->settings->notify_url);
     return ask(o, &cmd, &reply, err);
 }
 
 /* 0 delivered, PJ_NONE nothing to do, -1 with err. */
-static int deliver(struct outbox *o, unsigned partition, const struct pj_outbox *record, char **to, struct pj_err *err)
+static int deliver(struct outbox *o, unsigned partition, const struct pj_outbox *record, char **to,
+                   struct pj_err *err)
 {
     struct pj_task task;
     int rc;
@@ -182,7 +190,8 @@ static int deliver(struct outbox *o, unsigned partition, const struct pj_outbox 
         *to = pj_strdup_or_null(record->to);
         rc = o->settings->notify_url == NULL
                  ? PJ_NONE
-                 : notify_send(o->http, o->settings->notify_url, o->settings->notify_secret, record->id, &task, err);
+                 : notify_send(o->http, o->settings->notify_url, o->settings->notify_secret,
+                               record->id, &task, err);
     } else {
         rc = add_webhook(o, partition, record, err);
         if (rc == 0)
@@ -242,14 +251,16 @@ static bool wait_for_next(int64_t ms)
 
 int outbox_main(const struct runner_settings *settings)
 {
-    const struct pj_redis_options options = {.url = settings->redis_url, .password = settings->redis_password, .name = "pj-outbox"};
+    const struct pj_redis_options options = {
+        .url = settings->redis_url, .password = settings->redis_password, .name = "pj-outbox"};
     struct outbox o = {.settings = settings, .http = pj_http_new(settings->ca_file)};
     struct external *external = NULL;
     struct pj_err err = {0};
     int rc = 1;
 
     (void)signal(SIGPIPE, SIG_IGN);
-    if (pj_redis_new(&options, &o.redis, &err) < 0 || pj_store_open(o.redis, 1, &o.meta, &err) < 0 ||
+    if (pj_redis_new(&options, &o.redis, &err) < 0 ||
+        pj_store_open(o.redis, 1, &o.meta, &err) < 0 ||
         (external = external_new(settings, o.redis, o.http, &err)) == NULL) {
         pj_log_err(PJ_LOG_ERROR, "outbox_not_started", &err, NULL, NULL);
         goto out;

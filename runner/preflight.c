@@ -41,20 +41,25 @@ static int serve(struct box *box, struct pj_err *err)
 static int judge(const struct box_result *result, struct pj_err *err)
 {
     if (result->error_step != NULL) {
-        (void)pj_fail_errno(err, result->error_errno, "this host cannot make a sandbox: %s", result->error_step);
+        (void)pj_fail_errno(err, result->error_errno, "this host cannot make a sandbox: %s",
+                            result->error_step);
         return pj_err_remedy(err, "%s%s`pj-sandbox --check` says more", result->error_remedy,
                              result->error_remedy[0] != '\0' ? "; " : "");
     }
     if (result->exit_code != 0)
-        return pj_fail(err, PJ_E_UNAVAILABLE, "`true` in a sandbox ended with %d", result->exit_code);
+        return pj_fail(err, PJ_E_UNAVAILABLE, "`true` in a sandbox ended with %d",
+                       result->exit_code);
     return 0;
 }
 
-static int probe(const struct runner_settings *settings, const char *program, const char *dir, char **isolation, struct pj_err *err)
+static int probe(const struct runner_settings *settings, const char *program, const char *dir,
+                 char **isolation, struct pj_err *err)
 {
     const char *const argv[] = {"/bin/true", NULL};
-    PJ_CLEANUP(pj_freep) char *rootfs =
-        settings->sandbox_rootfs != NULL ? pj_asprintf("%s/rootfs/%s", settings->state_dir, settings->sandbox_rootfs) : NULL;
+    PJ_CLEANUP(pj_freep)
+    char *rootfs = settings->sandbox_rootfs != NULL
+                       ? pj_asprintf("%s/rootfs/%s", settings->state_dir, settings->sandbox_rootfs)
+                       : NULL;
     const struct box_spec spec = {
         .program = program,
         .workspace = dir,
@@ -81,7 +86,8 @@ static int probe(const struct runner_settings *settings, const char *program, co
     return rc;
 }
 
-int preflight_isolation(const struct runner_settings *settings, char **isolation, struct pj_err *err)
+int preflight_isolation(const struct runner_settings *settings, char **isolation,
+                        struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *program = NULL;
     PJ_CLEANUP(pj_freep) char *dir = pj_asprintf("%s/work/.probe", settings->state_dir);

@@ -8,6 +8,7 @@
 
 /* Run `true` in a box like those of tasks. *isolation: what the box had, words joined by a space; owned by the caller. Fails
  * with code "sandbox_unavailable", the step, and the remedy. */
-int preflight_isolation(const struct runner_settings *settings, char **isolation, struct pj_err *err) PJ_MUST_CHECK;
+int preflight_isolation(const struct runner_settings *settings, char **isolation,
+                        struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -17,14 +17,18 @@ static void tell(const struct pj_reaped *item)
 
     switch (item->kind) {
     case PJ_REAPED_REQUEUED:
-        pj_log(PJ_LOG_WARN, "lease_expired", "taskId", item->task_id, "runner", runner, "next", "requeued", NULL);
+        pj_log(PJ_LOG_WARN, "lease_expired", "taskId", item->task_id, "runner", runner, "next",
+               "requeued", NULL);
         return;
     case PJ_REAPED_LOST:
-        pj_log(PJ_LOG_WARN, "lease_expired", "taskId", item->task_id, "runner", runner, "next", "failed", NULL);
-        pj_log(PJ_LOG_INFO, "task_finished", "taskId", item->task_id, "status", "failed", "code", "runner_lost", NULL);
+        pj_log(PJ_LOG_WARN, "lease_expired", "taskId", item->task_id, "runner", runner, "next",
+               "failed", NULL);
+        pj_log(PJ_LOG_INFO, "task_finished", "taskId", item->task_id, "status", "failed", "code",
+               "runner_lost", NULL);
         return;
     case PJ_REAPED_TIMEOUT:
-        pj_log(PJ_LOG_INFO, "task_finished", "taskId", item->task_id, "status", "failed", "code", "task_timeout", NULL);
+        pj_log(PJ_LOG_INFO, "task_finished", "taskId", item->task_id, "status", "failed", "code",
+               "task_timeout", NULL);
         return;
     case PJ_REAPED_CANCELLED:
         pj_log(PJ_LOG_INFO, "task_finished", "taskId", item->task_id, "status", "cancelled", NULL);

@@ -18,63 +18,100 @@ static const char *const log_formats[] = {"auto", "text", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 
 const struct pj_setting runner_setting_table[] = {
-    {"ANTHROPIC_API_KEY", PJ_SET_SECRET, AT(anthropic_api_key), NULL, 0, 0, NULL, "key for api.anthropic.com"},
-    {"ANTHROPIC_BASE_URL", PJ_SET_STR, AT(anthropic_base_url), "https://api.anthropic.com", 0, 0, NULL,
-     "base URL, without /v1"},
-    {"GITHUB_API_URL", PJ_SET_STR, AT(github_api_url), "https://api.github.com", 0, 0, NULL, "REST API of github.com"},
-    {"GITHUB_APP_ID", PJ_SET_STR, AT(github_app_id), NULL, 0, 0, NULL, "GitHub App instead of a token"},
+    {"ANTHROPIC_API_KEY", PJ_SET_SECRET, AT(anthropic_api_key), NULL, 0, 0, NULL,
+     "key for api.anthropic.com"},
+    {"ANTHROPIC_BASE_URL", PJ_SET_STR, AT(anthropic_base_url), "https://api.anthropic.com", 0, 0,
+     NULL, "base URL, without /v1"},
+    {"GITHUB_API_URL", PJ_SET_STR, AT(github_api_url), "https://api.github.com", 0, 0, NULL,
+     "REST API of github.com"},
+    {"GITHUB_APP_ID", PJ_SET_STR, AT(github_app_id), NULL, 0, 0, NULL,
+     "GitHub App instead of a token"},
     {"GITHUB_APP_PRIVATE_KEY", PJ_SET_SECRET, AT(github_app_private_key), NULL, 0, 0, NULL,
      "its key, PEM, also with \\n written out"},
-    {"GITHUB_TOKEN", PJ_SET_SECRET, AT(github_token), NULL, 0, 0, NULL, "token for github.com repositories that have none"},
+    {"GITHUB_TOKEN", PJ_SET_SECRET, AT(github_token), NULL, 0, 0, NULL,
+     "token for github.com repositories that have none"},
     {"HTTPS_PROXY", PJ_SET_STR, AT(https_proxy), NULL, 0, 0, NULL, "proxy for outgoing calls"},
-    {"MODEL_FALLBACK_NAME", PJ_SET_STR, AT(model_fallback_name), NULL, 0, 0, NULL, "model of the fallback provider"},
+    {"MODEL_FALLBACK_NAME", PJ_SET_STR, AT(model_fallback_name), NULL, 0, 0, NULL,
+     "model of the fallback provider"},
     {"MODEL_FALLBACK_PROVIDER", PJ_SET_WORD, AT(model_fallback_provider), NULL, 0, 0, providers,
      "provider tried after a service error"},
-    {"MODEL_NAME", PJ_SET_STR, AT(model_name), NULL, 0, 0, NULL, "model; default: the provider's first row in the price table"},
+    {"MODEL_NAME", PJ_SET_STR, AT(model_name), NULL, 0, 0, NULL,
+     "model; default: the provider's first row in the price table"},
     {"MODEL_PROVIDER", PJ_SET_WORD, AT(model_provider), NULL, 0, 0, providers,
      "openai, anthropic or replay; default: the one whose key is set"},
     {"NO_PROXY", PJ_SET_STR, AT(no_proxy), NULL, 0, 0, NULL, "hosts reached without the proxy"},
-    {"OPENAI_API", PJ_SET_WORD, AT(openai_api), "auto", 0, 0, openai_apis, "chat, responses or auto"},
-    {"OPENAI_API_KEY", PJ_SET_SECRET, AT(openai_api_key), NULL, 0, 0, NULL, "key for an OpenAI-compatible server"},
-    {"OPENAI_BASE_URL", PJ_SET_STR, AT(openai_base_url), "https://api.openai.com/v1", 0, 0, NULL, "base URL, including /v1"},
-    {"PJ_ACTIONS_REF", PJ_SET_STR, AT(actions_ref), NULL, 0, 0, NULL, "branch the workflow is taken from; default: the repository's"},
+    {"OPENAI_API", PJ_SET_WORD, AT(openai_api), "auto", 0, 0, openai_apis,
+     "chat, responses or auto"},
+    {"OPENAI_API_KEY", PJ_SET_SECRET, AT(openai_api_key), NULL, 0, 0, NULL,
+     "key for an OpenAI-compatible server"},
+    {"OPENAI_BASE_URL", PJ_SET_STR, AT(openai_base_url), "https://api.openai.com/v1", 0, 0, NULL,
+     "base URL, including /v1"},
+    {"PJ_ACTIONS_REF", PJ_SET_STR, AT(actions_ref), NULL, 0, 0, NULL,
+     "branch the workflow is taken from; default: the repository's"},
     {"PJ_ACTIONS_REPOSITORY", PJ_SET_STR, AT(actions_repository), NULL, 0, 0, NULL,
      "owner/name where github_actions tasks are dispatched; default: the task's own"},
-    {"PJ_ACTIONS_WORKFLOW", PJ_SET_STR, AT(actions_workflow), "pithy-jaunt.yml", 0, 0, NULL, "the workflow's file name"},
-    {"PJ_CA_FILE", PJ_SET_STR, AT(ca_file), NULL, 0, 0, NULL, "certificates to trust for every outgoing call"},
-    {"PJ_FORGES", PJ_SET_STR, AT(forges), NULL, 0, 0, NULL, "JSON file of the forges that can be connected"},
-    {"PJ_JANITOR_INTERVAL", PJ_SET_DURATION, AT(janitor_interval_ms), "60s", 100, DAY, NULL, "time between clean-ups"},
-    {"PJ_LEASE_TTL", PJ_SET_DURATION, AT(lease_ttl_ms), "15s", 1000, 3600000, NULL, "life of a lease that is not renewed"},
-    {"PJ_LLM_TIMEOUT", PJ_SET_DURATION, AT(llm_timeout_ms), "180s", 100, DAY, NULL, "longest model call"},
+    {"PJ_ACTIONS_WORKFLOW", PJ_SET_STR, AT(actions_workflow), "pithy-jaunt.yml", 0, 0, NULL,
+     "the workflow's file name"},
+    {"PJ_CA_FILE", PJ_SET_STR, AT(ca_file), NULL, 0, 0, NULL,
+     "certificates to trust for every outgoing call"},
+    {"PJ_FORGES", PJ_SET_STR, AT(forges), NULL, 0, 0, NULL,
+     "JSON file of the forges that can be connected"},
+    {"PJ_JANITOR_INTERVAL", PJ_SET_DURATION, AT(janitor_interval_ms), "60s", 100, DAY, NULL,
+     "time between clean-ups"},
+    {"PJ_LEASE_TTL", PJ_SET_DURATION, AT(lease_ttl_ms), "15s", 1000, 3600000, NULL,
+     "life of a lease that is not renewed"},
+    {"PJ_LLM_TIMEOUT", PJ_SET_DURATION, AT(llm_timeout_ms), "180s", 100, DAY, NULL,
+     "longest model call"},
     {"PJ_LOG_FORMAT", PJ_SET_WORD, AT(log_format), "auto", 0, 0, log_formats, "text, json or auto"},
-    {"PJ_LOG_LEVEL", PJ_SET_WORD, AT(log_level), "info", 0, 0, log_levels, "debug, info, warn or error"},
-    {"PJ_LOG_RETENTION", PJ_SET_DURATION, AT(log_retention_ms), "7d", 1000, 3650 * DAY, NULL, "how long ended tasks keep their log"},
+    {"PJ_LOG_LEVEL", PJ_SET_WORD, AT(log_level), "info", 0, 0, log_levels,
+     "debug, info, warn or error"},
+    {"PJ_LOG_RETENTION", PJ_SET_DURATION, AT(log_retention_ms), "7d", 1000, 3650 * DAY, NULL,
+     "how long ended tasks keep their log"},
     {"PJ_MAIL_FROM", PJ_SET_STR, AT(mail_from), NULL, 0, 0, NULL, "sender of mails"},
-    {"PJ_MAX_TASK_COST_USD", PJ_SET_MONEY, AT(max_task_cost_microusd), NULL, 0, 0, NULL, "most a task may cost; default: no limit"},
-    {"PJ_MAX_TASK_TOKENS", PJ_SET_INT, AT(max_task_tokens), "1000000", 1, INT64_C(1) << 40, NULL, "most tokens a task may use"},
-    {"PJ_MAX_TASK_TURNS", PJ_SET_INT, AT(max_task_turns), "100", 1, 100000, NULL, "most turns of the agent"},
-    {"PJ_NOTIFY_SECRET", PJ_SET_SECRET, AT(notify_secret), NULL, 0, 0, NULL, "signs outgoing notifications (whsec_…)"},
+    {"PJ_MAX_TASK_COST_USD", PJ_SET_MONEY, AT(max_task_cost_microusd), NULL, 0, 0, NULL,
+     "most a task may cost; default: no limit"},
+    {"PJ_MAX_TASK_TOKENS", PJ_SET_INT, AT(max_task_tokens), "1000000", 1, INT64_C(1) << 40, NULL,
+     "most tokens a task may use"},
+    {"PJ_MAX_TASK_TURNS", PJ_SET_INT, AT(max_task_turns), "100", 1, 100000, NULL,
+     "most turns of the agent"},
+    {"PJ_NOTIFY_SECRET", PJ_SET_SECRET, AT(notify_secret), NULL, 0, 0, NULL,
+     "signs outgoing notifications (whsec_…)"},
     {"PJ_NOTIFY_URL", PJ_SET_STR, AT(notify_url), NULL, 0, 0, NULL, "told of every end of a task"},
     {"PJ_PRICES", PJ_SET_STR, AT(prices), NULL, 0, 0, NULL, "price table; default: built in"},
     {"PJ_PUBLIC_URL", PJ_SET_STR, AT(public_url), NULL, 0, 0, NULL, "address of the API in links"},
-    {"PJ_REDIS_PASSWORD", PJ_SET_SECRET, AT(redis_password), NULL, 0, 0, NULL, "password for Redis, when not in the URL"},
-    {"PJ_REDIS_URL", PJ_SET_STR, AT(redis_url), "redis://127.0.0.1:6379/0", 0, 0, NULL, "redis://, unix:// …"},
-    {"PJ_REPLAY_FILE", PJ_SET_STR, AT(replay_file), NULL, 0, 0, NULL, "answers for the replay provider"},
-    {"PJ_RETRY_BASE", PJ_SET_DURATION, AT(retry_base_ms), "1s", 1, 600000, NULL, "first wait between tries of a peer"},
-    {"PJ_RUNNER_LABELS", PJ_SET_STR, AT(labels), NULL, 0, 0, NULL, "words shown with this runner, comma separated"},
-    {"PJ_RUNNER_NAME", PJ_SET_STR, AT(name), NULL, 0, 0, NULL, "this runner's name; default: the host's"},
-    {"PJ_RUNNER_SLOTS", PJ_SET_INT, AT(slots), NULL, 1, 256, NULL, "tasks at once; default: one a core"},
+    {"PJ_REDIS_PASSWORD", PJ_SET_SECRET, AT(redis_password), NULL, 0, 0, NULL,
+     "password for Redis, when not in the URL"},
+    {"PJ_REDIS_URL", PJ_SET_STR, AT(redis_url), "redis://127.0.0.1:6379/0", 0, 0, NULL,
+     "redis://, unix:// …"},
+    {"PJ_REPLAY_FILE", PJ_SET_STR, AT(replay_file), NULL, 0, 0, NULL,
+     "answers for the replay provider"},
+    {"PJ_RETRY_BASE", PJ_SET_DURATION, AT(retry_base_ms), "1s", 1, 600000, NULL,
+     "first wait between tries of a peer"},
+    {"PJ_RUNNER_LABELS", PJ_SET_STR, AT(labels), NULL, 0, 0, NULL,
+     "words shown with this runner, comma separated"},
+    {"PJ_RUNNER_NAME", PJ_SET_STR, AT(name), NULL, 0, 0, NULL,
+     "this runner's name; default: the host's"},
+    {"PJ_RUNNER_SLOTS", PJ_SET_INT, AT(slots), NULL, 1, 256, NULL,
+     "tasks at once; default: one a core"},
     {"PJ_SANDBOX_ROOTFS", PJ_SET_STR, AT(sandbox_rootfs), NULL, 0, 0, NULL,
      "a name under rootfs/ for the box's system; default: the host's /usr"},
-    {"PJ_SECRET_KEY", PJ_SET_SECRET, AT(secret_key), NULL, 0, 0, NULL, "32 bytes base64; seals credentials in Redis"},
-    {"PJ_SMTP_PASSWORD", PJ_SET_SECRET, AT(smtp_password), NULL, 0, 0, NULL, "password for the mail server"},
-    {"PJ_SMTP_TLS", PJ_SET_WORD, AT(smtp_tls), "offered", 0, 0, smtp_tls_words, "offered: STARTTLS when the server has it; or required"},
-    {"PJ_SMTP_URL", PJ_SET_STR, AT(smtp_url), NULL, 0, 0, NULL, "smtp:// or smtps://; without it no mail is sent"},
+    {"PJ_SECRET_KEY", PJ_SET_SECRET, AT(secret_key), NULL, 0, 0, NULL,
+     "32 bytes base64; seals credentials in Redis"},
+    {"PJ_SMTP_PASSWORD", PJ_SET_SECRET, AT(smtp_password), NULL, 0, 0, NULL,
+     "password for the mail server"},
+    {"PJ_SMTP_TLS", PJ_SET_WORD, AT(smtp_tls), "offered", 0, 0, smtp_tls_words,
+     "offered: STARTTLS when the server has it; or required"},
+    {"PJ_SMTP_URL", PJ_SET_STR, AT(smtp_url), NULL, 0, 0, NULL,
+     "smtp:// or smtps://; without it no mail is sent"},
     {"PJ_SMTP_USER", PJ_SET_STR, AT(smtp_user), NULL, 0, 0, NULL, "user at the mail server"},
-    {"PJ_STATE_DIR", PJ_SET_STR, AT(state_dir), "/var/lib/pithyjaunt", 0, 0, NULL, "cache/, work/ and rootfs/"},
-    {"PJ_TASK_TIMEOUT", PJ_SET_DURATION, AT(task_timeout_ms), "10m", 100, 30 * DAY, NULL, "longest attempt of a task (R7.1)"},
-    {"PJ_TOKEN_ALERT", PJ_SET_INT, AT(token_alert), "50000", 1, INT64_C(1) << 40, NULL, "tokens of a task that raise a warning (R11.2)"},
-    {"PJ_USER_MAX_RUNNING", PJ_SET_INT, AT(user_max_running), NULL, 1, 100000, NULL, "tasks of one user at once; default: no limit"},
+    {"PJ_STATE_DIR", PJ_SET_STR, AT(state_dir), "/var/lib/pithyjaunt", 0, 0, NULL,
+     "cache/, work/ and rootfs/"},
+    {"PJ_TASK_TIMEOUT", PJ_SET_DURATION, AT(task_timeout_ms), "10m", 100, 30 * DAY, NULL,
+     "longest attempt of a task (R7.1)"},
+    {"PJ_TOKEN_ALERT", PJ_SET_INT, AT(token_alert), "50000", 1, INT64_C(1) << 40, NULL,
+     "tokens of a task that raise a warning (R11.2)"},
+    {"PJ_USER_MAX_RUNNING", PJ_SET_INT, AT(user_max_running), NULL, 1, 100000, NULL,
+     "tasks of one user at once; default: no limit"},
 };
 const size_t runner_setting_count = PJ_COUNT_OF(runner_setting_table);
 
@@ -92,34 +129,45 @@ static int check_model(struct runner_settings *s, struct pj_err *err)
     bool anthropic = s->anthropic_api_key != NULL;
 
     if (s->model_provider == NULL && openai && anthropic) {
-        (void)pj_fail(err, PJ_E_INVALID, "MODEL_PROVIDER: OPENAI_API_KEY and ANTHROPIC_API_KEY are both set");
+        (void)pj_fail(err, PJ_E_INVALID,
+                      "MODEL_PROVIDER: OPENAI_API_KEY and ANTHROPIC_API_KEY are both set");
         return pj_err_remedy(err, "set MODEL_PROVIDER to openai or to anthropic");
     }
     if (s->model_provider == NULL && !openai && !anthropic) {
         (void)pj_fail(err, PJ_E_INVALID, "MODEL_PROVIDER: no model provider is configured");
-        return pj_err_remedy(err, "set OPENAI_API_KEY or ANTHROPIC_API_KEY, or MODEL_PROVIDER=replay with PJ_REPLAY_FILE");
+        return pj_err_remedy(err, "set OPENAI_API_KEY or ANTHROPIC_API_KEY, or "
+                                  "MODEL_PROVIDER=replay with PJ_REPLAY_FILE");
     }
     if (s->model_provider == NULL)
         s->model_provider = pj_strdup(openai ? "openai" : "anthropic");
     if (strcmp(s->model_provider, "anthropic") == 0 && !anthropic) {
-        (void)pj_fail(err, PJ_E_INVALID, "ANTHROPIC_API_KEY: MODEL_PROVIDER is anthropic and no key is set");
+        (void)pj_fail(err, PJ_E_INVALID,
+                      "ANTHROPIC_API_KEY: MODEL_PROVIDER is anthropic and no key is set");
         return pj_err_remedy(err, "set ANTHROPIC_API_KEY or ANTHROPIC_API_KEY_FILE");
     }
     /* A server of one's own often asks for no key, so only the public one insists on it. */
-    if (strcmp(s->model_provider, "openai") == 0 && !openai && !pj_setting_given("OPENAI_BASE_URL")) {
-        (void)pj_fail(err, PJ_E_INVALID, "OPENAI_API_KEY: MODEL_PROVIDER is openai and no key is set");
+    if (strcmp(s->model_provider, "openai") == 0 && !openai &&
+        !pj_setting_given("OPENAI_BASE_URL")) {
+        (void)pj_fail(err, PJ_E_INVALID,
+                      "OPENAI_API_KEY: MODEL_PROVIDER is openai and no key is set");
         return pj_err_remedy(err, "set OPENAI_API_KEY or OPENAI_API_KEY_FILE");
     }
     if (strcmp(s->model_provider, "replay") == 0 && s->replay_file == NULL) {
-        (void)pj_fail(err, PJ_E_INVALID, "PJ_REPLAY_FILE: MODEL_PROVIDER is replay and no file of answers is set");
+        (void)pj_fail(err, PJ_E_INVALID,
+                      "PJ_REPLAY_FILE: MODEL_PROVIDER is replay and no file of answers is set");
         return pj_err_remedy(err, "set PJ_REPLAY_FILE to a file of recorded answers");
     }
-    if (s->model_fallback_provider != NULL && strcmp(s->model_fallback_provider, "anthropic") == 0 && !anthropic) {
-        (void)pj_fail(err, PJ_E_INVALID, "MODEL_FALLBACK_PROVIDER is anthropic, and ANTHROPIC_API_KEY is not set");
-        return pj_err_remedy(err, "set ANTHROPIC_API_KEY or ANTHROPIC_API_KEY_FILE, or unset MODEL_FALLBACK_PROVIDER");
+    if (s->model_fallback_provider != NULL &&
+        strcmp(s->model_fallback_provider, "anthropic") == 0 && !anthropic) {
+        (void)pj_fail(err, PJ_E_INVALID,
+                      "MODEL_FALLBACK_PROVIDER is anthropic, and ANTHROPIC_API_KEY is not set");
+        return pj_err_remedy(
+            err,
+            "set ANTHROPIC_API_KEY or ANTHROPIC_API_KEY_FILE, or unset MODEL_FALLBACK_PROVIDER");
     }
     if (s->replay_file != NULL && access(s->replay_file, R_OK) != 0) {
-        (void)pj_fail(err, PJ_E_INVALID, "PJ_REPLAY_FILE: cannot read %s: %s", s->replay_file, strerror(errno));
+        (void)pj_fail(err, PJ_E_INVALID, "PJ_REPLAY_FILE: cannot read %s: %s", s->replay_file,
+                      strerror(errno));
         return pj_err_remedy(err, "name a readable file of recorded answers");
     }
     return 0;
@@ -127,7 +175,8 @@ static int check_model(struct runner_settings *s, struct pj_err *err)
 
 bool runner_settings_remote(const struct pj_settings_args *args)
 {
-    return args != NULL && args->rest + 1 < args->argc && strcmp(args->argv[args->rest], "job") == 0 &&
+    return args != NULL && args->rest + 1 < args->argc &&
+           strcmp(args->argv[args->rest], "job") == 0 &&
            strcmp(args->argv[args->rest + 1], "--remote") == 0;
 }
 
@@ -149,17 +198,21 @@ static int check_addresses(const struct runner_settings *s, struct pj_err *err)
 {
     const struct {
         const char *name, *value;
-    } web[] = {{"ANTHROPIC_BASE_URL", s->anthropic_base_url}, {"GITHUB_API_URL", s->github_api_url},
-               {"OPENAI_BASE_URL", s->openai_base_url},       {"PJ_NOTIFY_URL", s->notify_url},
+    } web[] = {{"ANTHROPIC_BASE_URL", s->anthropic_base_url},
+               {"GITHUB_API_URL", s->github_api_url},
+               {"OPENAI_BASE_URL", s->openai_base_url},
+               {"PJ_NOTIFY_URL", s->notify_url},
                {"PJ_PUBLIC_URL", s->public_url}};
 
     for (size_t i = 0; i < PJ_COUNT_OF(web); i++)
         if (web[i].value != NULL && !has_scheme(web[i].value, "https://", "http://")) {
-            (void)pj_fail(err, PJ_E_INVALID, "%s: '%s' does not start with http:// or https://", web[i].name, web[i].value);
+            (void)pj_fail(err, PJ_E_INVALID, "%s: '%s' does not start with http:// or https://",
+                          web[i].name, web[i].value);
             return pj_err_remedy(err, "give the whole address");
         }
     if (s->smtp_url != NULL && !has_scheme(s->smtp_url, "smtp://", "smtps://")) {
-        (void)pj_fail(err, PJ_E_INVALID, "PJ_SMTP_URL: '%s' does not start with smtp:// or smtps://", s->smtp_url);
+        (void)pj_fail(err, PJ_E_INVALID,
+                      "PJ_SMTP_URL: '%s' does not start with smtp:// or smtps://", s->smtp_url);
         return pj_err_remedy(err, "name the mail server, say smtp://mail.example.org:587");
     }
     return 0;
@@ -174,7 +227,8 @@ static int check_pairs(const struct runner_settings *s, struct pj_err *err)
     }
     if (s->notify_url != NULL && s->notify_secret == NULL) {
         (void)pj_fail(err, PJ_E_INVALID, "PJ_NOTIFY_SECRET is not set, and PJ_NOTIFY_URL is");
-        return pj_err_remedy(err, "set PJ_NOTIFY_SECRET to whsec_ and a base64 key, which the receiver knows too");
+        return pj_err_remedy(
+            err, "set PJ_NOTIFY_SECRET to whsec_ and a base64 key, which the receiver knows too");
     }
     if (s->notify_secret != NULL && strncmp(s->notify_secret, "whsec_", 6) != 0) {
         (void)pj_fail(err, PJ_E_INVALID, "PJ_NOTIFY_SECRET does not start with whsec_");
@@ -196,8 +250,11 @@ static int check(struct runner_settings *s, struct pj_err *err)
         return pj_err_remedy(err, "give the folder's whole path");
     }
     if (strlen(s->state_dir) > STATE_DIR_MAX) {
-        (void)pj_fail(err, PJ_E_INVALID, "PJ_STATE_DIR: %s is longer than %d bytes", s->state_dir, STATE_DIR_MAX);
-        return pj_err_remedy(err, "sockets of running tasks live beneath it, and their paths are limited by the system");
+        (void)pj_fail(err, PJ_E_INVALID, "PJ_STATE_DIR: %s is longer than %d bytes", s->state_dir,
+                      STATE_DIR_MAX);
+        return pj_err_remedy(
+            err,
+            "sockets of running tasks live beneath it, and their paths are limited by the system");
     }
     if (s->slots == 0) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -209,7 +266,9 @@ static int check(struct runner_settings *s, struct pj_err *err)
             return pj_fail(err, PJ_E_INVALID, "PJ_RUNNER_NAME is not set and the host has no name");
         s->name = pj_strdup(host);
     }
-    if (strlen(s->name) > 64 || strspn(s->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != strlen(s->name)) {
+    if (strlen(s->name) > 64 ||
+        strspn(s->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+            strlen(s->name)) {
         (void)pj_fail(err, PJ_E_INVALID, "PJ_RUNNER_NAME: %s is not a usable name", s->name);
         return pj_err_remedy(err, "use at most 64 of the characters A-Z a-z 0-9 . _ -");
     }
@@ -227,7 +286,8 @@ static int pass_proxy_on(const struct runner_settings *s, struct pj_err *err)
     return 0;
 }
 
-int runner_settings_load(struct runner_settings *out, struct pj_settings_args *args, struct pj_err *err)
+int runner_settings_load(struct runner_settings *out, struct pj_settings_args *args,
+                         struct pj_err *err)
 {
     struct runner_settings s = {.redact = pj_redact_new()};
 
@@ -239,7 +299,8 @@ int runner_settings_load(struct runner_settings *out, struct pj_settings_args *a
         *out = s;
         return 0;
     }
-    if ((!runner_settings_remote(args) && open_keyring(&s, err) < 0) || check(&s, err) < 0 || pass_proxy_on(&s, err) < 0) {
+    if ((!runner_settings_remote(args) && open_keyring(&s, err) < 0) || check(&s, err) < 0 ||
+        pass_proxy_on(&s, err) < 0) {
         runner_settings_release(&s);
         return -1;
     }
@@ -277,10 +338,11 @@ char *runner_duration_text(int64_t ms)
 
 void runner_settings_help(FILE *to)
 {
-    (void)fputs("usage: pj-runner [options]\n"
-                "Takes tasks from Redis, carries each out in a sandbox and pushes the result.\n"
-                "Options, each also an environment variable (and a line of the file PJ_CONFIG names):\n",
-                to);
+    (void)fputs(
+        "usage: pj-runner [options]\n"
+        "Takes tasks from Redis, carries each out in a sandbox and pushes the result.\n"
+        "Options, each also an environment variable (and a line of the file PJ_CONFIG names):\n",
+        to);
     pj_settings_help(runner_setting_table, runner_setting_count, to);
     (void)fputs("  --check-config  judge the settings and leave\n"
                 "  --help --version\n",

@@ -38,7 +38,7 @@ struct runner_settings {
     char *notify_url, *notify_secret;
     char *log_format, *log_level;
 
-    struct pj_redact *redact;  /* every secret above */
+    struct pj_redact *redact;   /* every secret above */
     struct pj_keyring *keyring; /* opens what rests sealed in Redis */
 };
 
@@ -47,7 +47,8 @@ extern const size_t runner_setting_count;
 
 /* Load and judge. On failure (class INVALID, exit 78) *out holds nothing. Sets up the process's log. With the words `job --remote`
  * (a workflow's job) PJ_SECRET_KEY is not asked for: nothing sealed gets there. */
-int runner_settings_load(struct runner_settings *out, struct pj_settings_args *args, struct pj_err *err) PJ_MUST_CHECK;
+int runner_settings_load(struct runner_settings *out, struct pj_settings_args *args,
+                         struct pj_err *err) PJ_MUST_CHECK;
 bool runner_settings_remote(const struct pj_settings_args *args);
 void runner_settings_release(struct runner_settings *s);
 void runner_settings_help(FILE *to);

@@ -16,12 +16,12 @@
 #include "runner/spec.h"
 
 #define OUTCOME_MAX ((size_t)4 * 1024 * 1024)
-#define GRACE_MS 4000         /* from the order to stop to the kill */
-#define SETTLE_RETRY_MS 500   /* doubled up to the maximum */
+#define GRACE_MS 4000       /* from the order to stop to the kill */
+#define SETTLE_RETRY_MS 500 /* doubled up to the maximum */
 #define SETTLE_RETRY_MAX_MS 10000
-#define SETTLE_TRIES_MAX 120  /* 20 minutes: by then the reaper has long ended it */
+#define SETTLE_TRIES_MAX 120 /* 20 minutes: by then the reaper has long ended it */
 
-#define AGAIN_MS 100          /* between looks at whether an earlier delivery has left its folder */
+#define AGAIN_MS 100 /* between looks at whether an earlier delivery has left its folder */
 
 static void settle(struct slot *slot);
 static void read_repo(struct slot *slot);
@@ -44,7 +44,8 @@ static void kill_job(struct slot *slot)
 {
     struct pj_err err;
 
-    if (slot->state == SLOT_RUNNING && !slot->job_ended && spawner_kill(&slot->daemon->spawner, slot->token, &err) < 0)
+    if (slot->state == SLOT_RUNNING && !slot->job_ended &&
+        spawner_kill(&slot->daemon->spawner, slot->token, &err) < 0)
         pj_log_err(PJ_LOG_ERROR, "job_not_killed", &err, "taskId", slot->lease.task->id);
 }
 
@@ -137,8 +138,10 @@ static bool is_occupied(const struct slot *slot)
     const struct daemon *d = slot->daemon;
 
     for (size_t i = 0; i < d->slot_count; i++)
-        if (&d->slots[i] != slot && (d->slots[i].state == SLOT_RUNNING || d->slots[i].state == SLOT_STARTING) &&
-            strcmp(d->slots[i].lease.task->id, slot->lease.task->id) == 0 && d->slots[i].lease.epoch < slot->lease.epoch)
+        if (&d->slots[i] != slot &&
+            (d->slots[i].state == SLOT_RUNNING || d->slots[i].state == SLOT_STARTING) &&
+            strcmp(d->slots[i].lease.task->id, slot->lease.task->id) == 0 &&
+            d->slots[i].lease.epoch < slot->lease.epoch)
             return true;
     return false;
 }
@@ -173,8 +176,9 @@ static void on_finished(void *arg, const struct redisReply *reply, struct pj_err
         pj_log_err(PJ_LOG_WARN, "finish_refused", err, "taskId", slot->lease.task->id);
     else
         pj_log(PJ_LOG_INFO, "task_finished", "taskId", slot->lease.task->id, "status",
-               pj_task_status_word((enum pj_task_status)done.status), "attempt", PJ_I64(slot->lease.task->attempt),
-               "durationMs", PJ_I64(done.duration_ms), "tokens", PJ_I64(done.tokens), NULL);
+               pj_task_status_word((enum pj_task_status)done.status), "attempt",
+               PJ_I64(slot->lease.task->attempt), "durationMs", PJ_I64(done.duration_ms), "tokens",
+               PJ_I64(done.tokens), NULL);
     leave(slot);
 }
 
@@ -193,8 +197,8 @@ static void on_released(void *arg, const struct redisReply *reply, struct pj_err
     if (rc < 0)
         pj_log_err(PJ_LOG_WARN, "release_refused", err, "taskId", slot->lease.task->id);
     else
-        pj_log(PJ_LOG_INFO, requeued ? "task_requeued" : "task_finished", "taskId", slot->lease.task->id, "status",
-               requeued ? "running" : "failed", NULL);
+        pj_log(PJ_LOG_INFO, requeued ? "task_requeued" : "task_finished", "taskId",
+               slot->lease.task->id, "status", requeued ? "running" : "failed", NULL);
     leave(slot);
 }
 
@@ -220,7 +224,8 @@ static void finish(struct slot *slot, const struct pj_outcome *outcome)
 
     if (outcome->repository_invalid)
         mark_invalid(slot, outcome->error.detail);
-    pj_lease_finish_cmd(&cmd, slot->lease.task->id, slot->lease.epoch, slot->lease.task->attempt, outcome);
+    pj_lease_finish_cmd(&cmd, slot->lease.task->id, slot->lease.epoch, slot->lease.task->attempt,
+                        outcome);
     pj_aredis_submit(slot->daemon->redis, &cmd, on_finished, slot);
 }
 
@@ -280,8 +285,9 @@ static void settle_without_outcome(struct slot *slot, struct pj_outcome *out)
     case SLOT_GO:
         break;
     }
-    text = slot->job_status >= 128 ? pj_asprintf("the job process was killed by signal %d", slot->job_status - 128)
-                                   : pj_asprintf("the job process ended with code %d and no result", slot->job_status);
+    text = slot->job_status >= 128
+               ? pj_asprintf("the job process was killed by signal %d", slot->job_status - 128)
+               : pj_asprintf("the job process ended with code %d and no result", slot->job_status);
     pj_log(PJ_LOG_ERROR, "job_lost", "taskId", slot->lease.task->id, "detail", text, NULL);
     release(slot, true, text);
 }
@@ -356,7 +362,8 @@ void slot_stop(struct slot *slot, enum slot_stop why)
 {
     const char *order = order_text(why);
 
-    if (slot->state == SLOT_FREE || slot->state == SLOT_SETTLING || (slot->stop != SLOT_GO && why != SLOT_LOST))
+    if (slot->state == SLOT_FREE || slot->state == SLOT_SETTLING ||
+        (slot->stop != SLOT_GO && why != SLOT_LOST))
         return;
     slot->stop = why;
     if (slot->state == SLOT_STARTING)
@@ -386,8 +393,10 @@ static int start_job(struct slot *slot, const struct pj_repo *repo, struct pj_er
     PJ_CLEANUP(pj_closep) int spec = -1;
     PJ_CLEANUP(pj_closep) int outcome = -1;
     PJ_CLEANUP(pj_closep) int control = -1;
-    PJ_CLEANUP(pj_freep) char *text = job_spec_text(&slot->lease, repo, d->settings->name, slot->deadline_mono);
-    PJ_CLEANUP(pj_freep) char *dir = pj_asprintf("%s/work/%s", d->settings->state_dir, slot->lease.task->id);
+    PJ_CLEANUP(pj_freep)
+    char *text = job_spec_text(&slot->lease, repo, d->settings->name, slot->deadline_mono);
+    PJ_CLEANUP(pj_freep)
+    char *dir = pj_asprintf("%s/work/%s", d->settings->state_dir, slot->lease.task->id);
     int pair[2];
     struct spawner_job job = {.work_dir = dir};
 
@@ -410,7 +419,8 @@ static int start_job(struct slot *slot, const struct pj_repo *repo, struct pj_er
     job.control = control;
     if (spawner_run(&d->spawner, &job, err) < 0)
         return -1;
-    slot->outcome_event = event_new(d->base, slot->outcome_fd, EV_READ | EV_PERSIST, on_outcome, slot);
+    slot->outcome_event =
+        event_new(d->base, slot->outcome_fd, EV_READ | EV_PERSIST, on_outcome, slot);
     (void)event_add(slot->outcome_event, NULL);
     slot->state = SLOT_RUNNING;
     return 0;
@@ -468,8 +478,8 @@ void slot_begin(struct slot *slot, struct pj_lease *lease, int64_t sent_mono)
     slot->state = SLOT_STARTING;
     slot->leased_until_mono = sent_mono + d->settings->lease_ttl_ms;
     slot->stop = slot->lease.cancel ? SLOT_CANCEL : SLOT_GO;
-    pj_log(PJ_LOG_INFO, "task_taken", "taskId", slot->lease.task->id, "attempt", PJ_I64(slot->lease.task->attempt), "delivery",
-           PJ_I64(slot->lease.deliveries), NULL);
+    pj_log(PJ_LOG_INFO, "task_taken", "taskId", slot->lease.task->id, "attempt",
+           PJ_I64(slot->lease.task->attempt), "delivery", PJ_I64(slot->lease.deliveries), NULL);
     slot->deadline_mono = sent_mono + slot->lease.deadline_ms - slot->lease.now_ms;
     arm(slot->deadline_event, slot->deadline_mono - pj_mono_ms());
     read_repo(slot);

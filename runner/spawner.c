@@ -100,13 +100,14 @@ static int keep(const struct server *s, pid_t job)
     }
 }
 
-PJ_NORETURN static void keeper_main(struct server *s, const struct message *m, const int fds[JOB_FDS], pid_t spawner)
+PJ_NORETURN static void keeper_main(struct server *s, const struct message *m,
+                                    const int fds[JOB_FDS], pid_t spawner)
 {
     const struct pj_spawn_fd map[] = {
-        {STDERR_FILENO, STDERR_FILENO        },
-        {fds[0],        SPAWNER_FD_SPEC   },
-        {fds[1],        SPAWNER_FD_OUTCOME},
-        {fds[2],        SPAWNER_FD_CONTROL},
+        {STDERR_FILENO, STDERR_FILENO},
+        {fds[0], SPAWNER_FD_SPEC},
+        {fds[1], SPAWNER_FD_OUTCOME},
+        {fds[2], SPAWNER_FD_CONTROL},
     };
     struct pj_spawn spec = {
         .path = "/proc/self/exe",
@@ -152,7 +153,8 @@ static int tell_ended(const struct server *s, uint32_t token, int status)
 static struct keeper *find(struct server *s, pid_t pid, uint32_t token)
 {
     for (size_t i = 0; i < JOBS_MAX; i++)
-        if (pid != 0 ? s->keepers[i].pid == pid : s->keepers[i].pid != 0 && s->keepers[i].token == token)
+        if (pid != 0 ? s->keepers[i].pid == pid
+                     : s->keepers[i].pid != 0 && s->keepers[i].token == token)
             return &s->keepers[i];
     return NULL;
 }
@@ -191,7 +193,10 @@ static int serve_message(struct server *s)
         char space[CMSG_SPACE(sizeof(fds))];
     } control = {0};
     struct iovec iov = {.iov_base = &m, .iov_len = sizeof(m) - 1};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.space,
+                         .msg_controllen = sizeof(control.space)};
     ssize_t n = recvmsg(s->sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     struct cmsghdr *c;
     struct keeper *k;
@@ -201,7 +206,8 @@ static int serve_message(struct server *s)
     if (n < (ssize_t)MESSAGE_HEAD)
         return -1;
     c = CMSG_FIRSTHDR(&msg);
-    if (m.kind == MESSAGE_RUN && c != NULL && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(fds))) {
+    if (m.kind == MESSAGE_RUN && c != NULL && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(fds))) {
         memcpy(fds, CMSG_DATA(c), sizeof(fds));
         run(s, &m, fds);
     } else if (m.kind == MESSAGE_KILL && (k = find(s, 0, m.token)) != NULL) {
@@ -257,10 +263,7 @@ PJ_NORETURN static void server_main(int sock, int keep_fd, char *const *argv)
     (void)signal(SIGPIPE, SIG_IGN);
     s.chld = signalfd(-1, &s.signals, SFD_CLOEXEC | SFD_NONBLOCK);
     for (;;) {
-        struct pollfd p[] = {
-            {.fd = sock,   .events = POLLIN},
-            {.fd = s.chld, .events = POLLIN}
-        };
+        struct pollfd p[] = {{.fd = sock, .events = POLLIN}, {.fd = s.chld, .events = POLLIN}};
 
         if (poll(p, PJ_COUNT_OF(p), -1) < 0 && errno != EINTR)
             break;
@@ -311,7 +314,10 @@ int spawner_run(struct spawner *s, const struct spawner_job *job, struct pj_err 
     } control = {0};
     size_t dir_n = job->work_dir == NULL ? 0 : strlen(job->work_dir);
     struct iovec iov = {.iov_base = &m, .iov_len = MESSAGE_HEAD + dir_n};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.space,
+                         .msg_controllen = sizeof(control.space)};
     struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
     if (dir_n >= sizeof(m.work_dir))

@@ -27,9 +27,9 @@ enum spawner_job_fd {
 };
 
 struct spawner_job {
-    uint32_t token;              /* the caller's name for it, returned in its event */
-    int spec, outcome, control;  /* the job's ends; the caller closes its copies */
-    const char *work_dir;        /* removed when the job has ended; NULL: none */
+    uint32_t token;             /* the caller's name for it, returned in its event */
+    int spec, outcome, control; /* the job's ends; the caller closes its copies */
+    const char *work_dir;       /* removed when the job has ended; NULL: none */
 };
 
 struct spawner_event {
@@ -40,7 +40,8 @@ struct spawner_event {
 /* Fork the spawner. `argv` (NULL-terminated, argv[0] our name) is what each job process gets; the program is this very
  * executable, also after an upgrade replaced the file. Borrowed only for the call. `keep_fd`, when not -1, stays open in
  * spawner and keepers (the state folder's lock). */
-int spawner_start(char *const *argv, int keep_fd, struct spawner *out, struct pj_err *err) PJ_MUST_CHECK;
+int spawner_start(char *const *argv, int keep_fd, struct spawner *out,
+                  struct pj_err *err) PJ_MUST_CHECK;
 int spawner_run(struct spawner *s, const struct spawner_job *job, struct pj_err *err) PJ_MUST_CHECK;
 /* SIGKILL to the job process; its event follows when all of it is gone. Unknown tokens are ignored. */
 int spawner_kill(struct spawner *s, uint32_t token, struct pj_err *err) PJ_MUST_CHECK;

@@ -6,11 +6,12 @@
 #include "lib/json/codec.h"
 
 static const struct pj_field fields[] = {
-    {"runner",      PJ_F_STR,  offsetof(struct job_spec, runner),       PJ_FF_REQUIRED, 1, 64       },
-    {"epoch",       PJ_F_INT,  offsetof(struct job_spec, epoch),        PJ_FF_REQUIRED, 1, INT64_MAX},
-    {"deliveries",  PJ_F_INT,  offsetof(struct job_spec, deliveries),   PJ_FF_REQUIRED, 0, INT64_MAX},
-    {"nextN",       PJ_F_INT,  offsetof(struct job_spec, next_n),       PJ_FF_REQUIRED, 1, INT64_MAX},
-    {"deadlineMonoMs", PJ_F_INT, offsetof(struct job_spec, deadline_mono_ms), PJ_FF_REQUIRED, INT64_MIN, INT64_MAX},
+    {"runner", PJ_F_STR, offsetof(struct job_spec, runner), PJ_FF_REQUIRED, 1, 64},
+    {"epoch", PJ_F_INT, offsetof(struct job_spec, epoch), PJ_FF_REQUIRED, 1, INT64_MAX},
+    {"deliveries", PJ_F_INT, offsetof(struct job_spec, deliveries), PJ_FF_REQUIRED, 0, INT64_MAX},
+    {"nextN", PJ_F_INT, offsetof(struct job_spec, next_n), PJ_FF_REQUIRED, 1, INT64_MAX},
+    {"deadlineMonoMs", PJ_F_INT, offsetof(struct job_spec, deadline_mono_ms), PJ_FF_REQUIRED,
+     INT64_MIN, INT64_MAX},
 };
 
 char *job_spec_text(const struct pj_lease *lease, const struct pj_repo *repo, const char *runner,
@@ -46,7 +47,8 @@ int job_spec_parse(struct pj_view text, struct job_spec *out, struct pj_err *err
     repo = json_incref(json_object_get(doc, "repository"));
     (void)json_object_del(doc, "task");
     (void)json_object_del(doc, "repository");
-    if (pj_json_decode(doc, fields, PJ_COUNT_OF(fields), out, NULL, err) < 0 || pj_task_from_wire(task, &out->task, err) < 0 ||
+    if (pj_json_decode(doc, fields, PJ_COUNT_OF(fields), out, NULL, err) < 0 ||
+        pj_task_from_wire(task, &out->task, err) < 0 ||
         pj_repo_from_wire(repo, &out->repo, err) < 0)
         return pj_err_wrap(err, "job description");
     return 0;

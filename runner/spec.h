@@ -14,7 +14,8 @@ struct job_spec {
     int64_t epoch;
     int64_t deliveries;
     int64_t next_n;
-    int64_t deadline_mono_ms; /* of the attempt, by pj_mono_ms(), which all processes of a host share */
+    int64_t
+        deadline_mono_ms; /* of the attempt, by pj_mono_ms(), which all processes of a host share */
     struct pj_task task;
     struct pj_repo repo;
 };

@@ -25,10 +25,12 @@ static int run_setup(struct job *job, struct pj_err *err)
     pj_str_init(&text, 200);
     job_result_text(&result, &text);
     if (rc == 0 && (result.exit_code != 0 || result.timed_out)) {
-        (void)pj_fail(err, PJ_E_INVALID, "the repository's setup command failed: %s", pj_str_cstr(&text));
-        (void)pj_err_remedy(err, "see the log; hosts it needs must be in networkAllow%s%s",
-                            result.net_refused != NULL && result.net_refused[0] != '\0' ? "; refused: " : "",
-                            result.net_refused != NULL ? result.net_refused : "");
+        (void)pj_fail(err, PJ_E_INVALID, "the repository's setup command failed: %s",
+                      pj_str_cstr(&text));
+        (void)pj_err_remedy(
+            err, "see the log; hosts it needs must be in networkAllow%s%s",
+            result.net_refused != NULL && result.net_refused[0] != '\0' ? "; refused: " : "",
+            result.net_refused != NULL ? result.net_refused : "");
         rc = pj_err_code(err, "setup_failed");
     }
     pj_str_release(&text);
@@ -54,7 +56,8 @@ int step_generate(struct job *job, struct pj_err *err)
     if (job->spec.task.mode != NULL)
         return 0; /* the kept patch is published as it is */
     if (job->spec.repo.setup_command != NULL &&
-        (run_setup(job, err) < 0 || collect_baseline_take(job->ws, -1, NULL, &job->baseline, err) < 0))
+        (run_setup(job, err) < 0 ||
+         collect_baseline_take(job->ws, -1, NULL, &job->baseline, err) < 0))
         return -1;
     if (job->report->analysis(job, &analysis, err) < 0 || job_agent(job, analysis, err) < 0)
         return -1;
@@ -62,7 +65,8 @@ int step_generate(struct job *job, struct pj_err *err)
     if (!job->from_diff && job_collect(job, err) < 0)
         return -1;
     say_left_out(job);
-    if (!job->collected.empty && strcmp(job->checked_tree, job->collected.tree_sha) != 0 && checks_run(job, NULL, err) < 0)
+    if (!job->collected.empty && strcmp(job->checked_tree, job->collected.tree_sha) != 0 &&
+        checks_run(job, NULL, err) < 0)
         return -1;
     if (job->collected.empty) {
         (void)pj_fail(err, PJ_E_INVALID, "the agent ended without changing a file");

@@ -10,13 +10,15 @@
 static void note_remedy(struct pj_err *err)
 {
     if (err->remedy[0] == '\0')
-        (void)pj_err_remedy(err, "check the repository's address, its branch and the credential's permissions, then verify it");
+        (void)pj_err_remedy(err, "check the repository's address, its branch and the credential's "
+                                 "permissions, then verify it");
 }
 
 /* A pull request that is open is continued: its branch is where the tree starts. */
 static bool continues_pull(const struct pj_task *task)
 {
-    return task->attempt > 1 && task->pr.url != NULL && task->pr.state != NULL && strcmp(task->pr.state, "open") == 0;
+    return task->attempt > 1 && task->pr.url != NULL && task->pr.state != NULL &&
+           strcmp(task->pr.state, "open") == 0;
 }
 
 static int open_workspace(struct job *job, struct pj_err *err)
@@ -28,7 +30,8 @@ static int open_workspace(struct job *job, struct pj_err *err)
         .task_id = task->id,
         .repository_id = job->spec.repo.id,
         .url = job->address.url,
-        .base_branch = task->base_branch != NULL ? task->base_branch : job->spec.repo.default_branch,
+        .base_branch =
+            task->base_branch != NULL ? task->base_branch : job->spec.repo.default_branch,
         /* Only a further delivery of the same attempt works on the commit that the first one pinned. */
         .pinned_sha = job->spec.deliveries > 1 ? task->base_sha : NULL,
         .start_at_task_branch = continues_pull(task),
@@ -70,7 +73,8 @@ int job_credential(struct job *job, struct pj_err *err)
     bool have = job->owned.token != NULL;
     struct credential fresh = {0};
 
-    if (have && (job->owned.expires_ms == 0 || job->owned.expires_ms > pj_now_ms() + EXPIRES_SOON_MS))
+    if (have &&
+        (job->owned.expires_ms == 0 || job->owned.expires_ms > pj_now_ms() + EXPIRES_SOON_MS))
         return 0;
     if (credential_get(&spec, &fresh, err) < 0)
         return -1;
@@ -84,12 +88,14 @@ int step_prepare(struct job *job, struct pj_err *err)
 {
     struct pj_lease_note note = {0};
 
-    if (pj_find_program("pj-sandbox", &job->sandbox_program, err) < 0 || pj_find_program("pj-agent", &job->agent_program, err) < 0)
+    if (pj_find_program("pj-sandbox", &job->sandbox_program, err) < 0 ||
+        pj_find_program("pj-agent", &job->agent_program, err) < 0)
         return pj_err_code(err, "sandbox_unavailable");
     if (job_credential(job, err) < 0 || open_workspace(job, err) < 0)
         return -1;
     note.base_sha = workspace_base_sha(job->ws);
-    job_log_say(job->log, PJ_EVENT_INFO, "working on %s at %.12s", workspace_base_branch(job->ws), note.base_sha);
+    job_log_say(job->log, PJ_EVENT_INFO, "working on %s at %.12s", workspace_base_branch(job->ws),
+                note.base_sha);
     if (job->report->note(job, &note, err) < 0)
         return -1;
     return job_ask_forge(job, err);
@@ -118,10 +124,12 @@ int step_analyze(struct job *job, struct pj_err *err)
         return pj_err_code(err, "repository_analysis");
     }
     if (s.files == 0) {
-        (void)pj_fail(err, PJ_E_INVALID, "branch %s of %s holds no file", workspace_base_branch(job->ws), job->address.url);
+        (void)pj_fail(err, PJ_E_INVALID, "branch %s of %s holds no file",
+                      workspace_base_branch(job->ws), job->address.url);
         (void)pj_err_code(err, "repository_analysis");
         return pj_err_remedy(err, "push a first commit with files, or name another base branch");
     }
-    job_log_say(job->log, PJ_EVENT_INFO, "%lld files, %lld KiB", (long long)s.files, (long long)(s.bytes / 1024));
+    job_log_say(job->log, PJ_EVENT_INFO, "%lld files, %lld KiB", (long long)s.files,
+                (long long)(s.bytes / 1024));
     return 0;
 }

@@ -21,7 +21,8 @@ static bool publishes_kept(const struct job *job)
 static int judge(struct job *job, struct pj_view diff, struct pj_err *err)
 {
     PJ_CLEANUP(patch_freep) struct patch *patch = NULL;
-    const struct patch_policy policy = {.allow_workflows = publishes_kept(job), .allow_secrets = publishes_kept(job)};
+    const struct patch_policy policy = {.allow_workflows = publishes_kept(job),
+                                        .allow_secrets = publishes_kept(job)};
     struct patch_findings found;
     int rc = patch_parse(diff, NULL, &patch, err);
 
@@ -31,8 +32,8 @@ static int judge(struct job *job, struct pj_view diff, struct pj_err *err)
     }
     if (rc < 0)
         return -1;
-    job_log_say(job->log, PJ_EVENT_PATCH, "%zu files changed, %zu lines added, %zu removed", patch->file_count, patch->added,
-                patch->removed);
+    job_log_say(job->log, PJ_EVENT_PATCH, "%zu files changed, %zu lines added, %zu removed",
+                patch->file_count, patch->added, patch->removed);
     return patch_policy_check(patch, &policy, &found, err);
 }
 
@@ -40,7 +41,8 @@ static int commit(struct job *job, struct pj_err *err)
 {
     char branch[PJ_BRANCH_SIZE];
     const struct pj_task *task = &job->spec.task;
-    const struct publish_commit_spec spec = {.task_id = task->id, .title = task->title, .date_ms = task->started_ms};
+    const struct publish_commit_spec spec = {
+        .task_id = task->id, .title = task->title, .date_ms = task->started_ms};
     struct pj_lease_note note = {.commit_sha = job->commit_sha, .branch = branch};
 
     publish_branch_name(task->id, branch);
@@ -73,7 +75,9 @@ int step_apply(struct job *job, struct pj_err *err)
     if (judge(job, diff, err) < 0)
         return -1;
     if (job->checks_worse && job->spec.repo.on_check_failure != PJ_ON_CHECK_DRAFT_PR) {
-        (void)pj_fail(err, PJ_E_INVALID, "%s", job->check_report != NULL ? job->check_report : "the checks fail with this change");
+        (void)pj_fail(err, PJ_E_INVALID, "%s",
+                      job->check_report != NULL ? job->check_report
+                                                : "the checks fail with this change");
         return pj_err_code(err, "checks_failed");
     }
     if (publish_apply(job->ws, diff, expect, job->tree_sha, err) < 0)
@@ -104,7 +108,8 @@ int step_push(struct job *job, struct pj_err *err)
         return -1;
     pj_str_set(&job->outcome.branch, result.branch);
     pj_str_set(&job->outcome.commit_sha, job->commit_sha);
-    job_log_say(job->log, PJ_EVENT_INFO, "%s %s", result.already_there ? "already pushed:" : "pushed", result.branch);
+    job_log_say(job->log, PJ_EVENT_INFO, "%s %s",
+                result.already_there ? "already pushed:" : "pushed", result.branch);
     return 0;
 }
 
@@ -112,9 +117,10 @@ static void on_retry(void *ctx, int retry, int64_t wait_ms, const struct pj_err 
 {
     struct job *job = ctx;
 
-    job_log_say(job->log, PJ_EVENT_WARN, "pull request: %s; retry %d of 3 in %lld ms", why->message, retry, (long long)wait_ms);
-    pj_log(PJ_LOG_WARN, "pr_retry", "taskId", job->spec.task.id, "retry", PJ_I64(retry), "waitMs", PJ_I64(wait_ms), "detail",
-           why->message, NULL);
+    job_log_say(job->log, PJ_EVENT_WARN, "pull request: %s; retry %d of 3 in %lld ms", why->message,
+                retry, (long long)wait_ms);
+    pj_log(PJ_LOG_WARN, "pr_retry", "taskId", job->spec.task.id, "retry", PJ_I64(retry), "waitMs",
+           PJ_I64(wait_ms), "detail", why->message, NULL);
 }
 
 #define HOSTS_MAX 20
@@ -136,8 +142,10 @@ static void make_body(struct job *job, struct pj_str *out)
     const struct pj_task *task = &job->spec.task;
     struct pull_check checks[JOB_CHECKS_MAX];
     char **refused = words(job->net_refused);
-    PJ_CLEANUP(pj_freep) char *url =
-        job->settings->public_url != NULL ? pj_asprintf("%s/tasks/%s", job->settings->public_url, task->id) : NULL;
+    PJ_CLEANUP(pj_freep)
+    char *url = job->settings->public_url != NULL
+                    ? pj_asprintf("%s/tasks/%s", job->settings->public_url, task->id)
+                    : NULL;
     struct pull_body_spec spec = {
         .task_id = task->id,
         .task_title = task->title,
@@ -166,27 +174,31 @@ static void make_body(struct job *job, struct pj_str *out)
     };
 
     for (size_t i = 0; i < job->check_count; i++)
-        checks[i] = (struct pull_check){job->checks[i].command, job->checks[i].before, job->checks[i].after};
+        checks[i] = (struct pull_check){job->checks[i].command, job->checks[i].before,
+                                        job->checks[i].after};
     pull_body(&spec, out);
     pj_strs_free(refused);
 }
 
-static int open_pull(struct job *job, const struct pull_forge *forge, const struct pull_spec *spec, struct pull_result *result,
-                     struct pj_err *err)
+static int open_pull(struct job *job, const struct pull_forge *forge, const struct pull_spec *spec,
+                     struct pull_result *result, struct pj_err *err)
 {
     struct pj_lease_note note = {.pr_state = "open"};
 
     if (pull_open(forge, spec, result, err) < 0) {
-        pj_outcome_upstream(&job->outcome, result->upstream.status, result->upstream.message, result->upstream.request_id);
-        pj_log(PJ_LOG_ERROR, "github_error", "taskId", job->spec.task.id, "status", PJ_I64(result->upstream.status), "code",
-               pj_err_code_of(err), "detail", err->message, NULL);
+        pj_outcome_upstream(&job->outcome, result->upstream.status, result->upstream.message,
+                            result->upstream.request_id);
+        pj_log(PJ_LOG_ERROR, "github_error", "taskId", job->spec.task.id, "status",
+               PJ_I64(result->upstream.status), "code", pj_err_code_of(err), "detail", err->message,
+               NULL);
         return -1;
     }
     pj_str_set(&job->outcome.pr_url, result->url);
     pj_str_set(&job->outcome.pr.url, result->url);
     pj_str_set(&job->outcome.pr.state, "open");
     job->outcome.pr.number = result->number;
-    job_log_say(job->log, PJ_EVENT_PR_CREATED, "%s %s", result->adopted ? "pull request exists:" : "pull request", result->url);
+    job_log_say(job->log, PJ_EVENT_PR_CREATED, "%s %s",
+                result->adopted ? "pull request exists:" : "pull request", result->url);
     note.pr_url = result->url;
     note.pr_number = result->number;
     return job->report->note(job, &note, err);
@@ -215,8 +227,8 @@ int job_ask_forge(struct job *job, struct pj_err *err)
     if (forge.forge->kind == PJ_FORGE_GIT || pull_preflight(&forge, &spec, &upstream, err) == 0)
         return 0;
     pj_outcome_upstream(&job->outcome, upstream.status, upstream.message, upstream.request_id);
-    pj_log(PJ_LOG_ERROR, "github_error", "taskId", job->spec.task.id, "status", PJ_I64(upstream.status), "code", pj_err_code_of(err),
-           "detail", err->message, NULL);
+    pj_log(PJ_LOG_ERROR, "github_error", "taskId", job->spec.task.id, "status",
+           PJ_I64(upstream.status), "code", pj_err_code_of(err), "detail", err->message, NULL);
     return -1;
 }
 

@@ -45,28 +45,35 @@ static void read_run(const json_t *doc, struct pj_run *out)
         .ended = strcmp(pj_json_str(doc, "status", ""), "completed") == 0,
     };
     (void)snprintf(out->url, sizeof(out->url), "%s", pj_json_str(doc, "html_url", ""));
-    (void)snprintf(out->conclusion, sizeof(out->conclusion), "%s", pj_json_str(doc, "conclusion", ""));
+    (void)snprintf(out->conclusion, sizeof(out->conclusion), "%s",
+                   pj_json_str(doc, "conclusion", ""));
 }
 
-static int refused(const struct pj_workflow *w, const struct pj_rest_answer *answer, struct pj_err *err)
+static int refused(const struct pj_workflow *w, const struct pj_rest_answer *answer,
+                   struct pj_err *err)
 {
     (void)pj_rest_fail(answer, "start of the workflow", err);
     if (answer->status == 404) {
         (void)pj_err_code(err, "github_permission");
-        return pj_err_remedy(err, "commit %s to %s (pj repo workflow prints it) and give the token Actions: write", w->file, w->ref);
+        return pj_err_remedy(
+            err, "commit %s to %s (pj repo workflow prints it) and give the token Actions: write",
+            w->file, w->ref);
     }
     if (answer->status == 422) {
         (void)pj_err_code(err, "github_permission");
-        return pj_err_remedy(err, "commit the workflow that `pj repo workflow` prints: inputs task_id and callback, by workflow_dispatch");
+        return pj_err_remedy(err, "commit the workflow that `pj repo workflow` prints: inputs "
+                                  "task_id and callback, by workflow_dispatch");
     }
     return -1;
 }
 
-int pj_actions_dispatch(const struct pj_rest *rest, const struct pj_workflow *workflow, const json_t *inputs, struct pj_run *out,
-                        struct pj_rest_answer *answer, struct pj_err *err)
+int pj_actions_dispatch(const struct pj_rest *rest, const struct pj_workflow *workflow,
+                        const json_t *inputs, struct pj_run *out, struct pj_rest_answer *answer,
+                        struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *path = workflow_path(workflow, "/dispatches");
-    PJ_CLEANUP(pj_json_decrefp) json_t *body = json_pack("{s:s, s:O}", "ref", workflow->ref, "inputs", inputs);
+    PJ_CLEANUP(pj_json_decrefp)
+    json_t *body = json_pack("{s:s, s:O}", "ref", workflow->ref, "inputs", inputs);
 
     *out = (struct pj_run){0};
     if (pj_rest_call(rest, "POST", path, body, answer, err) < 0)
@@ -78,10 +85,11 @@ int pj_actions_dispatch(const struct pj_rest *rest, const struct pj_workflow *wo
     return 0;
 }
 
-int pj_actions_find(const struct pj_rest *rest, const struct pj_workflow *workflow, const char *mark, struct pj_run *out,
-                    struct pj_err *err)
+int pj_actions_find(const struct pj_rest *rest, const struct pj_workflow *workflow,
+                    const char *mark, struct pj_run *out, struct pj_err *err)
 {
-    PJ_CLEANUP(pj_freep) char *query = pj_asprintf("/runs?event=workflow_dispatch&per_page=%d", RUNS_LOOKED_AT);
+    PJ_CLEANUP(pj_freep)
+    char *query = pj_asprintf("/runs?event=workflow_dispatch&per_page=%d", RUNS_LOOKED_AT);
     PJ_CLEANUP(pj_freep) char *path = workflow_path(workflow, query);
     struct pj_rest_answer answer;
     size_t i;
@@ -92,7 +100,8 @@ int pj_actions_find(const struct pj_rest *rest, const struct pj_workflow *workfl
         rc = pj_rest_fail(&answer, "list of workflow runs", err);
     if (rc == 0) {
         rc = PJ_NONE;
-        json_array_foreach(json_object_get(answer.doc, "workflow_runs"), i, run) {
+        json_array_foreach(json_object_get(answer.doc, "workflow_runs"), i, run)
+        {
             if (strstr(pj_json_str(run, "display_title", ""), mark) == NULL)
                 continue;
             read_run(run, out);
@@ -104,7 +113,8 @@ int pj_actions_find(const struct pj_rest *rest, const struct pj_workflow *workfl
     return rc;
 }
 
-int pj_actions_cancel(const struct pj_rest *rest, const struct pj_workflow *workflow, int64_t run_id, struct pj_err *err)
+int pj_actions_cancel(const struct pj_rest *rest, const struct pj_workflow *workflow,
+                      int64_t run_id, struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *tail = pj_asprintf("runs/%lld/cancel", (long long)run_id);
     PJ_CLEANUP(pj_freep) char *path = path_of(workflow, tail);

@@ -25,12 +25,14 @@ struct pj_run {
 /* `inputs`: an object of strings. *out has the run when the answer told. FORBIDDEN/"github_permission" with the remedy when there
  * is no such workflow or the token may not start it; INVALID/"github_permission" when GitHub refuses the inputs or the workflow
  * has no workflow_dispatch; else as pj_rest_fail(). `status` and `said` (400 bytes) tell what the forge answered. */
-int pj_actions_dispatch(const struct pj_rest *rest, const struct pj_workflow *workflow, const json_t *inputs, struct pj_run *out,
-                        struct pj_rest_answer *answer, struct pj_err *err) PJ_MUST_CHECK;
+int pj_actions_dispatch(const struct pj_rest *rest, const struct pj_workflow *workflow,
+                        const json_t *inputs, struct pj_run *out, struct pj_rest_answer *answer,
+                        struct pj_err *err) PJ_MUST_CHECK;
 /* The newest run started by dispatch whose title holds `mark`. PJ_NONE: none is listed. */
-int pj_actions_find(const struct pj_rest *rest, const struct pj_workflow *workflow, const char *mark, struct pj_run *out,
-                    struct pj_err *err) PJ_MUST_CHECK;
+int pj_actions_find(const struct pj_rest *rest, const struct pj_workflow *workflow,
+                    const char *mark, struct pj_run *out, struct pj_err *err) PJ_MUST_CHECK;
 /* Ask a run to end. One that has ended already is fine. */
-int pj_actions_cancel(const struct pj_rest *rest, const struct pj_workflow *workflow, int64_t run_id, struct pj_err *err) PJ_MUST_CHECK;
+int pj_actions_cancel(const struct pj_rest *rest, const struct pj_workflow *workflow,
+                      int64_t run_id, struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

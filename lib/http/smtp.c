@@ -42,7 +42,8 @@ static void configure(CURL *easy, const struct pj_smtp *server, struct sending *
 
     curl_easy_setopt(easy, CURLOPT_URL, server->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-    curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)(server->tls_required ? CURLUSESSL_ALL : CURLUSESSL_TRY));
+    curl_easy_setopt(easy, CURLOPT_USE_SSL,
+                     (long)(server->tls_required ? CURLUSESSL_ALL : CURLUSESSL_TRY));
     if (server->ca_file != NULL)
         curl_easy_setopt(easy, CURLOPT_CAINFO, server->ca_file);
     if (server->user != NULL)
@@ -61,7 +62,8 @@ static void configure(CURL *easy, const struct pj_smtp *server, struct sending *
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, detail);
 }
 
-int pj_smtp_send(const struct pj_smtp *server, const char *from, const char *to, struct pj_view message, struct pj_err *err)
+int pj_smtp_send(const struct pj_smtp *server, const char *from, const char *to,
+                 struct pj_view message, struct pj_err *err)
 {
     struct sending s = {.rest = message};
     char detail[CURL_ERROR_SIZE] = "";
@@ -88,7 +90,9 @@ int pj_smtp_send(const struct pj_smtp *server, const char *from, const char *to,
     if (status >= 500)
         return pj_fail(err, PJ_E_INVALID, "the mail server refused: %s", s.reply);
     if (rc == CURLE_LOGIN_DENIED)
-        return pj_fail(err, PJ_E_UNAVAILABLE, "the mail server does not accept user and password: %s", s.reply);
-    return pj_fail(err, PJ_E_UNAVAILABLE, "mail server: %s%s%s", detail[0] != '\0' ? detail : curl_easy_strerror(rc),
+        return pj_fail(err, PJ_E_UNAVAILABLE,
+                       "the mail server does not accept user and password: %s", s.reply);
+    return pj_fail(err, PJ_E_UNAVAILABLE, "mail server: %s%s%s",
+                   detail[0] != '\0' ? detail : curl_easy_strerror(rc),
                    s.reply[0] != '\0' ? "; it said: " : "", s.reply);
 }

@@ -8,16 +8,17 @@
 #include "lib/base/view.h"
 
 struct pj_smtp {
-    const char *url;            /* smtp://host[:port] or smtps://… */
+    const char *url;             /* smtp://host[:port] or smtps://… */
     const char *user, *password; /* NULL: no AUTH */
-    bool tls_required;          /* smtp:// only: fail rather than speak in the clear; else STARTTLS when offered */
-    const char *ca_file;        /* NULL: the system's */
-    int64_t timeout_ms;         /* 0: 30 s */
+    bool
+        tls_required; /* smtp:// only: fail rather than speak in the clear; else STARTTLS when offered */
+    const char *ca_file; /* NULL: the system's */
+    int64_t timeout_ms;  /* 0: 30 s */
 };
 
 /* Send `message` (headers, empty line, body, CRLF lines) from the envelope address `from` to `to`, both bare addresses. Fails with
  * INVALID when the server refused it for good (5xx), UNAVAILABLE when another try may help; the message holds its words. */
-int pj_smtp_send(const struct pj_smtp *server, const char *from, const char *to, struct pj_view message,
-                 struct pj_err *err) PJ_MUST_CHECK;
+int pj_smtp_send(const struct pj_smtp *server, const char *from, const char *to,
+                 struct pj_view message, struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -1,14 +1,11 @@
 #include "tests/runner/fleet.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
-#include <fcntl.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 #include "lib/base/fs.h"
 #include "lib/base/mem.h"
@@ -64,7 +61,8 @@ void fleet_answers(struct fleet *f, const char *answers)
 static void settings(struct fleet *f)
 {
     PJ_CLEANUP(pj_freep) char *forges = pj_asprintf("%s/forges.json", f->dir);
-    PJ_CLEANUP(pj_freep) char *root = pj_asprintf("[{\"kind\":\"git\",\"root\":\"%s\"}]", f->remotes);
+    PJ_CLEANUP(pj_freep)
+    char *root = pj_asprintf("[{\"kind\":\"git\",\"root\":\"%s\"}]", f->remotes);
     const char *asan = getenv("ASAN_OPTIONS");
 
     write_file(forges, root);
@@ -80,8 +78,10 @@ static void settings(struct fleet *f)
     fleet_set(f, "PJ_LOG_FORMAT", "json");
     fleet_set(f, "PJ_LOG_LEVEL", "debug");
     fleet_set(f, "MODEL_PROVIDER", "replay");
-    fleet_answers(f, "[{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"hello.txt\",\"content\":\"hello, world\\n\"}}]},"
-                     "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Greets the world.\"}}]}]");
+    fleet_answers(f, "[{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"hello."
+                     "txt\",\"content\":\"hello, world\\n\"}}]},"
+                     "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Greets the "
+                     "world.\"}}]}]");
 }
 
 void fleet_start(struct fleet *f)
@@ -123,7 +123,8 @@ void fleet_stop(struct fleet *f)
 
     for (size_t i = 0; i < PJ_COUNT_OF(f->runner); i++) {
         if (f->runner[i].pid != 0 && !program_has_ended(&f->runner[i]))
-            cr_assert_eq(program_stop(&f->runner[i], SIGTERM, FLEET_SOON_MS), 0, "%s", program_log(&f->runner[i]));
+            cr_assert_eq(program_stop(&f->runner[i], SIGTERM, FLEET_SOON_MS), 0, "%s",
+                         program_log(&f->runner[i]));
         program_release(&f->runner[i]);
     }
     fleet_assert_clean(f);
@@ -185,7 +186,8 @@ char *fleet_repo(struct fleet *f, const char *path, void (*set)(struct pj_repo *
     return pj_strdup(id);
 }
 
-char *fleet_task(struct fleet *f, const char *repo, const char *title, void (*set)(struct pj_task *task))
+char *fleet_task(struct fleet *f, const char *repo, const char *title,
+                 void (*set)(struct pj_task *task))
 {
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     char id[PJ_ID_SIZE];
@@ -246,8 +248,8 @@ char *fleet_log(struct fleet *f, const char *id)
             int64_t a, k;
 
             cr_assert_eq(pj_event_line_id(page.lines[i], &a, &k), 0);
-            cr_assert_eq(k, a == of ? last + 1 : 1, "entry %lld-%lld after %lld-%lld", (long long)a, (long long)k, (long long)of,
-                         (long long)last);
+            cr_assert_eq(k, a == of ? last + 1 : 1, "entry %lld-%lld after %lld-%lld", (long long)a,
+                         (long long)k, (long long)of, (long long)last);
             of = a;
             last = k;
             (void)pj_str_append(&out, page.lines[i].p, page.lines[i].n);
@@ -282,7 +284,8 @@ static void look(struct watch *w)
         struct pj_task task;
 
         fleet_read(w->fleet, w->id, &task);
-        w->done = pj_task_is_ended((enum pj_task_status)task.status) || (w->count > 0 && task.logged_n >= w->count);
+        w->done = pj_task_is_ended((enum pj_task_status)task.status) ||
+                  (w->count > 0 && task.logged_n >= w->count);
         pj_task_release(&task);
     }
     if (w->done)
@@ -321,7 +324,8 @@ static void watch(struct fleet *f, const char *id, const char *text, int64_t cou
         PJ_CLEANUP(pj_freep) char *log = fleet_log(f, id);
         char *program = program_log(&f->runner[0]);
 
-        cr_assert_fail("task %s: no %s in time\n%s\n%s", id, text != NULL ? text : "end", log, program);
+        cr_assert_fail("task %s: no %s in time\n%s\n%s", id, text != NULL ? text : "end", log,
+                       program);
     }
 }
 
@@ -339,160 +343,4 @@ void fleet_wait_log(struct fleet *f, const char *id, const char *text)
 void fleet_wait_count(struct fleet *f, const char *id, int64_t count)
 {
     watch(f, id, NULL, count);
-}
-
-/* ---- what is left on the host ---- */
-
-/* The NUL-separated words of a process, joined by spaces. False when it is gone or a kernel thread. */
-static bool command_line(long pid, struct pj_str *out)
-{
-    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/proc/%ld/cmdline", pid);
-    struct pj_err err;
-
-    pj_str_clear(out);
-    if (pj_fs_read(path, out, &err) < 0 || out->len == 0)
-        return false;
-    for (size_t i = 0; i < out->len; i++)
-        if (out->data[i] == '\0')
-            out->data[i] = ' ';
-    return true;
-}
-
-static long parent_of(long pid)
-{
-    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/proc/%ld/stat", pid);
-    struct pj_str text;
-    struct pj_err err;
-    long parent = 0;
-    const char *after;
-
-    pj_str_init(&text, 4096);
-    if (pj_fs_read(path, &text, &err) == 0 && (after = strrchr(pj_str_cstr(&text), ')')) != NULL)
-        (void)sscanf(after, ") %*c %ld", &parent);
-    pj_str_release(&text);
-    return parent;
-}
-
-static bool descends(long pid, long ancestor)
-{
-    for (int i = 0; pid > 1 && i < 20; i++) {
-        if (pid == ancestor)
-            return true;
-        pid = parent_of(pid);
-    }
-    return false;
-}
-
-/* First process for which the test holds; 0 when there is none. */
-static long find(bool (*test)(long pid, const char *line, void *ctx), void *ctx)
-{
-    DIR *proc = opendir("/proc");
-    struct dirent *e;
-    struct pj_str line;
-    long found = 0;
-
-    pj_str_init(&line, 65536);
-    while (found == 0 && (e = readdir(proc)) != NULL) {
-        long pid = strtol(e->d_name, NULL, 10);
-
-        if (pid > 1 && pid != getpid() && command_line(pid, &line) && test(pid, pj_str_cstr(&line), ctx))
-            found = pid;
-    }
-    (void)closedir(proc);
-    pj_str_release(&line);
-    return found;
-}
-
-struct wanted {
-    long ancestor;
-    const char *program, *argument;
-};
-
-static bool is_wanted(long pid, const char *line, void *ctx)
-{
-    const struct wanted *w = ctx;
-    const char *at = strstr(line, w->program);
-    const char *space = strchr(line, ' ');
-
-    return at != NULL && space != NULL && at < space && (w->argument == NULL || strstr(space, w->argument) != NULL) &&
-           descends(pid, w->ancestor);
-}
-
-pid_t fleet_find_process(struct fleet *f, size_t i, const char *program, const char *argument)
-{
-    struct wanted w = {.ancestor = f->runner[i].pid, .program = program, .argument = argument};
-
-    return (pid_t)find(is_wanted, &w);
-}
-
-static bool names_fleet(long pid, const char *line, void *ctx)
-{
-    struct fleet *f = ctx;
-    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/proc/%ld/environ", pid);
-    struct pj_str env;
-    struct pj_err err;
-    bool found = strstr(line, f->state) != NULL;
-
-    pj_str_init(&env, 1 << 20);
-    if (!found && pj_fs_read(path, &env, &err) == 0)
-        for (size_t at = 0; !found && at < env.len; at += strlen(env.data + at) + 1)
-            found = strncmp(env.data + at, "PJ_FORGES=", 10) == 0 && strstr(env.data + at, f->dir) != NULL;
-    pj_str_release(&env);
-    return found;
-}
-
-/* Name of a folder under <state>/work, owned by the caller; NULL when there is none. */
-static char *find_work(const char *state)
-{
-    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/work", state);
-    DIR *dir = opendir(path);
-    struct dirent *e;
-    char *found = NULL;
-
-    while (dir != NULL && found == NULL && (e = readdir(dir)) != NULL)
-        if (e->d_name[0] != '.')
-            found = pj_strdup(e->d_name);
-    if (dir != NULL)
-        (void)closedir(dir);
-    return found;
-}
-
-/* Spawner and keepers hold the lock of their state folder until nothing of a task is left. */
-static void await_lock(const char *state)
-{
-    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/runner.lock", state);
-    PJ_CLEANUP(pj_closep) int fd = open(path, O_RDWR | O_CLOEXEC);
-
-    if (fd >= 0)
-        cr_assert_eq(flock(fd, LOCK_EX), 0);
-}
-
-void fleet_assert_clean(struct fleet *f)
-{
-    PJ_CLEANUP(pj_freep) char *second = pj_asprintf("%s/state-1", f->dir);
-    struct pj_str mounts;
-    struct pj_err err;
-    long pid;
-
-    await_lock(f->state);
-    await_lock(second);
-    pid = find(names_fleet, f);
-    cr_assert_eq(pid, 0, "process %ld is left", pid);
-    fleet_assert_no_work(f, 0);
-    fleet_assert_no_work(f, 1);
-    pj_str_init(&mounts, 1 << 20);
-    cr_assert_eq(pj_fs_read("/proc/self/mountinfo", &mounts, &err), 0);
-    cr_assert_null(strstr(pj_str_cstr(&mounts), f->dir), "a mount is left");
-    pj_str_release(&mounts);
-}
-
-void fleet_assert_no_work(struct fleet *f, size_t i)
-{
-    PJ_CLEANUP(pj_freep) char *state = pj_asprintf("%s/state-%zu", f->dir, i);
-    PJ_CLEANUP(pj_freep) char *folder = find_work(state);
-    PJ_CLEANUP(pj_freep) char *log = folder != NULL && f->runner[i].log_path != NULL ? program_log(&f->runner[i]) : NULL;
-
-    cr_assert_null(folder, "%s/work/%s is left; the runner said:\n%s", state, folder, log);
-    if (f->runner[i].pid != 0)
-        cr_assert_eq(fleet_find_process(f, i, "pj-sandbox", NULL), 0, "a box is left");
 }

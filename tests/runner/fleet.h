@@ -37,7 +37,8 @@ char *fleet_remote(struct fleet *f, const char *name);
 /* Connect it; `set` (may be NULL) changes the record first. Its id, owned by the caller. */
 char *fleet_repo(struct fleet *f, const char *path, void (*set)(struct pj_repo *repo));
 /* Create and execute a task; `set` may be NULL. Its id. */
-char *fleet_task(struct fleet *f, const char *repo, const char *title, void (*set)(struct pj_task *task));
+char *fleet_task(struct fleet *f, const char *repo, const char *title,
+                 void (*set)(struct pj_task *task));
 
 /* The task now; released by the caller. */
 void fleet_read(struct fleet *f, const char *id, struct pj_task *out);

@@ -26,12 +26,13 @@ static void answer_runs(const struct github *g, struct stand_in_exchange *x)
 {
     static const char *const statuses[] = {"", "in_progress", "completed", "completed"};
     static const char *const conclusions[] = {"", "", "failure", "cancelled"};
-    PJ_CLEANUP(pj_freep) char *text =
-        g->run == RUN_NONE
-            ? pj_strdup("{\"workflow_runs\":[]}")
-            : pj_asprintf("{\"workflow_runs\":[{\"id\":77,\"display_title\":\"Pithy Jaunt %s\",\"status\":\"%s\",\"conclusion\":\"%s\","
-                          "\"html_url\":\"https://github.example/runs/77\"}]}",
-                          g->task_id, statuses[g->run], conclusions[g->run]);
+    PJ_CLEANUP(pj_freep)
+    char *text =
+        g->run == RUN_NONE ? pj_strdup("{\"workflow_runs\":[]}")
+                           : pj_asprintf("{\"workflow_runs\":[{\"id\":77,\"display_title\":\"Pithy "
+                                         "Jaunt %s\",\"status\":\"%s\",\"conclusion\":\"%s\","
+                                         "\"html_url\":\"https://github.example/runs/77\"}]}",
+                                         g->task_id, statuses[g->run], conclusions[g->run]);
 
     stand_in_reply_text(x, 200, "application/json", text);
 }
@@ -42,7 +43,8 @@ static void take_dispatch(struct github *g, const struct stand_in_request *r)
     struct pj_err err;
 
     if (pj_json_parse(pj_view_n(r->body, r->body_len), &doc, &err) == 0)
-        (void)snprintf(g->task_id, sizeof(g->task_id), "%s", pj_json_str(json_object_get(doc, "inputs"), "task_id", ""));
+        (void)snprintf(g->task_id, sizeof(g->task_id), "%s",
+                       pj_json_str(json_object_get(doc, "inputs"), "task_id", ""));
 }
 
 static void github(void *ctx, const struct stand_in_request *r, struct stand_in_exchange *x)
@@ -51,14 +53,17 @@ static void github(void *ctx, const struct stand_in_request *r, struct stand_in_
 
     if (strstr(r->path, "/dispatches") != NULL) {
         take_dispatch(g, r);
-        stand_in_reply_text(x, g->dispatch_status, "application/json", g->dispatch_status == 204 ? "" : "{\"message\":\"Not Found\"}");
+        stand_in_reply_text(x, g->dispatch_status, "application/json",
+                            g->dispatch_status == 204 ? "" : "{\"message\":\"Not Found\"}");
     } else if (strstr(r->path, "/cancel") != NULL) {
         g->run = RUN_CANCELLED;
         stand_in_reply_text(x, 202, "application/json", "{}");
     } else if (strstr(r->path, "/runs") != NULL) {
         answer_runs(g, x);
     } else {
-        stand_in_reply_text(x, 200, "application/json", "{\"permissions\":{\"push\":true,\"pull\":true},\"default_branch\":\"main\"}");
+        stand_in_reply_text(
+            x, 200, "application/json",
+            "{\"permissions\":{\"push\":true,\"pull\":true},\"default_branch\":\"main\"}");
     }
 }
 
@@ -74,9 +79,10 @@ static void open_site(struct site *s, int dispatch_status, enum run_state run)
     s->g = (struct github){.dispatch_status = dispatch_status, .run = run};
     s->g.server = stand_in_start(0, github, &s->g);
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/forges.json", s->f.dir);
-    PJ_CLEANUP(pj_freep) char *text =
-        pj_asprintf("[{\"host\":\"127.0.0.1:%u\",\"kind\":\"github\",\"apiUrl\":\"%s\",\"token\":\"forge-token-0123456789\",\"insecure\":true}]",
-                    stand_in_port(s->g.server), stand_in_url(s->g.server));
+    PJ_CLEANUP(pj_freep)
+    char *text = pj_asprintf("[{\"host\":\"127.0.0.1:%u\",\"kind\":\"github\",\"apiUrl\":\"%s\","
+                             "\"token\":\"forge-token-0123456789\",\"insecure\":true}]",
+                             stand_in_port(s->g.server), stand_in_url(s->g.server));
     PJ_CLEANUP(pj_freep) char *url = pj_asprintf("%s/acme/greeter", stand_in_url(s->g.server));
     struct pj_err err;
 
@@ -167,7 +173,8 @@ Test(actions, r7_1_ends_a_task_whose_workflow_does_not_report)
         PJ_CLEANUP(pj_freep) char *id = fleet_task(&s.f, s.repo, "Greet from afar", ends[i].set);
         fleet_wait_end(&s.f, id, &task);
         cr_assert_eq(task.status, PJ_TASK_FAILED);
-        cr_assert_str_eq(task.error.code, ends[i].code, "%s: %s", task.error.code, task.error.detail);
+        cr_assert_str_eq(task.error.code, ends[i].code, "%s: %s", task.error.code,
+                         task.error.detail);
         pj_task_release(&task);
         close_site(&s);
     }
@@ -241,9 +248,11 @@ Test(actions, r5_1_the_job_of_a_workflow_reports_by_signed_webhook_to_the_end)
     PJ_CLEANUP(pj_json_decrefp) json_t *task = NULL;
     PJ_CLEANUP(pj_freep) char *content = NULL;
 
-    open_workflow(&f, "[{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"hello.txt\",\"content\":\"hello, world\\n\"}}]},"
-                      "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Greets.\"}}],"
-                      "\"usage\":{\"promptTokens\":100,\"completionTokens\":20}}]");
+    open_workflow(&f,
+                  "[{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"hello.txt\","
+                  "\"content\":\"hello, world\\n\"}}]},"
+                  "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Greets.\"}}],"
+                  "\"usage\":{\"promptTokens\":100,\"completionTokens\":20}}]");
     PJ_CLEANUP(pj_freep) char *spec = pj_asprintf("pj/%s:hello.txt", f.task);
     run_job(&f);
     task = world_wait_status(&f.w, f.task, "completed");
@@ -261,7 +270,8 @@ Test(actions, a_cancelled_workflow_says_so)
     struct workflow f;
     PJ_CLEANUP(pj_json_decrefp) json_t *task = NULL;
 
-    open_workflow(&f, "[{\"toolCalls\":[{\"name\":\"run\",\"arguments\":{\"command\":\"echo box-is-busy; exec sleep 1000\",\"timeout_s\":600}}]}]");
+    open_workflow(&f, "[{\"toolCalls\":[{\"name\":\"run\",\"arguments\":{\"command\":\"echo "
+                      "box-is-busy; exec sleep 1000\",\"timeout_s\":600}}]}]");
     run_job(&f);
     PJ_CLEANUP(pj_freep) char *path = world_stream_path(f.task);
     while (!world_log_has(&f.w, f.task, "box-is-busy"))

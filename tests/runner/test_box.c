@@ -40,11 +40,17 @@ static void serve(struct box *box)
     }
 }
 
-static void run(const char *const *argv, int64_t timeout_ms, struct seen *seen, struct box_result *result)
+static void run(const char *const *argv, int64_t timeout_ms, struct seen *seen,
+                struct box_result *result)
 {
     PJ_CLEANUP(pj_freep) char *path = program();
     char dir[] = "/tmp/pj-test-box-XXXXXX";
-    struct box_spec spec = {.program = path, .workspace = dir, .timeout_ms = timeout_ms, .argv = argv, .output = output, .ctx = seen};
+    struct box_spec spec = {.program = path,
+                            .workspace = dir,
+                            .timeout_ms = timeout_ms,
+                            .argv = argv,
+                            .output = output,
+                            .ctx = seen};
     struct box box;
     struct pj_err err;
 
@@ -54,7 +60,8 @@ static void run(const char *const *argv, int64_t timeout_ms, struct seen *seen, 
     cr_assert_not_null(mkdtemp(dir));
     cr_assert_eq(box_start(&spec, &box, &err), 0, "%s", err.message);
     serve(&box);
-    cr_assert_eq(box_result_get(&box, result, &err), 0, "%s; stderr: %s", err.message, pj_str_cstr(&seen->err));
+    cr_assert_eq(box_result_get(&box, result, &err), 0, "%s; stderr: %s", err.message,
+                 pj_str_cstr(&seen->err));
     box_release(&box);
     cr_assert_eq(pj_fs_remove_tree(dir, &err), 0);
 }
@@ -100,7 +107,12 @@ Test(box, is_dead_after_a_kill_and_says_so)
     PJ_CLEANUP(pj_freep) char *path = program();
     char dir[] = "/tmp/pj-test-box-XXXXXX";
     struct seen seen = {0};
-    struct box_spec spec = {.program = path, .workspace = dir, .timeout_ms = 60000, .argv = argv, .output = output, .ctx = &seen};
+    struct box_spec spec = {.program = path,
+                            .workspace = dir,
+                            .timeout_ms = 60000,
+                            .argv = argv,
+                            .output = output,
+                            .ctx = &seen};
     struct box_result result;
     struct box box;
     struct pj_err err;
@@ -128,7 +140,8 @@ Test(box, is_dead_after_a_kill_and_says_so)
 Test(box, says_what_cannot_be_started)
 {
     const char *const argv[] = {"/bin/true", NULL};
-    struct box_spec spec = {.program = "/nowhere/pj-sandbox", .workspace = "/tmp", .timeout_ms = 1000, .argv = argv};
+    struct box_spec spec = {
+        .program = "/nowhere/pj-sandbox", .workspace = "/tmp", .timeout_ms = 1000, .argv = argv};
     struct box box;
     struct pj_err err;
 

@@ -13,7 +13,8 @@ struct store {
     int chunks;
 };
 
-static int store_send(void *ctx, int64_t first, size_t count, struct pj_view lines, int64_t *resend_from, struct pj_err *err)
+static int store_send(void *ctx, int64_t first, size_t count, struct pj_view lines,
+                      int64_t *resend_from, struct pj_err *err)
 {
     struct store *s = ctx;
 
@@ -43,7 +44,8 @@ static void store_init(struct store *s)
 
 static struct job_log *log_to(struct store *s, const struct pj_redact *redact)
 {
-    const struct job_log_config config = {.attempt = 1, .last_n = s->next - 1, .redact = redact, .send = store_send, .ctx = s};
+    const struct job_log_config config = {
+        .attempt = 1, .last_n = s->next - 1, .redact = redact, .send = store_send, .ctx = s};
 
     return job_log_new(&config);
 }

@@ -78,7 +78,8 @@ Test(mail, says_what_failed_why_and_what_to_do)
 
     task_init(&task);
     compose(&task, "failed", &message);
-    cr_assert_not_null(strstr(message.data, "Subject: Failed: Fix <b>the</b> greeting\r\n"), "%s", message.data);
+    cr_assert_not_null(strstr(message.data, "Subject: Failed: Fix <b>the</b> greeting\r\n"), "%s",
+                       message.data);
     cr_assert_not_null(strstr(message.data, "Date: Sun, 22 Nov 2026 "), "%s", message.data);
     cr_assert_not_null(strstr(message.data, "Message-ID: <msg_1@example.org>\r\n"));
     text = part(message.data, "text/plain");
@@ -97,7 +98,8 @@ Test(mail, says_what_failed_why_and_what_to_do)
 
 Test(mail, has_a_template_for_every_end_that_is_told)
 {
-    static const char *const names[] = {"completed", "failed", "needs_review", "needs_clarification"};
+    static const char *const names[] = {"completed", "failed", "needs_review",
+                                        "needs_clarification"};
     struct pj_task task;
 
     task_init(&task);
@@ -119,8 +121,10 @@ Test(mail, has_a_template_for_every_end_that_is_told)
 
 Test(mail, no_title_can_add_a_header)
 {
-    static const char *const titles[] = {"a\r\nBcc: all@example.org", "Grüße an alle, und zwar so lange, dass es mehr als ein Wort braucht: äöüäöüäöü",
-                                         "\x01\x7f"};
+    static const char *const titles[] = {
+        "a\r\nBcc: all@example.org",
+        "Grüße an alle, und zwar so lange, dass es mehr als ein Wort braucht: äöüäöüäöü",
+        "\x01\x7f"};
     for (size_t i = 0; i < PJ_COUNT_OF(titles); i++) {
         struct pj_task task;
         struct pj_str message;
@@ -134,7 +138,8 @@ Test(mail, no_title_can_add_a_header)
         cr_assert_not_null(end);
         cr_assert_null(memmem(message.data, (size_t)(end - message.data), "Bcc", 3));
         for (const char *p = message.data; p < end; p++)
-            cr_assert((unsigned char)*p < 0x7f && ((unsigned char)*p >= 0x20 || *p == '\r' || *p == '\n'));
+            cr_assert((unsigned char)*p < 0x7f &&
+                      ((unsigned char)*p >= 0x20 || *p == '\r' || *p == '\n'));
         cr_assert_not_null(strstr(message.data, "=?UTF-8?B?"));
         pj_str_release(&message);
         pj_task_release(&task);
@@ -148,7 +153,8 @@ Test(notify, signs_as_standard_webhooks_say)
 
     /* The vector of the Standard Webhooks libraries' own tests. */
     pj_str_init(&signature, 256);
-    cr_assert_eq(notify_sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330,
+    cr_assert_eq(notify_sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                             "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330,
                              pj_view_of("{\"test\": 2432232314}"), &signature, &err),
                  0);
     cr_assert_str_eq(signature.data, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
@@ -261,7 +267,8 @@ static void add_owner(struct fleet *f)
 {
     PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
-    char id[] = "000000000userfleet0000", email[] = "owner@example.org", token_id[] = "0000000000tokenfleet00", name[] = "test";
+    char id[] = "000000000userfleet0000", email[] = "owner@example.org",
+         token_id[] = "0000000000tokenfleet00", name[] = "test";
     const struct pj_user user = {.id = id, .email = email, .role = PJ_ROLE_ADMIN};
     const struct pj_token token = {.id = token_id, .user_id = id, .name = name};
     char digest[65];
@@ -286,7 +293,8 @@ static char *record_state(struct fleet *f, const char *task, const char *kind)
     pj_outbox_list_cmd(&cmd, 0, task, NULL, 10);
     cr_assert_eq(pj_redis_do(f->store, &cmd, &reply, &err), 0, "%s", err.message);
     cr_assert_eq(pj_outbox_list_reply(reply, &list, &err), 0, "%s", err.message);
-    json_array_foreach(json_object_get(list, "items"), i, item) {
+    json_array_foreach(json_object_get(list, "items"), i, item)
+    {
         if (strcmp(pj_json_str(item, "kind", ""), kind) == 0)
             state = pj_strdup(pj_json_str(item, "state", ""));
     }
@@ -342,7 +350,8 @@ Test(outbox, r5_1_tells_the_owner_and_the_operators_address_of_an_end)
     cr_assert_str_eq(stand_in_header(first, "webhook-id"), stand_in_header(second, "webhook-id"));
     cr_assert_not_null(strstr(second->body, "\"type\":\"task.completed\""), "%s", second->body);
     pj_str_init(&expected, 256);
-    cr_assert_eq(notify_sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", stand_in_header(second, "webhook-id"),
+    cr_assert_eq(notify_sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                             stand_in_header(second, "webhook-id"),
                              strtoll(stand_in_header(second, "webhook-timestamp"), NULL, 10),
                              pj_view_n(second->body, second->body_len), &expected, &err),
                  0);

@@ -138,7 +138,8 @@ Test(spawner, ends_a_job_with_all_its_descendants)
     start(&r);
     /* An ordinary child, one in a session of its own that ignores signals, and the grandchild of a parent that has left. */
     job(&r, 1,
-        "trap '' TERM HUP; (exec sleep 1000) & a=$!; setsid sh -c 'trap \"\" TERM; exec sleep 1000' & b=$!;"
+        "trap '' TERM HUP; (exec sleep 1000) & a=$!; setsid sh -c 'trap \"\" TERM; exec sleep "
+        "1000' & b=$!;"
         " c=$( (exec sleep 1000 >/dev/null) & echo $!); echo $a $b $c; wait");
     read_line(&r, line, sizeof(line));
     cr_assert_eq(sscanf(line, "%ld %ld %ld", &pids[0], &pids[1], &pids[2]), 3, "%s", line);

@@ -1,0 +1,28 @@
+#include "tests/runner/one.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include "lib/base/mem.h"
+
+void one_open(struct one *o)
+{
+    fleet_start(&o->f);
+    o->remote = fleet_remote(&o->f, "sample");
+    o->repo = fleet_repo(&o->f, o->remote, NULL);
+}
+
+void one_close(struct one *o)
+{
+    fleet_stop(&o->f);
+    free(o->remote);
+    free(o->repo);
+}
+
+void one_assert_status(struct fleet *f, const struct pj_task *task, enum pj_task_status status)
+{
+    PJ_CLEANUP(pj_freep) char *log = fleet_log(f, task->id);
+
+    cr_assert_eq(task->status, (int)status, "%s %s: %s\n%s",
+                 pj_task_status_word((enum pj_task_status)task->status), task->error.code,
+                 task->error.detail, log);
+}

@@ -1,0 +1,190 @@
+/* What a task can end as: judged diffs, red checks, set-up, other agents. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include "lib/base/mem.h"
+#include "lib/store/tasks.h"
+#include "tests/runner/one.h"
+
+static void with_check(struct pj_repo *repo)
+{
+    repo->check_command = pj_strdup("grep -q '^hello' hello.txt");
+}
+
+/* ---- ends that leave a patch behind ---- */
+
+#define DIFF_ANSWER(header, body)                                                                  \
+    "{\"text\":\"```diff\\n--- a/hello.txt\\n+++ b/hello.txt\\n" header "\\n" body "```\"}"
+#define GOOD_DIFF DIFF_ANSWER("@@ -1 +1 @@", "-hello\\n+hello, diff\\n")
+#define CONFLICT DIFF_ANSWER("@@ -1 +1 @@", "-never there\\n+hello\\n")
+#define MALFORMED DIFF_ANSWER("@@ -1,7 +1 @@", "-hello\\n+hello, diff\\n")
+
+static const struct {
+    const char *answers;
+    enum pj_task_status status;
+    const char *code;
+} diffs[] = {
+    {"[" GOOD_DIFF "]", PJ_TASK_COMPLETED, NULL},
+    {"[" CONFLICT "," GOOD_DIFF "]", PJ_TASK_COMPLETED, NULL},
+    {"[" CONFLICT "," CONFLICT "," CONFLICT "," CONFLICT "]", PJ_TASK_NEEDS_REVIEW,
+     "patch_conflict"},
+    {"[" MALFORMED "," MALFORMED "," MALFORMED "," MALFORMED "]", PJ_TASK_NEEDS_REVIEW,
+     "patch_malformed"},
+};
+
+Test(outcomes, r3_2_r3_3_judges_a_diff_that_the_model_answers_with)
+{
+    for (size_t i = 0; i < PJ_COUNT_OF(diffs); i++) {
+        struct one o;
+        struct pj_task task;
+        PJ_CLEANUP(pj_freep) char *id = NULL;
+        PJ_CLEANUP(pj_freep) char *branches = NULL;
+
+        one_open(&o);
+        fleet_answers(&o.f, diffs[i].answers);
+        fleet_runner(&o.f, 0);
+        id = fleet_task(&o.f, o.repo, "Greet by diff", NULL);
+        fleet_wait_end(&o.f, id, &task);
+        one_assert_status(&o.f, &task, diffs[i].status);
+        cr_assert_eq(task.has_patch, 1);
+        branches = gitfix_branches(o.remote);
+        cr_assert_eq(strstr(branches, "pj/") != NULL, diffs[i].code == NULL, "%s", branches);
+        if (diffs[i].code != NULL)
+            cr_assert_str_eq(task.error.code, diffs[i].code);
+        pj_task_release(&task);
+        one_close(&o);
+    }
+}
+
+static void publish(struct fleet *f, const char *id)
+{
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
+    struct pj_task task;
+    struct pj_err err;
+
+    pj_task_init(&task);
+    pj_task_publish_cmd(&cmd, id);
+    cr_assert_eq(pj_redis_do(f->store, &cmd, &reply, &err), 0, "%s", err.message);
+    cr_assert_eq(pj_task_move_reply(reply, &task, &err), 0, "%s", err.message);
+    pj_task_release(&task);
+}
+
+Test(outcomes, r2_1_a_change_that_stays_red_waits_for_review_and_can_be_published)
+{
+    struct one o;
+    struct pj_task task;
+
+    one_open(&o);
+    fleet_answers(
+        &o.f, "[{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"hello.txt\","
+              "\"content\":\"bye\\n\"}}]},"
+              "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Bye.\"}}]},"
+              "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Bye 2.\"}}]},"
+              "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Bye 3.\"}}]},"
+              "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Bye 4.\"}}]}]");
+    fleet_runner(&o.f, 0);
+    PJ_CLEANUP(pj_freep) char *remote = fleet_remote(&o.f, "checked");
+    PJ_CLEANUP(pj_freep) char *repo = fleet_repo(&o.f, remote, with_check);
+    PJ_CLEANUP(pj_freep) char *id = fleet_task(&o.f, repo, "Say bye", NULL);
+    PJ_CLEANUP(pj_freep) char *spec = pj_asprintf("pj/%s:hello.txt", id);
+    fleet_wait_end(&o.f, id, &task);
+    one_assert_status(&o.f, &task, PJ_TASK_NEEDS_REVIEW);
+    cr_assert_str_eq(task.error.code, "checks_failed");
+    cr_assert_str_eq(pj_json_str(json_array_get(task.checks, 0), "after", ""), "failed (exit 1)");
+    cr_assert_eq(task.has_patch, 1);
+    cr_assert_null(gitfix_show(remote, spec));
+    pj_task_release(&task);
+
+    publish(&o.f, id);
+    fleet_wait_end(&o.f, id, &task);
+    one_assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+    PJ_CLEANUP(pj_freep) char *content = gitfix_show(remote, spec);
+    cr_assert_str_eq(content, "bye\n");
+    pj_task_release(&task);
+    one_close(&o);
+}
+
+static void with_broken_setup(struct pj_repo *repo)
+{
+    repo->setup_command = pj_strdup("echo this cannot work; exit 7");
+}
+
+Test(outcomes, says_that_the_set_up_failed)
+{
+    struct one o;
+    struct pj_task task;
+
+    one_open(&o);
+    fleet_runner(&o.f, 0);
+    PJ_CLEANUP(pj_freep) char *remote = fleet_remote(&o.f, "unset");
+    PJ_CLEANUP(pj_freep) char *repo = fleet_repo(&o.f, remote, with_broken_setup);
+    PJ_CLEANUP(pj_freep) char *id = fleet_task(&o.f, repo, "Greet the world", NULL);
+    fleet_wait_end(&o.f, id, &task);
+    one_assert_status(&o.f, &task, PJ_TASK_FAILED);
+    cr_assert_str_eq(task.error.code, "setup_failed");
+    cr_assert_not_null(strstr(task.error.detail, "exit 7"), "%s", task.error.detail);
+    PJ_CLEANUP(pj_freep) char *log = fleet_log(&o.f, id);
+    cr_assert_not_null(strstr(log, "this cannot work"));
+    pj_task_release(&task);
+    one_close(&o);
+}
+
+static void with_setup(struct pj_repo *repo)
+{
+    repo->setup_command = pj_strdup("mkdir -p deps && echo fetched > deps/lib.txt");
+    repo->check_command = pj_strdup("test -f deps/lib.txt");
+}
+
+Test(outcomes, keeps_what_the_set_up_wrote_out_of_the_change)
+{
+    struct one o;
+    struct pj_task task;
+
+    one_open(&o);
+    fleet_runner(&o.f, 0);
+    PJ_CLEANUP(pj_freep) char *remote = fleet_remote(&o.f, "set-up");
+    PJ_CLEANUP(pj_freep) char *repo = fleet_repo(&o.f, remote, with_setup);
+    PJ_CLEANUP(pj_freep) char *id = fleet_task(&o.f, repo, "Greet the world", NULL);
+    PJ_CLEANUP(pj_freep) char *spec = pj_asprintf("pj/%s:deps/lib.txt", id);
+    PJ_CLEANUP(pj_freep) char *changed = pj_asprintf("pj/%s:hello.txt", id);
+    fleet_wait_end(&o.f, id, &task);
+    one_assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+    cr_assert_null(gitfix_show(remote, spec));
+    PJ_CLEANUP(pj_freep) char *content = gitfix_show(remote, changed);
+    cr_assert_str_eq(content, "hello, world\n");
+    pj_task_release(&task);
+    one_close(&o);
+}
+
+static void with_agent(struct pj_repo *repo)
+{
+    repo->agent = pj_alloc(4, sizeof(char *));
+    repo->agent[0] = pj_strdup("/bin/sh");
+    repo->agent[1] = pj_strdup("-c");
+    repo->agent[2] =
+        pj_strdup("echo \"$PJ_TASK_TITLE\" > hello.txt; env | grep -c BASE_URL=http://127.0.0.1:");
+}
+
+Test(outcomes, runs_another_agent_when_the_repository_names_one)
+{
+    struct one o;
+    struct pj_task task;
+
+    one_open(&o);
+    fleet_set(&o.f, "MODEL_PROVIDER", "openai");
+    fleet_set(&o.f, "OPENAI_API_KEY", "sk-test-0123456789");
+    fleet_set(&o.f, "OPENAI_BASE_URL", "http://127.0.0.1:9/v1");
+    fleet_set(&o.f, "MODEL_NAME", "gpt-test");
+    fleet_runner(&o.f, 0);
+    PJ_CLEANUP(pj_freep) char *remote = fleet_remote(&o.f, "foreign");
+    PJ_CLEANUP(pj_freep) char *repo = fleet_repo(&o.f, remote, with_agent);
+    PJ_CLEANUP(pj_freep) char *id = fleet_task(&o.f, repo, "Greetings from elsewhere", NULL);
+    PJ_CLEANUP(pj_freep) char *spec = pj_asprintf("pj/%s:hello.txt", id);
+    fleet_wait_end(&o.f, id, &task);
+    one_assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+    PJ_CLEANUP(pj_freep) char *content = gitfix_show(remote, spec);
+    cr_assert_str_eq(content, "Greetings from elsewhere\n");
+    pj_task_release(&task);
+    one_close(&o);
+}
