@@ -93,6 +93,15 @@ static void on_reached(struct request *req, const struct repo_remote_answer *ans
     request_redis(req, &cmd, on_created);
 }
 
+/* A path is read as the user that runs us; a credential for it would be kept for nothing. */
+static bool credential_fits(struct request *req, const struct draft *d, const char *url)
+{
+    if (url[0] != '/' || d->body.credential.token == NULL)
+        return true;
+    reply_fault(req, "credential", "a repository that is a path takes none");
+    return false;
+}
+
 void repo_create(struct request *req)
 {
     struct draft *d = request_ctx(req, sizeof *d, draft_free);
@@ -102,6 +111,8 @@ void repo_create(struct request *req)
         return;
     struct pj_repo *repo = new_repo(req);
     if (repo_remote_address(req, d->body.url, &repo->url, &repo->name) < 0)
+        return;
+    if (!credential_fits(req, d, repo->url))
         return;
     pj_id_new(0, id);
     pj_str_set(&repo->id, id);
@@ -204,7 +215,7 @@ static void edit_found(struct request *req)
     PJ_CLEANUP(pj_freep) char *token = NULL;
     struct pj_err err;
 
-    if (repo_body_read(req, true, &d->body) < 0)
+    if (repo_body_read(req, true, &d->body) < 0 || !credential_fits(req, d, repo->url))
         return;
     bool branch = d->body.has_branch && d->body.default_branch != NULL;
     if (!branch && !d->body.has_credential) {

@@ -569,3 +569,33 @@ Test(hooks, a_github_actions_task_needs_a_forge_and_an_address_that_reach_each_o
     json_decref(world_call(&s.w, "POST", "/tasks", on_forge, 201));
     forge_scene_stop(&s);
 }
+
+Test(hooks, nothing_secret_is_shown_or_stored_in_the_open)
+{
+    struct forge_scene s;
+
+    forge_scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/repositories/%s", s.repository);
+    json_t *repository = world_call(&s.w, "GET", path, NULL, 200);
+    PJ_CLEANUP(pj_freep) char *shown = pj_json_text(repository);
+    cr_expect_null(strstr(shown, FORGE_TOKEN));
+    cr_expect(json_is_true(json_object_get(json_object_get(repository, "credential"), "set")), "%s",
+              shown);
+    cr_expect_null(json_object_get(repository, "webhookSecret"));
+    json_decref(repository);
+    struct pj_redis *redis = test_redis_connect(&s.w.redis);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply =
+        test_redis_words(redis, "EVAL",
+                         "for _, k in ipairs(redis.call('KEYS', '*')) do local t = "
+                         "redis.call('TYPE', k).ok local v = t == 'hash' and "
+                         "table.concat(redis.call('HGETALL', k), ' ') or t == 'string' and "
+                         "redis.call('GET', k) or '' "
+                         "if string.find(v, ARGV[1], 1, true) or string.find(v, ARGV[2], 1, true) "
+                         "then return k end end return false",
+                         "0", FORGE_TOKEN, WORLD_TOKEN, NULL);
+    PJ_CLEANUP(pj_freep) char *found = pj_reply_dup(reply);
+    cr_expect_null(found, "in %s", found);
+    pj_redis_free(redis);
+    forge_scene_stop(&s);
+}
