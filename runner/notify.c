@@ -16,14 +16,13 @@ void notify_body(const struct pj_task *task, struct pj_str *out)
 {
     char at[PJ_RFC3339_SIZE];
     PJ_CLEANUP(pj_json_decrefp)
-    json_t *doc =
-        json_pack("{s:o, s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s?}", "type",
-                  json_sprintf("task.%s", pj_task_status_word((enum pj_task_status)task->status)),
-                  "timestamp", pj_rfc3339(task->finished_ms, at), "taskId", task->id,
-                  "repositoryId", task->repository_id, "status",
-                  pj_task_status_word((enum pj_task_status)task->status), "title", task->title,
-                  "attempt", (json_int_t)task->attempt, "branchName", task->branch, "prUrl",
-                  task->pr_url, "question", task->question);
+    json_t *doc = json_pack(
+        "{s:o, s:s, s:s, s:s, s:s, s:s?, s:I, s:s?, s:s?, s:s?}", "type",
+        json_sprintf("task.%s", pj_task_status_word((enum pj_task_status)task->status)),
+        "timestamp", pj_rfc3339(task->finished_ms, at), "taskId", task->id, "repositoryId",
+        task->repository_id, "status", pj_task_status_word((enum pj_task_status)task->status),
+        "title", task->title, "attempt", (json_int_t)task->attempt, "branchName", task->branch,
+        "prUrl", task->pr_url, "question", task->question);
 
     if (task->error.code != NULL)
         (void)json_object_set_new(
@@ -65,8 +64,8 @@ static int judge(int status, const struct pj_str *answer, struct pj_err *err)
                    status, pj_str_cstr(answer));
 }
 
-int notify_send(struct pj_http *http, const char *url, const char *secret, const char *id,
-                const struct pj_task *task, struct pj_err *err)
+int notify_send(struct pj_http *http, const char *url, bool plain, const char *secret,
+                const char *id, const struct pj_task *task, struct pj_err *err)
 {
     int64_t now = pj_now_ms() / 1000;
     char stamp[24];
@@ -84,7 +83,7 @@ int notify_send(struct pj_http *http, const char *url, const char *secret, const
         .url = url,
         .headers = filled,
         .header_count = PJ_COUNT_OF(filled),
-        .allow_plain = true, /* the operator's own address */
+        .allow_plain = plain,
         .max_body = 16 * 1024,
         .timeout_ms = 20000,
     };

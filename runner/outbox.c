@@ -25,7 +25,6 @@
 #define GIVE_UP_MS ((int64_t)3 * 24 * 3600 * 1000)
 #define RETRY_FACTOR 10 /* of PJ_RETRY_BASE: nobody waits for a mail as a job waits for a forge */
 #define RETRY_MAX_MS ((int64_t)4 * 3600 * 1000)
-#define REPOSITORY_SUFFIX "webhook"
 #define CACHE_MAX_BYTES ((int64_t)20 << 30)
 #define TRIM_EVERY_MS ((int64_t)10 * 60 * 1000)
 
@@ -33,6 +32,7 @@ struct outbox {
     const struct runner_settings *settings;
     struct pj_redis *redis;
     struct pj_http *http;
+    struct pj_forges *forges;
     struct pj_meta meta;
     int64_t next_trim_ms;
 };
@@ -71,21 +71,19 @@ static int read_task(struct outbox *o, const char *id, struct pj_task *out, stru
     return pj_task_get_reply(reply, out, err);
 }
 
-/* The repository's name for the mail; NULL when it is gone. */
-static char *repository_name(struct outbox *o, const char *id)
+/* The task's repository; all members absent when it is gone. */
+static void read_repo(struct outbox *o, const char *id, struct pj_repo *out)
 {
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     struct pj_cmd cmd = {0};
-    struct pj_repo repo;
     struct pj_err err;
-    char *name = NULL;
 
-    pj_repo_init(&repo);
+    pj_repo_init(out);
     pj_repo_get_cmd(&cmd, id);
-    if (ask(o, &cmd, &reply, &err) == 0 && pj_repo_reply(reply, &repo, &err) == 0)
-        name = pj_strdup_or_null(repo.name);
-    pj_repo_release(&repo);
-    return name;
+    if (ask(o, &cmd, &reply, &err) < 0 || pj_repo_reply(reply, out, &err) < 0) {
+        pj_repo_release(out);
+        pj_repo_init(out);
+    }
 }
 
 static char *owner_address(struct outbox *o, const char *user_id, struct pj_err *err)
@@ -103,10 +101,9 @@ static char *owner_address(struct outbox *o, const char *user_id, struct pj_err 
 }
 
 static int send_mail(struct outbox *o, const struct pj_outbox *record, const struct pj_task *task,
-                     const char *to, struct pj_err *err)
+                     const char *repository, const char *to, struct pj_err *err)
 {
     const struct runner_settings *s = o->settings;
-    PJ_CLEANUP(pj_freep) char *repository = repository_name(o, task->repository_id);
     PJ_CLEANUP(pj_freep) char *from = mail_bare_address(s->mail_from);
     const struct mail_facts facts = {
         .template_name = record->template_name,
@@ -157,24 +154,77 @@ static void settle(struct outbox *o, unsigned partition, const struct pj_outbox 
            "detail", rc < 0 ? err->message : NULL, NULL);
 }
 
-/* The same end goes to the operator's webhook as a record of its own, made once. */
 static int add_webhook(struct outbox *o, unsigned partition, const struct pj_outbox *record,
-                       struct pj_err *err)
+                       const char *suffix, const char *url, struct pj_err *err)
 {
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     struct pj_cmd cmd = {0};
 
-    if (o->settings->notify_url == NULL)
+    if (url == NULL)
         return 0;
-    pj_outbox_add_cmd(&cmd, partition, record->id, REPOSITORY_SUFFIX, "webhook",
-                      o->settings->notify_url);
+    pj_outbox_add_cmd(&cmd, partition, record->id, suffix, "webhook", url);
     return ask(o, &cmd, &reply, err);
+}
+
+/* Under the repository's own webhook secret, to its own address. */
+static int notify_repository(struct outbox *o, const struct pj_outbox *record,
+                             const struct pj_task *task, const struct pj_repo *repo,
+                             struct pj_err *err)
+{
+    PJ_CLEANUP(pj_freep) char *context = NULL;
+    struct pj_str secret;
+    bool plain = false;
+    int rc;
+
+    if (repo->notify_url == NULL || repo->webhook_sealed == NULL ||
+        strcmp(repo->notify_url, record->to) != 0)
+        return PJ_NONE; /* taken away meanwhile */
+    if (notify_guard(o->forges, repo->notify_url, &plain, err) < 0)
+        return -1;
+    context = pj_asprintf("repo:%s:webhook", repo->id);
+    pj_str_init(&secret, 4096);
+    rc = pj_unseal(o->settings->keyring, context, pj_view_of(repo->webhook_sealed), &secret, err);
+    if (rc == 0)
+        rc = notify_send(o->http, repo->notify_url, plain, pj_str_cstr(&secret), record->id, task,
+                         err);
+    if (secret.data != NULL)
+        pj_wipe(secret.data, secret.len);
+    pj_str_release(&secret);
+    return rc;
+}
+
+static int deliver_webhook(struct outbox *o, const struct pj_outbox *record,
+                           const struct pj_task *task, const struct pj_repo *repo,
+                           struct pj_err *err)
+{
+    const struct runner_settings *s = o->settings;
+
+    if (record->to == NULL)
+        return PJ_NONE;
+    if (s->notify_url != NULL && strcmp(s->notify_url, record->to) == 0)
+        return notify_send(o->http, s->notify_url, true, s->notify_secret, record->id, task, err);
+    return notify_repository(o, record, task, repo, err);
+}
+
+/* The mail of an end; first, the same end becomes records of their own for the webhooks, each made once. */
+static int deliver_mail(struct outbox *o, unsigned partition, const struct pj_outbox *record,
+                        const struct pj_task *task, const struct pj_repo *repo, char **to,
+                        struct pj_err *err)
+{
+    if (add_webhook(o, partition, record, "webhook", o->settings->notify_url, err) < 0 ||
+        add_webhook(o, partition, record, "repository", repo->notify_url, err) < 0)
+        return -1;
+    *to = owner_address(o, record->owner, err);
+    if (o->settings->smtp_url == NULL || *to == NULL)
+        return PJ_NONE;
+    return send_mail(o, record, task, repo->name, *to, err);
 }
 
 /* 0 delivered, PJ_NONE nothing to do, -1 with err. */
 static int deliver(struct outbox *o, unsigned partition, const struct pj_outbox *record, char **to,
                    struct pj_err *err)
 {
+    struct pj_repo repo;
     struct pj_task task;
     int rc;
 
@@ -186,21 +236,14 @@ static int deliver(struct outbox *o, unsigned partition, const struct pj_outbox 
             return PJ_NONE; /* deleted meanwhile */
         return -1;
     }
+    read_repo(o, task.repository_id, &repo);
     if (strcmp(record->kind, "webhook") == 0) {
         *to = pj_strdup_or_null(record->to);
-        rc = o->settings->notify_url == NULL
-                 ? PJ_NONE
-                 : notify_send(o->http, o->settings->notify_url, o->settings->notify_secret,
-                               record->id, &task, err);
+        rc = deliver_webhook(o, record, &task, &repo, err);
     } else {
-        rc = add_webhook(o, partition, record, err);
-        if (rc == 0)
-            *to = owner_address(o, record->owner, err);
-        if (rc == 0 && (o->settings->smtp_url == NULL || *to == NULL))
-            rc = PJ_NONE;
-        else if (rc == 0)
-            rc = send_mail(o, record, &task, *to, err);
+        rc = deliver_mail(o, partition, record, &task, &repo, to, err);
     }
+    pj_repo_release(&repo);
     pj_task_release(&task);
     return rc;
 }
@@ -253,13 +296,17 @@ int outbox_main(const struct runner_settings *settings)
 {
     const struct pj_redis_options options = {
         .url = settings->redis_url, .password = settings->redis_password, .name = "pj-outbox"};
+    const struct pj_forges_spec forges = {.file = settings->forges,
+                                          .github_api_url = settings->github_api_url,
+                                          .redact = settings->redact};
     struct outbox o = {.settings = settings, .http = pj_http_new(settings->ca_file)};
     struct external *external = NULL;
     struct pj_err err = {0};
     int rc = 1;
 
     (void)signal(SIGPIPE, SIG_IGN);
-    if (pj_redis_new(&options, &o.redis, &err) < 0 ||
+    if (pj_forges_load(&forges, &o.forges, &err) < 0 ||
+        pj_redis_new(&options, &o.redis, &err) < 0 ||
         pj_store_open(o.redis, 1, &o.meta, &err) < 0 ||
         (external = external_new(settings, o.redis, o.http, &err)) == NULL) {
         pj_log_err(PJ_LOG_ERROR, "outbox_not_started", &err, NULL, NULL);
@@ -284,6 +331,7 @@ int outbox_main(const struct runner_settings *settings)
     rc = 0;
 out:
     external_free(external);
+    pj_forges_free(o.forges);
     pj_redis_free(o.redis);
     pj_http_free(o.http);
     return rc;

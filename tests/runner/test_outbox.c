@@ -7,8 +7,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "lib/base/fs.h"
 #include "lib/base/mem.h"
 #include "lib/crypto/hmac.h"
+#include "lib/crypto/secret.h"
 #include "lib/json/codec.h"
 #include "lib/store/outbox.h"
 #include "lib/store/users.h"
@@ -169,6 +171,47 @@ Test(outbox, waits_longer_each_time_and_gives_up_after_three_days)
     cr_assert(first >= 7500 && first <= 10000);
     cr_assert(tenth > 60 * 60 * 1000 && tenth <= 4 * 60 * 60 * 1000);
     cr_assert_eq(outbox_retry_ms(1000, INT64_C(3) * 24 * 3600 * 1000, 20), -1);
+}
+
+static const struct {
+    const char *url;
+    bool allowed, plain;
+} addresses[] = {
+    {"https://8.8.8.8/hook", true, false},
+    {"https://[2606:4700::1]:8443/x", true, false},
+    {"http://8.8.8.8/hook", false, false},
+    {"https://127.0.0.1/hook", false, false},
+    {"https://10.1.2.3/", false, false},
+    {"https://169.254.169.254/latest", false, false},
+    {"https://[::1]/", false, false},
+    {"https://[::ffff:10.0.0.1]/", false, false},
+    {"https://user@8.8.8.8/", false, false},
+    {"ftp://8.8.8.8/", false, false},
+    {"http://inbox.internal:8080/x", true, true},
+    {"https://inbox.internal:8080/x", true, false},
+};
+
+Test(notify, posts_to_public_addresses_and_to_hosts_that_the_operator_lists)
+{
+    char path[] = "/tmp/pj-test-forges-XXXXXX";
+    const char text[] = "[{\"host\":\"inbox.internal:8080\",\"kind\":\"git\",\"insecure\":true}]";
+    const struct pj_forges_spec spec = {.file = path};
+    struct pj_forges *forges = NULL;
+    struct pj_err err = {0};
+    int fd = mkstemp(path);
+
+    cr_assert_eq(write(fd, text, sizeof(text) - 1), (ssize_t)sizeof(text) - 1);
+    (void)close(fd);
+    cr_assert_eq(pj_forges_load(&spec, &forges, &err), 0, "%s", err.message);
+    for (size_t i = 0; i < PJ_COUNT_OF(addresses); i++) {
+        bool plain = false;
+
+        cr_assert_eq(notify_guard(forges, addresses[i].url, &plain, &err) == 0,
+                     addresses[i].allowed, "%s: %s", addresses[i].url, err.message);
+        cr_assert_eq(plain, addresses[i].plain, "%s", addresses[i].url);
+    }
+    pj_forges_free(forges);
+    (void)unlink(path);
 }
 
 /* ---- a mail server that takes one connection after another ---- */
@@ -386,6 +429,66 @@ Test(outbox, without_a_mail_server_a_mail_is_recorded_as_skipped)
     cr_assert(stand_in_wait(inbox, 1, FLEET_SOON_MS));
     PJ_CLEANUP(pj_freep) char *state = record_state(&f, id, "mail");
     cr_assert_str_eq(state, "skipped");
+    fleet_stop(&f);
+    stand_in_stop(inbox);
+}
+
+#define REPOSITORY_SECRET "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
+static const char *inbox_url;
+
+/* The keys of fleet.c's PJ_SECRET_KEY. */
+static void with_notify_url(struct pj_repo *repo)
+{
+    PJ_CLEANUP(pj_freep) char *context = pj_asprintf("repo:%s:webhook", repo->id);
+    struct pj_keyring *ring = NULL;
+    struct pj_str sealed;
+    struct pj_err err;
+
+    cr_assert_eq(pj_keyring_new("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", &ring, &err), 0);
+    pj_str_init(&sealed, 4096);
+    cr_assert_eq(pj_seal(ring, context, pj_view_of(REPOSITORY_SECRET), &sealed, &err), 0);
+    repo->webhook_sealed = pj_str_take(&sealed);
+    repo->notify_url = pj_strdup(inbox_url);
+    pj_str_release(&sealed);
+    pj_keyring_free(ring);
+}
+
+Test(outbox, tells_the_repositorys_own_address_under_its_secret)
+{
+    struct fleet f;
+    struct pj_task task;
+    int refusals = 0;
+    struct stand_in *inbox = stand_in_start(0, refuse_once, &refusals);
+    const struct stand_in_request *r;
+    struct pj_str expected;
+    struct pj_err err;
+
+    fleet_start(&f);
+    PJ_CLEANUP(pj_freep) char *url = pj_asprintf("%s/mine", stand_in_url(inbox));
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/forges.json", f.dir);
+    PJ_CLEANUP(pj_freep)
+    char *forges = pj_asprintf("[{\"kind\":\"git\",\"root\":\"%s\"},"
+                               "{\"host\":\"127.0.0.1:%u\",\"kind\":\"git\",\"insecure\":true}]",
+                               f.remotes, stand_in_port(inbox));
+    cr_assert_eq(pj_fs_write_atomic(path, forges, strlen(forges), 0600, &err), 0);
+    inbox_url = url;
+    add_owner(&f);
+    fleet_runner(&f, 0);
+    PJ_CLEANUP(pj_freep) char *remote = fleet_remote(&f, "sample");
+    PJ_CLEANUP(pj_freep) char *repo = fleet_repo(&f, remote, with_notify_url);
+    PJ_CLEANUP(pj_freep) char *id = fleet_task(&f, repo, "Greet the world", NULL);
+    fleet_wait_end(&f, id, &task);
+    pj_task_release(&task);
+    cr_assert(stand_in_wait(inbox, 1, FLEET_SOON_MS));
+    r = stand_in_request_at(inbox, 0);
+    cr_assert_str_eq(r->path, "/mine");
+    pj_str_init(&expected, 256);
+    cr_assert_eq(notify_sign(REPOSITORY_SECRET, stand_in_header(r, "webhook-id"),
+                             strtoll(stand_in_header(r, "webhook-timestamp"), NULL, 10),
+                             pj_view_n(r->body, r->body_len), &expected, &err),
+                 0);
+    cr_assert_str_eq(stand_in_header(r, "webhook-signature"), expected.data);
+    pj_str_release(&expected);
     fleet_stop(&f);
     stand_in_stop(inbox);
 }
