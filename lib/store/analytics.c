@@ -100,7 +100,7 @@ static void add_model(struct bucket *b, struct pj_view field, int64_t value)
         {"h", offsetof(struct model_sum, cached)}, {"o", offsetof(struct model_sum, completion)},
         {"p", offsetof(struct model_sum, prompt)}, {"u", offsetof(struct model_sum, unpriced)},
     };
-    struct pj_view part;
+    struct pj_view part = {0};
 
     (void)pj_view_cut(&field, ':', &part);
     for (size_t i = 0; i < PJ_COUNT_OF(parts); i++) {

@@ -187,7 +187,7 @@ static bool next_i64(struct pj_view *rest, int64_t *out)
 
 int pj_message_parse(struct pj_view payload, struct pj_message *out, struct pj_err *err)
 {
-    struct pj_view rest = payload, head, kind, word;
+    struct pj_view rest = payload, head = {0}, kind = {0}, word;
     struct pj_message m = {0};
 
     (void)pj_view_cut(&rest, '\n', &head);

@@ -151,7 +151,7 @@ static int parse_unix(struct pj_view rest, struct pj_redis_target *out, struct p
 
 static int parse_sentinel(struct pj_view rest, struct pj_redis_target *out, struct pj_err *err)
 {
-    struct pj_view hosts, master;
+    struct pj_view hosts, master = {0};
 
     rest = parse_login(rest, out);
     (void)pj_view_cut(&rest, '/', &hosts);
