@@ -64,7 +64,10 @@ int job_credential(struct job *job, struct pj_err *err)
                 .repository_username = job->spec.repo.credential_username,
                 .env_token = s->github_token,
             },
-        .app = {.id = s->github_app_id, .private_key = s->github_app_private_key},
+        .app = {.id = s->github_app_id,
+                .private_key = s->github_app_private_key,
+                .actions = job->remote == NULL &&
+                           job->spec.task.executor == PJ_EXECUTOR_GITHUB_ACTIONS},
         .ca_file = s->ca_file,
         .retry_base_ms = s->retry_base_ms,
         .pump = &job->pump,

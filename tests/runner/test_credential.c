@@ -83,7 +83,9 @@ static void give_token(const struct stand_in_request *r, struct stand_in_exchang
     if (pj_json_parse(pj_view_n(r->body, r->body_len), &body, &err) == 0 &&
         strcmp(json_string_value(json_array_get(json_object_get(body, "repositories"), 0)), "r") ==
             0 &&
-        strcmp(pj_json_str(json_object_get(body, "permissions"), "contents", ""), "write") == 0) {
+        strcmp(pj_json_str(json_object_get(body, "permissions"), "contents", ""), "write") == 0 &&
+        strcmp(pj_json_str(json_object_get(body, "permissions"), "actions", "none"),
+               spec.app.actions ? "write" : "none") == 0) {
         char *text =
             pj_asprintf("{\"token\":\"%s\",\"expires_at\":\"2099-01-01T00:00:00Z\"}", token);
         stand_in_reply_text(x, 201, "application/json", text);
@@ -138,7 +140,7 @@ static void begin(void)
                                        .name = pj_strdup("r"),
                                        .forge = &forge};
     spec = (struct credential_spec){
-        .address = &address, .app = {APP_ID, pem},
+        .address = &address, .app = {APP_ID, pem, false},
              .retry_base_ms = 1
     };
     memset(token, 'x', TOKEN_BYTES);
@@ -169,6 +171,16 @@ Test(credential, an_installation_token_is_minted)
     cr_assert_str_eq(out.token, token);
     cr_assert_str_eq(out.username, "x-access-token");
     cr_assert_gt(out.expires_ms, pj_now_ms());
+    credential_release(&out);
+}
+
+Test(credential, a_token_for_workflows_asks_for_actions_too)
+{
+    struct credential out;
+    struct pj_err err;
+
+    spec.app.actions = true;
+    cr_assert_eq(credential_get(&spec, &out, &err), 0, "%s", err.message);
     credential_release(&out);
 }
 
