@@ -20,7 +20,11 @@ leave() {
     for id in runner api; do crun --root "$work/crun" delete --force $id 2>/dev/null || true; done
     [ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null || true
     wait
-    [ -z "$container" ] || buildah "${storage[@]}" rm "$container" >/dev/null
+    if [ -n "$container" ]; then
+        buildah "${storage[@]}" umount "$container" >/dev/null || true
+        buildah "${storage[@]}" rm "$container" >/dev/null || true
+    fi
+    umount "$keep/root/overlay" 2>/dev/null || true
     rm -rf "$work"
 }
 trap leave EXIT
