@@ -243,6 +243,15 @@ bool box_is_over(const struct box *box)
     return box->pid == 0 && box->out < 0 && box->err < 0 && box->result_fd < 0;
 }
 
+void box_stop(struct box *box)
+{
+    if (box->pid == 0)
+        return;
+    /* Two different ones: the same signal sent twice may arrive as one. */
+    (void)pidfd_send_signal(box->pidfd, SIGTERM, NULL, 0);
+    (void)pidfd_send_signal(box->pidfd, SIGINT, NULL, 0);
+}
+
 void box_kill(struct box *box)
 {
     if (box->pid != 0)

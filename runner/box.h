@@ -67,7 +67,9 @@ int box_start(const struct box_spec *spec, struct box *box, struct pj_err *err) 
 size_t box_want(const struct box *box, struct pollfd *fds);
 void box_ready(struct box *box, const struct pollfd *fds, size_t n);
 bool box_is_over(const struct box *box);
-/* SIGKILL to pj-sandbox, whose box dies with it. */
+/* Tell pj-sandbox to kill its box at once, remove what belonged to it and report: asked twice it grants no time. */
+void box_stop(struct box *box);
+/* SIGKILL to pj-sandbox, whose box dies with it; its control group stays until the next box is made. */
 void box_kill(struct box *box);
 /* What became of a box that is over. UNAVAILABLE when somebody killed the sandbox itself; UNAVAILABLE too, with code
  * "sandbox_unavailable", when it left no result. Release *out in either case. */

@@ -7,6 +7,7 @@
 
 /* How long a dead box may take to give its last output. */
 #define LAST_OUTPUT_MS 3000
+#define STOP_MS 2000 /* for pj-sandbox to end a box and clean up after it */
 
 int64_t job_remaining_ms(const struct job *job)
 {
@@ -160,6 +161,8 @@ void job_end_box(struct job *job, struct box *box, int64_t grace_ms)
 {
     if (grace_ms > 0)
         serve_box(box, pj_mono_ms() + grace_ms);
+    box_stop(box);
+    serve_box(box, pj_mono_ms() + STOP_MS);
     box_kill(box);
     serve_box(box, pj_mono_ms() + LAST_OUTPUT_MS);
     drop_box(job, box);

@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,46 @@ Test(box, ends_at_its_time_limit)
     run(argv, 300, &seen, &result);
     cr_assert(result.timed_out);
     cr_assert_eq(result.exit_code, 124);
+    release(&seen, &result);
+}
+
+Test(box, is_dead_after_a_stop_and_still_reports)
+{
+    const char *const argv[] = {
+        "/bin/sh", "-c", "trap '' TERM INT; echo started; while :; do sleep 1000; done", NULL};
+    PJ_CLEANUP(pj_freep) char *path = program();
+    char dir[] = "/tmp/pj-test-box-XXXXXX";
+    struct seen seen = {0};
+    struct box_spec spec = {.program = path,
+                            .workspace = dir,
+                            .timeout_ms = 60000,
+                            .argv = argv,
+                            .output = output,
+                            .ctx = &seen};
+    struct box_result result;
+    struct box box;
+    struct pj_err err;
+    bool stopped = false;
+
+    pj_str_init(&seen.out, 1 << 20);
+    pj_str_init(&seen.err, 1 << 20);
+    cr_assert_not_null(mkdtemp(dir));
+    cr_assert_eq(box_start(&spec, &box, &err), 0, "%s", err.message);
+    while (!box_is_over(&box)) {
+        struct pollfd fds[BOX_FDS];
+        size_t n = box_want(&box, fds);
+
+        cr_assert_gt(poll(fds, n, 30000), 0);
+        box_ready(&box, fds, n);
+        if (!stopped && strcmp(pj_str_cstr(&seen.out), "started\n") == 0) {
+            stopped = true;
+            box_stop(&box);
+        }
+    }
+    cr_assert_eq(box_result_get(&box, &result, &err), 0, "%s", err.message);
+    cr_assert_eq(result.exit_code, 128 + SIGKILL);
+    box_release(&box);
+    cr_assert_eq(pj_fs_remove_tree(dir, &err), 0);
     release(&seen, &result);
 }
 
