@@ -213,12 +213,12 @@ static int end_of(struct job *job, const struct gateway_result *result, struct p
     return 0;
 }
 
-/* The task shows what really ran. Only of a run that came to its end: after another, a retry is to follow the settings of then. */
+/* The task shows what really ran; a retry follows the task's choice, or the settings of then, all the same. */
 static int note_model(struct job *job, const struct gateway_result *result, struct pj_err *err)
 {
     const struct pj_lease_note note = {.provider = result->provider, .model = result->model};
 
-    return job->spec.task.model.provider != NULL ? 0 : job->report->note(job, &note, err);
+    return job->report->note(job, &note, err);
 }
 
 static int serve(struct job *job, const struct gateway_config *config, struct pj_err *err)

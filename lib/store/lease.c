@@ -148,8 +148,8 @@ void pj_lease_note_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
     pair(cmd, "branch", note->branch);
     pair(cmd, "prUrl", note->pr_url);
     pair(cmd, "prState", note->pr_state);
-    pair(cmd, "provider", note->provider);
-    pair(cmd, "model", note->model);
+    pair(cmd, "ranProvider", note->provider);
+    pair(cmd, "ranModel", note->model);
     if (note->pr_number) {
         pj_cmd_text(cmd, "prNumber");
         pj_cmd_int(cmd, note->pr_number);

@@ -62,7 +62,7 @@ struct pj_lease_note {
     const char *pr_url;
     const char *pr_state;
     int64_t pr_number; /* 0: none */
-    const char *provider, *model;
+    const char *provider, *model; /* what ran; what was chosen stays as it is */
 };
 void pj_lease_note_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
                        const struct pj_lease_note *note);

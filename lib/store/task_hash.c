@@ -62,6 +62,8 @@ static const struct row rows[] = {
     {"priority", WORD, AT(priority), pj_task_priority_words, GIVEN},
     {"provider", STR, AT(model.provider), NULL, GIVEN},
     {"question", STR, AT(question)},
+    {"ranModel", STR, AT(ran.name)},
+    {"ranProvider", STR, AT(ran.provider)},
     {"repo", STR, AT(repository_id)},
     {"runner", STR, AT(runner)},
     {"source", JSON, AT(source), NULL, GIVEN},

@@ -94,6 +94,7 @@ static const struct pj_field task_fields[] = {
     {"startedAt", PJ_F_TIME, AT(started_ms)},
     {"finishedAt", PJ_F_TIME, AT(finished_ms)},
     {"updatedAt", PJ_F_TIME, AT(updated_ms)},
+    {"ran", PJ_F_OBJ, AT(ran), SUB(pj_task_model_fields)},
     {"epoch", PJ_F_INT, AT(epoch)},
     {"deliveries", PJ_F_INT, AT(deliveries)},
     {"loggedN", PJ_F_INT, AT(logged_n)},
@@ -189,6 +190,10 @@ json_t *pj_task_json(const struct pj_task *task)
     json_t *doc = pj_json_encode(task_fields, SHOWN, task);
 
     null_absent(task, doc);
+    if ((!task->model.provider || !task->model.name) && task->ran.provider)
+        (void)json_object_set_new(
+            doc, "model",
+            pj_json_encode(pj_task_model_fields, pj_task_model_field_count, &task->ran));
     if (!task->checks)
         (void)json_object_set_new(doc, "checks", json_array());
     (void)json_object_set_new(doc, "links", links_of(task));

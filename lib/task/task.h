@@ -73,7 +73,7 @@ struct pj_task {
     int executor;
     int priority;
     int64_t attempt;
-    struct pj_task_model model;
+    struct pj_task_model model; /* chosen for this task; clients see what ran where nothing was chosen */
     char *base_branch; /* NULL: the repository's */
     char *branch;      /* pj/<id> once pushed */
     char *pr_url;
@@ -95,6 +95,7 @@ struct pj_task {
     int64_t finished_ms;
     int64_t updated_ms;
     /* Not shown to clients. */
+    struct pj_task_model ran; /* the provider and model in use when the last run ended */
     int64_t epoch;      /* of the last lease */
     int64_t deliveries; /* of this attempt */
     int64_t logged_n;   /* last log number of this attempt */

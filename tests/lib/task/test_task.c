@@ -53,6 +53,24 @@ Test(task, shows_exactly_the_members_of_the_contract_and_null_for_what_is_absent
     pj_task_release(&task);
 }
 
+Test(task, shows_what_ran_where_nothing_was_chosen_and_chooses_nothing_by_it)
+{
+    struct pj_task task = sample(), job;
+    PJ_CLEANUP(pj_json_decrefp) json_t *shown = NULL, *wire = NULL;
+    struct pj_err err = {0};
+
+    task.ran.provider = pj_strdup("openai");
+    task.ran.name = pj_strdup("m");
+    shown = pj_task_json(&task);
+    cr_assert_str_eq(pj_json_str(json_object_get(shown, "model"), "name", ""), "m");
+    cr_assert_null(json_object_get(shown, "ran"));
+    wire = pj_task_wire(&task);
+    cr_assert_eq(pj_task_from_wire(wire, &job, &err), 0, "%s", err.message);
+    cr_assert_null(job.model.provider);
+    pj_task_release(&job);
+    pj_task_release(&task);
+}
+
 Test(task, travels_whole_to_the_job)
 {
     struct pj_task task = sample(), back;
@@ -60,6 +78,8 @@ Test(task, travels_whole_to_the_job)
     struct pj_err err = {0};
 
     task.model.name = pj_strdup("m");
+    task.ran.provider = pj_strdup("openai");
+    task.ran.name = pj_strdup("other");
     task.error.code = pj_strdup("llm_timeout");
     task.error.upstream.status = 529;
     task.pr.url = pj_strdup("https://h/p/1");
