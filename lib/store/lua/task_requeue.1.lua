@@ -15,6 +15,14 @@ end
 if not has_word(ARGV[2], h.status) then
     return {ARGV[3], h.status}
 end
+-- A further round goes on with the pull request of the first: without an open one there is nothing to add to.
+if h.status == 'completed' then
+    local pr = call('HMGET', KEYS[1], 'prUrl', 'prState')
+
+    if (pr[1] or '') == '' or pr[2] == 'closed' or pr[2] == 'merged' then
+        return {ARGV[3], 'completed, and it has no open pull request'}
+    end
+end
 local status = execute and 'running' or 'queued'
 call('HSET', KEYS[1], 'status', status, 'stage', execute and 'waiting' or '', 'attempt', h.attempt + 1, 'n', 0, 'deliveries', 0,
     'executed', execute and now or '', 'started', '', 'finished', '', 'updated', now, 'runner', '', 'baseSha', '', 'errCode', '',

@@ -245,6 +245,61 @@ Test(lease, cancel_before_start_is_at_once)
     cr_assert_str_eq(err.code, "not_cancellable");
 }
 
+/* Ends the task as completed, with a pull request at `url` when there is one. */
+static void complete(const char *id, struct pj_lease *lease, const char *url)
+{
+    struct pj_cmd cmd = {0};
+    struct redisReply *reply = NULL;
+    struct pj_finished done;
+    struct pj_outcome outcome;
+    struct pj_err err = {0};
+
+    pj_outcome_init(&outcome);
+    pj_outcome_complete(&outcome);
+    outcome.pr_url = pj_strdup_or_null(url);
+    pj_lease_finish_cmd(&cmd, id, lease->epoch, 0, &outcome);
+    cr_assert_eq(pj_redis_do(f.redis, &cmd, &reply, &err), 0, "%s", err.message);
+    cr_assert_eq(pj_lease_finish_reply(reply, &done, &err), 0, "%s", err.message);
+    pj_reply_freep(&reply);
+    pj_cmd_release(&cmd);
+    pj_outcome_release(&outcome);
+    pj_leases_release(lease, 1);
+}
+
+Test(lease, a_further_round_needs_an_open_pull_request)
+{
+    static const struct {
+        const char *url, *state;
+        bool allowed;
+    } rows[] = {
+        {NULL, NULL, false},
+        {"https://h/o/r/pull/1", NULL, true},
+        {"https://h/o/r/pull/1", "open", true},
+        {"https://h/o/r/pull/1", "closed", false},
+        {"https://h/o/r/pull/1", "merged", false},
+    };
+
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
+        char id[PJ_ID_SIZE];
+        struct pj_lease lease;
+        struct pj_cmd cmd = {0};
+        struct pj_err err = {0};
+
+        make_task(&f, "user1", true, id);
+        take_one(&f, "r1", &lease);
+        complete(id, &lease, rows[i].url);
+        if (rows[i].state) {
+            pj_task_pr_state_cmd(&cmd, id, rows[i].state);
+            cr_assert_eq(run_move(&f, &cmd, NULL, &err), 0, "%s", err.message);
+        }
+        pj_task_retry_cmd(&cmd, id, NULL, false);
+        cr_assert_eq(run_move(&f, &cmd, NULL, &err), rows[i].allowed ? 0 : -1, "row %zu: %s", i,
+                     err.message);
+        if (!rows[i].allowed)
+            cr_assert_str_eq(err.code, "not_retryable");
+    }
+}
+
 Test(lease, retry_is_a_new_attempt_with_the_old_log_kept)
 {
     char id[PJ_ID_SIZE];
