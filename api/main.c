@@ -324,13 +324,17 @@ static int run(struct program *p)
     return status;
 }
 
-static void usage(FILE *to)
+static void usage(FILE *to, bool all)
 {
-    fprintf(to, "Usage: pj-api [OPTION]...\nThe HTTP API of Pithy Jaunt. Settings come from "
-                "options, the environment, or the file "
-                "that PJ_CONFIG names.\n\n");
-    pj_settings_help(settings_table, settings_count, to);
-    fprintf(to, "\nExit: 0 stopped by a signal, 1 cannot run, %d a mistake in the settings.\n",
+    (void)fputs("usage: pj-api [OPTION]...\n"
+                "The HTTP API of Pithy Jaunt: log streams and pages too. Settings come from options,\n"
+                "the environment, or the file that PJ_CONFIG names. --public-url is PJ_PUBLIC_URL.\n\n",
+                to);
+    pj_settings_help(settings_table, settings_count, all, to);
+    fprintf(to,
+            "  --check-config --help --version\n"
+            "  --help-all       every setting with its meaning and default; so does man pithyjaunt.conf\n"
+            "\nExit: 0 stopped by a signal, 1 cannot run, %d a mistake in the settings.\n",
             PJ_EXIT_CONFIG);
 }
 
@@ -350,7 +354,7 @@ int main(int argc, char **argv)
     }
     if (args.help || args.version) { /* nothing else was filled */
         if (args.help)
-            usage(stdout);
+            usage(stdout, args.help_all);
         else
             printf("pj-api %s\n", PJ_VERSION);
         pj_redact_free(api->redact);

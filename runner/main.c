@@ -173,7 +173,7 @@ static int run(const struct runner_settings *settings, const struct pj_settings_
     struct pj_err err = {0};
 
     if (args->help) {
-        runner_settings_help(stdout);
+        runner_settings_help(stdout, args->help_all);
         return 0;
     }
     if (args->version) {

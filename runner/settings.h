@@ -51,7 +51,8 @@ int runner_settings_load(struct runner_settings *out, struct pj_settings_args *a
                          struct pj_err *err) PJ_MUST_CHECK;
 bool runner_settings_remote(const struct pj_settings_args *args);
 void runner_settings_release(struct runner_settings *s);
-void runner_settings_help(FILE *to);
+/* `all`: each setting explained. */
+void runner_settings_help(FILE *to, bool all);
 /* A time as people say it: "4 s", "10 min", "1 h 30 min". Owned by the caller. */
 char *runner_duration_text(int64_t ms);
 

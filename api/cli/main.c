@@ -36,7 +36,7 @@ static void help(FILE *to)
     help_verbs(to);
     (void)fputs("\nOptions (also environment variables, and lines of the file PJ_CONFIG names):\n",
                 to);
-    pj_settings_help(cli_setting_table, cli_setting_count, to);
+    pj_settings_help(cli_setting_table, cli_setting_count, true, to);
     (void)fputs(
         "  --json --help --version --check-config\n"
         "Exit: 0 ok, 1 failed, 2 usage, 3 not found, 4 auth, 5 conflict, 8 pending, 78 settings,\n"

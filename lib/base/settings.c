@@ -301,6 +301,8 @@ static int parse_args(struct loading *l, struct pj_err *err)
         }
         if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
             a->help = true;
+        else if (strcmp(arg, "--help-all") == 0)
+            a->help = a->help_all = true;
         else if (strcmp(arg, "--version") == 0)
             a->version = true;
         else if (strcmp(arg, "--check-config") == 0)
@@ -394,10 +396,33 @@ void pj_settings_release(const struct pj_setting *table, size_t count, void *out
     }
 }
 
-void pj_settings_help(const struct pj_setting *table, size_t count, FILE *to)
+static void help_names(const struct pj_setting *table, size_t count, FILE *to)
+{
+    char flag[80];
+    int column = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const char *file = table[i].type == PJ_SET_SECRET ? "-file" : "";
+
+        flag_name(table[i].name, flag, sizeof(flag));
+        int width = (int)(strlen(flag) + strlen(file)) + 3;
+        if (column > 0 && column + width > 79) {
+            (void)fputc('\n', to);
+            column = 0;
+        }
+        column += fprintf(to, "%s--%s%s", column > 0 ? " " : "  ", flag, file);
+    }
+    (void)fputc('\n', to);
+}
+
+void pj_settings_help(const struct pj_setting *table, size_t count, bool all, FILE *to)
 {
     char flag[80];
 
+    if (!all) {
+        help_names(table, count, to);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         const struct pj_setting *s = &table[i];
 

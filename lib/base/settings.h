@@ -40,6 +40,7 @@ struct pj_settings_args {
     char **argv;       /* argv[0] is the program */
     int rest;          /* out: index of the first argument that is no setting's flag */
     bool help, version, check; /* out: --help --version --check-config were given */
+    bool help_all;     /* out: --help-all, which is --help with every setting explained */
     bool stop_at_word; /* in: the first word that is no option ends the flags (for programs with verbs) */
 };
 
@@ -48,8 +49,8 @@ struct pj_settings_args {
 int pj_settings_load(const struct pj_setting *table, size_t count, void *out, struct pj_settings_args *args,
                      struct pj_redact *redact, struct pj_err *err) PJ_MUST_CHECK;
 void pj_settings_release(const struct pj_setting *table, size_t count, void *out);
-/* The option list for --help. */
-void pj_settings_help(const struct pj_setting *table, size_t count, FILE *to);
+/* The option list: for --help-all each with its name, meaning and default, for --help the options alone, so that it fits a screen. */
+void pj_settings_help(const struct pj_setting *table, size_t count, bool all, FILE *to);
 /* True when the value came from anywhere but the default: looked up in the environment and file again. */
 bool pj_setting_given(const char *name);
 

@@ -1,11 +1,13 @@
 """The names of settings in the chart, held equal to the programs' own tables.
 
-Run with --update after a settings table has changed: it rewrites the lists in values.schema.json and templates/_settings.tpl."""
+Run with --update after a settings table has changed: it rewrites the lists in values.schema.json and templates/_settings.tpl, and the
+reference (docs/settings.md, the man page) with packaging/settings.py."""
 import json
 import re
+import subprocess
 import sys
 
-from support import CHART, settings_table
+from support import CHART, ROOT, settings_table
 
 TABLES = {"api": "api/settings.c", "runner": "runner/settings.c"}
 SCHEMA = CHART / "values.schema.json"
@@ -53,6 +55,7 @@ def update():
     for program, names in want["template"].items():
         text = re.sub(rf"^{program}: \[.*\]$", f"{program}: [{', '.join(names)}]", text, flags=re.M)
     TEMPLATE.write_text(text)
+    subprocess.run([sys.executable, ROOT / "packaging/settings.py", "--write"], check=True)
 
 
 if __name__ == "__main__":
