@@ -62,6 +62,11 @@ void client_set_pump(struct client *c, const struct pj_pump *pump)
     c->pump = pump;
 }
 
+const struct pj_pump *client_pump(const struct client *c)
+{
+    return c->pump;
+}
+
 const char *client_url(const struct client *c)
 {
     return c->url;

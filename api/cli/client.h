@@ -14,6 +14,7 @@ void client_free(struct client *c);
 int client_of(struct cli *cli, struct client **out, struct pj_err *err) PJ_MUST_CHECK;
 /* Served while calls wait; may be NULL. */
 void client_set_pump(struct client *c, const struct pj_pump *pump);
+const struct pj_pump *client_pump(const struct client *c);
 const char *client_url(const struct client *c);
 
 /* `path` below /api/v1. `body` (borrowed) may be NULL. *out (may be NULL) is the caller's: json_null for an empty answer. */

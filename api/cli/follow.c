@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/cli/cmd.h"
+#include "api/cli/live.h"
 #include "api/cli/table.h"
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
@@ -18,6 +19,7 @@
 
 struct stream {
     struct follow *f;
+    struct live live;
     struct pj_sse_reader reader;
     char *last_id;
     char stage[40];
@@ -32,14 +34,9 @@ static const char *colour_of(const char *type)
     static const struct {
         const char *type, *code;
     } colours[] = {
-        {"check",       "\033[36m"},
-        {"error",       "\033[31m"},
-        {"llm_request", "\033[2m" },
-        {"patch",       "\033[35m"},
-        {"pr_created",  "\033[32m"},
-        {"status",      "\033[1m" },
-        {"tool",        "\033[34m"},
-        {"warn",        "\033[33m"},
+        {"check", "\033[36m"}, {"error", "\033[31m"},      {"llm_request", "\033[2m"},
+        {"patch", "\033[35m"}, {"pr_created", "\033[32m"}, {"status", "\033[1m"},
+        {"tool", "\033[34m"},  {"warn", "\033[33m"},
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(colours); i++)
@@ -74,9 +71,13 @@ static void show_stage(struct stream *s, const json_t *status)
     const struct cli *cli = s->f->cli;
     const char *stage = pj_json_str(status, "stage", pj_json_str(status, "status", ""));
 
-    if (s->f->quiet_status || cli->json || strcmp(stage, s->stage) == 0)
+    if (strcmp(stage, s->stage) == 0)
         return;
     (void)snprintf(s->stage, sizeof s->stage, "%s", stage);
+    live_stage(&s->live, stage);
+    if (cli->json)
+        return;
+    live_clear(&s->live);
     (void)printf("%s-- %s%s\n", cli->colour ? "\033[1m" : "", stage, cli->colour ? "\033[0m" : "");
 }
 
@@ -87,7 +88,6 @@ static int on_event(void *ctx, const char *event, struct pj_view data, struct pj
     struct stream *s = ctx;
     PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
 
-    s->heard_ms = pj_mono_ms();
     if (strcmp(event, "end") == 0) {
         s->ended = true;
         return 0;
@@ -95,7 +95,9 @@ static int on_event(void *ctx, const char *event, struct pj_view data, struct pj
     if (pj_json_parse(data, &doc, err) < 0)
         return pj_err_wrap(err, "event %s of the log stream", event);
     if (strcmp(event, "log") == 0) {
+        live_clear(&s->live);
         follow_print_entry(s->f->cli, doc);
+        live_say(&s->live, pj_json_str(doc, "message", ""));
         pj_str_set(&s->last_id, pj_json_str(doc, "id", s->last_id));
     } else if (strcmp(event, "status") == 0) {
         show_stage(s, doc);
@@ -110,6 +112,7 @@ static int on_data(void *ctx, const char *bytes, size_t n, struct pj_err *err)
 {
     struct stream *s = ctx;
 
+    s->heard_ms = pj_mono_ms(); /* heartbeats count */
     return pj_sse_reader_feed(&s->reader, bytes, n, err);
 }
 
@@ -127,7 +130,7 @@ int follow_log(struct follow *f, struct pj_err *err)
     char *path = f->attempt > 0 ? pj_asprintf("/tasks/%s/logs/stream?attempt=%lld", f->task,
                                               (long long)f->attempt)
                                 : pj_asprintf("/tasks/%s/logs/stream", f->task);
-    int rc = 0, status = 0;
+    int rc = live_start(&s.live, f->cli, f->client, f->task, err), status = 0;
 
     while (!s.ended && rc == 0) {
         struct pj_err now = {0};
@@ -141,31 +144,35 @@ int follow_log(struct follow *f, struct pj_err *err)
             break;
         if (end < 0 && (!may_pass(&now, status) || pj_mono_ms() - s.heard_ms > AWAY_MS)) {
             *err = now;
-            rc = pj_err_wrap(err, "log of task %s", f->task);
+            rc = now.cls == PJ_E_CANCELLED ? -1 : pj_err_wrap(err, "log of task %s", f->task);
         } else {
             rc = client_pause(f->client, end < 0 ? RESUME_MS : 0, err);
         }
     }
+    live_stop(&s.live);
     free(s.last_id);
     return rc;
 }
 
-static void print_end(const struct cli *cli, const json_t *task)
+static void print_end(const struct cli *cli, json_t *task)
 {
     static const struct table_column fields[] = {
-        {"task",         "id",           0},
-        {"status",       "status",       0},
-        {"branch",       "branch",       0},
-        {"commit",       "commitSha",    0},
-        {"pull request", "prUrl",        0},
-        {"question",     "question",     0},
-        {"error",        "error.code",   0},
-        {"detail",       "error.detail", 0},
-        {"remedy",       "error.remedy", 0},
+        {"task", "id", 0},
+        {"status", "status", 0},
+        {"branch", "branch", 0},
+        {"commit", "commitSha", 0},
+        {"question", "question", 0},
+        {"error", "error.code", 0},
+        {"detail", "error.detail", 0},
+        {"remedy", "error.remedy", 0},
+        {"pull request", "prUrl", 0},
+        {"exit code", "exitCode", 0},
     };
 
-    if (!cli->json)
+    if (!cli->json) {
         (void)putchar('\n');
+        json_object_set_new(task, "exitCode", json_integer(cmd_task_exit_code(task)));
+    }
     table_record(cli, fields, PJ_COUNT_OF(fields), task);
 }
 

@@ -56,8 +56,7 @@ static int width(const char *text)
     return n;
 }
 
-/* Cut to `max` columns with an ellipsis, and make it one line. */
-static char *cell(const char *text, int max)
+char *table_cell(const char *text, int max)
 {
     char *copy = pj_strdup(text ? text : "-");
 
@@ -98,7 +97,7 @@ static void print_aligned(const struct cli *cli, const struct table_column *colu
     {
         for (i = 0; i < count; i++) {
             PJ_CLEANUP(pj_freep) char *value = table_value(row, columns[i].path);
-            PJ_CLEANUP(pj_freep) char *text = cell(value, columns[i].max_width);
+            PJ_CLEANUP(pj_freep) char *text = table_cell(value, columns[i].max_width);
             int n = width(text);
 
             widths[i] = n > widths[i] ? n : widths[i];
@@ -113,7 +112,7 @@ static void print_aligned(const struct cli *cli, const struct table_column *colu
     {
         for (i = 0; i < count; i++) {
             PJ_CLEANUP(pj_freep) char *value = table_value(row, columns[i].path);
-            PJ_CLEANUP(pj_freep) char *text = cell(value, columns[i].max_width);
+            PJ_CLEANUP(pj_freep) char *text = table_cell(value, columns[i].max_width);
 
             put_padded(text, widths[i], i + 1 == count);
         }
@@ -130,7 +129,7 @@ static void print_tsv(const struct table_column *columns, size_t count, const js
     {
         for (i = 0; i < count; i++) {
             PJ_CLEANUP(pj_freep) char *value = table_value(row, columns[i].path);
-            PJ_CLEANUP(pj_freep) char *text = cell(value ? value : "", 0);
+            PJ_CLEANUP(pj_freep) char *text = table_cell(value ? value : "", 0);
 
             if (i > 0)
                 (void)putchar('\t');

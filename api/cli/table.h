@@ -23,6 +23,8 @@ void table_record(const struct cli *cli, const struct table_column *fields, size
 void table_json(const struct cli *cli, const json_t *doc);
 /* The value at a dotted path as text, owned by the caller; NULL when absent or null. */
 char *table_value(const json_t *doc, const char *path);
+/* The text as one line of at most `max` columns (0: no limit), cut with an ellipsis; NULL is "-". Owned by the caller. */
+char *table_cell(const char *text, int max);
 /* Print foreign text to a stream with control characters (but tab, and newlines when `lines`) made harmless. */
 void table_put_text(FILE *to, const char *text, bool lines);
 

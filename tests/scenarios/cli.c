@@ -45,6 +45,8 @@ Test(cli, run_follows_to_the_end_and_says_what_came_out)
     cr_expect_not_null(strstr(out, "status\tcompleted"), "%s", out);
     cr_expect_not_null(strstr(out, "branch\tpj/"), "%s", out);
     cr_expect_null(strstr(out, "\033["), "no colour in a pipe");
+    cr_expect_str_empty(err, "no live line either");
+    cr_expect_not_null(strstr(out, "exit code\t0\n"), "%s", out);
     free(out);
     free(err);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -87,6 +88,43 @@ void program_start(struct program *p, const char *name, const char *const *args,
                    const char *dir, const char *tag)
 {
     start(p, name, args, env, dir, tag, NULL);
+}
+
+void program_start_tty(struct program *p, const char *name, const char *const *args,
+                       char *const *env, const char *dir, unsigned short columns, int *terminal)
+{
+    const struct winsize size = {.ws_row = 24, .ws_col = columns};
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    char path[64];
+
+    memset(p, 0, sizeof *p);
+    p->name = pj_strdup(name);
+    cr_assert(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    cr_assert_eq(ptsname_r(master, path, sizeof path), 0);
+    PJ_CLEANUP(pj_closep) int slave = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    cr_assert(slave >= 0 && ioctl(slave, TIOCSWINSZ, &size) == 0);
+    spawn(p, name, args, env, dir, (const int[]){slave, slave, slave}, NULL);
+    *terminal = master;
+}
+
+bool program_tty_wait(int terminal, struct pj_str *seen, const char *text, int deadline_ms)
+{
+    int64_t until = pj_mono_ms() + deadline_ms;
+    char bytes[4096];
+
+    while (!text || !strstr(pj_str_cstr(seen), text)) {
+        struct pollfd fd = {.fd = terminal, .events = POLLIN};
+        int64_t left = until - pj_mono_ms();
+
+        if (left <= 0 || (poll(&fd, 1, (int)left) < 0 && errno != EINTR))
+            return false;
+        ssize_t n = fd.revents ? read(terminal, bytes, sizeof bytes) : 0;
+        if (n < 0 && errno == EIO) /* nobody holds the other end any more */
+            return !text;
+        if (n > 0)
+            (void)pj_str_append(seen, bytes, (size_t)n);
+    }
+    return true;
 }
 
 static void reap(struct program *p)

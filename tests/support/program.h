@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include "lib/base/str.h"
 
 struct program {
     pid_t pid; /* 0: not running */
@@ -24,6 +25,12 @@ void program_start(struct program *p, const char *name, const char *const *args,
 /* Wait until the started program says READY: true; false when it ended first. Fails the test at the deadline. */
 bool program_start_ready(struct program *p, const char *name, const char *const *args,
                          char *const *env, const char *dir, const char *tag, int deadline_ms);
+/* Start it on a terminal of its own, `columns` wide: *terminal (the caller's) is the other end. */
+void program_start_tty(struct program *p, const char *name, const char *const *args,
+                       char *const *env, const char *dir, unsigned short columns, int *terminal);
+/* Read what it writes there into *seen (appended) until that holds `text`; NULL: until it has closed the terminal. False at the
+ * deadline, or when it closed it without. */
+bool program_tty_wait(int terminal, struct pj_str *seen, const char *text, int deadline_ms);
 /* Wait for its end. Returns the exit code; the test fails with the log when the deadline passes. */
 int program_wait(struct program *p, int deadline_ms);
 /* Wait until its log holds this text; false when it ended without, or at the deadline. */
