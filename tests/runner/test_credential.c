@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "lib/crypto/hmac.h"
 #include "lib/json/codec.h"
 #include "runner/credential.h"
+#include "tests/support/forge_contract.h"
 #include "tests/support/stand_in.h"
 
 #define APP_ID "Iv1.0123456789abcdef"
@@ -20,6 +22,9 @@
 static EVP_PKEY *key;
 static char *pem;
 static struct stand_in *server;
+static struct forge_contract *contract;
+static const json_t *operation; /* what is being answered */
+static struct pj_str problems;
 static struct pj_forge forge;
 static struct pj_repo_address address;
 static struct credential_spec spec;
@@ -75,6 +80,21 @@ static bool jwt_ok(const char *authorization)
     return ok;
 }
 
+/* An answer that GitHub's description allows, completed by it. */
+static void say(struct stand_in_exchange *x, int status, const char *text)
+{
+    json_t *doc = json_loads(text, 0, NULL);
+
+    if (operation != NULL) {
+        forge_contract_fill(contract, operation, status, doc);
+        forge_contract_answer(contract, operation, status, doc, &problems);
+    }
+    char *whole = pj_json_text(doc);
+    stand_in_reply_text(x, status, "application/json", whole);
+    free(whole);
+    json_decref(doc);
+}
+
 static void give_token(const struct stand_in_request *r, struct stand_in_exchange *x)
 {
     struct pj_err err;
@@ -88,10 +108,10 @@ static void give_token(const struct stand_in_request *r, struct stand_in_exchang
                spec.app.actions ? "write" : "none") == 0) {
         char *text =
             pj_asprintf("{\"token\":\"%s\",\"expires_at\":\"2099-01-01T00:00:00Z\"}", token);
-        stand_in_reply_text(x, 201, "application/json", text);
+        say(x, 201, text);
         free(text);
     } else {
-        stand_in_reply_text(x, 422, "application/json", "{\"message\":\"wrong body\"}");
+        say(x, 422, "{\"message\":\"wrong body\"}");
     }
     json_decref(body);
 }
@@ -99,19 +119,18 @@ static void give_token(const struct stand_in_request *r, struct stand_in_exchang
 static void answer(void *ctx, const struct stand_in_request *r, struct stand_in_exchange *x)
 {
     (void)ctx;
+    operation = forge_contract_request(contract, r, r->path, &problems);
     if (fail_times > 0) {
         fail_times--;
-        stand_in_reply_text(x, 503, "application/json", "{\"message\":\"busy\"}");
+        say(x, 503, "{\"message\":\"busy\"}");
     } else if (!jwt_ok(stand_in_header(r, "Authorization"))) {
-        stand_in_reply_text(x, 401, "application/json",
-                            "{\"message\":\"A JSON web token could not be decoded\"}");
+        say(x, 401, "{\"message\":\"A JSON web token could not be decoded\"}");
     } else if (strcmp(r->path, "/repos/o/r/installation") == 0) {
-        stand_in_reply_text(x, installed ? 200 : 404, "application/json",
-                            installed ? "{\"id\":42}" : "{\"message\":\"Not Found\"}");
+        say(x, installed ? 200 : 404, installed ? "{\"id\":42}" : "{\"message\":\"Not Found\"}");
     } else if (strcmp(r->path, "/app/installations/42/access_tokens") == 0) {
         give_token(r, x);
     } else {
-        stand_in_reply_text(x, 404, "application/json", "{\"message\":\"Not Found\"}");
+        say(x, 404, "{\"message\":\"Not Found\"}");
     }
 }
 
@@ -131,6 +150,8 @@ static void begin(void)
 {
     key = EVP_RSA_gen(2048);
     pem = key_text(key);
+    contract = forge_contract_open();
+    pj_str_init(&problems, 65536);
     server = stand_in_start(0, answer, NULL);
     forge = (struct pj_forge){.kind = PJ_FORGE_GITHUB,
                               .host = pj_strdup("github.example"),
@@ -140,9 +161,7 @@ static void begin(void)
                                        .name = pj_strdup("r"),
                                        .forge = &forge};
     spec = (struct credential_spec){
-        .address = &address, .app = {APP_ID, pem, false},
-             .retry_base_ms = 1
-    };
+        .address = &address, .app = {APP_ID, pem, false}, .retry_base_ms = 1};
     memset(token, 'x', TOKEN_BYTES);
     memcpy(token, "ghs_1.2.3", 9);
     installed = true;
@@ -152,6 +171,12 @@ static void begin(void)
 static void end(void)
 {
     stand_in_stop(server);
+    if (problems.len > 0) { /* a finished test's assert would not count */
+        fprintf(stderr, "against GitHub's description:\n%s", pj_str_cstr(&problems));
+        abort();
+    }
+    pj_str_release(&problems);
+    forge_contract_free(contract);
     pj_repo_address_release(&address);
     free(forge.host);
     free(forge.api_url);

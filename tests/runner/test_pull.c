@@ -30,9 +30,7 @@ static void count_retry(void *ctx, int retry, int64_t wait_ms, const struct pj_e
 /* A forge with o/r and a branch pj/<task> that has one commit more. */
 static void begin(void)
 {
-    static const struct gitfix_file change[] = {
-        {"new.txt", "x\n", false}
-    };
+    static const struct gitfix_file change[] = {{"new.txt", "x\n", false}};
     struct pj_err err;
 
     workspace_fix_begin(&fix, NULL, 0);
@@ -155,14 +153,15 @@ Test(pull, r8_2_refusals_are_told_apart_and_not_retried)
         const char *body;
         const char *code;
     } cases[] = {
-        {401, NULL, "{\"message\":\"Bad credentials\"}",                        "github_auth"      },
+        {401, NULL, "{\"message\":\"Bad credentials\"}", "github_auth"},
         {403, NULL, "{\"message\":\"Resource not accessible by integration\"}",
-         "github_permission"                                                                       },
-        {404, NULL, "{\"message\":\"Not Found\"}",                              "github_permission"},
+         "github_permission"},
+        {404, NULL, "{\"message\":\"Not Found\"}", "github_permission"},
         {422, NULL,
          "{\"message\":\"Validation "
          "Failed\",\"errors\":[{\"resource\":\"PullRequest\",\"field\":\"base\",\"code\":"
-         "\"invalid\"}]}",                                                      "pr_failed"        },
+         "\"invalid\"}],\"documentation_url\":\"https://docs.github.com/rest\"}",
+         "pr_failed"},
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(cases); i++) {
@@ -205,7 +204,9 @@ Test(pull, r4_2_no_commits_between_is_asked_once_more)
 {
     struct pull_result out;
     struct pj_err err;
-    static const char body[] = "{\"message\":\"Validation Failed\",\"errors\":[{\"message\":\"No "
+    static const char body[] = "{\"message\":\"Validation Failed\",\"documentation_url\":"
+                               "\"https://docs.github.com/rest\",\"errors\":[{\"resource\":"
+                               "\"PullRequest\",\"code\":\"custom\",\"message\":\"No "
                                "commits between main and x\"}]}";
 
     forge_server_fail(server, "POST", "/pulls", 1, 422, NULL, body);
@@ -238,13 +239,13 @@ Test(pull, r8_2_preflight_refuses_only_what_the_forge_refuses)
         const char *body;
         const char *code; /* NULL: passes */
     } cases[] = {
-        {200, "{\"permissions\":{\"push\":true},\"archived\":false}", NULL               },
-        {200, "{}",                                                   NULL               },
-        {404, "{\"message\":\"Not Found\"}",                          NULL               },
-        {502, NULL,                                                   NULL               },
-        {200, "{\"permissions\":{\"push\":false}}",                   "github_permission"},
-        {200, "{\"permissions\":{\"push\":true},\"archived\":true}",  "github_permission"},
-        {401, "{\"message\":\"Bad credentials\"}",                    "github_auth"      },
+        {200, "{\"permissions\":{\"push\":true},\"archived\":false}", NULL},
+        {200, "{}", NULL},
+        {404, "{\"message\":\"Not Found\"}", NULL},
+        {502, NULL, NULL},
+        {200, "{\"permissions\":{\"push\":false}}", "github_permission"},
+        {200, "{\"permissions\":{\"push\":true},\"archived\":true}", "github_permission"},
+        {401, "{\"message\":\"Bad credentials\"}", "github_auth"},
     };
     struct pull_upstream upstream;
     struct pj_err err = {0};
@@ -320,9 +321,7 @@ static struct pull_body_spec body_spec(void)
 Test(pull, r4_1_the_body_has_the_task_and_the_run)
 {
     struct pull_body_spec b = body_spec();
-    struct pull_check checks[] = {
-        {"make test", "passed", "passed"}
-    };
+    struct pull_check checks[] = {{"make test", "passed", "passed"}};
     const char *refused[] = {"evil.example:443", NULL};
     struct pj_str out;
 

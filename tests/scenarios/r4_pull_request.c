@@ -113,9 +113,12 @@ Test(r4, r4_3_a_missing_coderabbit_configuration_is_added_and_documented)
     json_t *pull = only_pull(&s);
     cr_expect_not_null(strstr(pj_json_str(pull, "body", ""), ".coderabbit.yaml"),
                        "documented in the body");
-    const json_t *comment = json_array_get(json_object_get(pull, "comments_list"), 0);
-    cr_expect_not_null(strstr(pj_json_str(comment, "body", ""), "@coderabbitai review"),
+    json_t *comments = forge_server_comments(s.forge, "acme/project", 1);
+    cr_expect_eq(json_array_size(comments), 1);
+    cr_expect_not_null(strstr(pj_json_str(json_array_get(comments, 0), "body", ""),
+                              "@coderabbitai review"),
                        "the review is asked for");
+    json_decref(comments);
     json_decref(pull);
     free(file);
     free(spec);

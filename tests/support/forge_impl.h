@@ -3,6 +3,8 @@
 #define TESTS_SUPPORT_FORGE_IMPL_H
 
 #include <pthread.h>
+#include "lib/base/str.h"
+#include "tests/support/forge_contract.h"
 #include "tests/support/forge_server.h"
 
 #define API "/api/v3"
@@ -21,19 +23,37 @@ struct forge_server {
     pthread_mutex_t lock; /* guards what follows */
     struct rule rules[RULES_MAX];
     size_t rule_count;
-    json_t *pulls; /* "owner/name" -> array */
+    json_t *pulls;    /* "owner/name" -> array */
+    json_t *comments; /* "owner/name#number" -> array */
+    json_t *runs;     /* array, oldest first */
+    json_t *roles;    /* login -> permission */
     int next_number;
-    bool cut_after_create, revoked;
+    int64_t next_run;
+    enum forge_dispatch dispatch;
+    bool cut_after_create, revoked, hides_runs;
     size_t refused;
+    struct pj_str problems; /* what went against GitHub's description */
+    struct forge_contract *contract;
+    const json_t
+        *operation; /* of the request that is being answered; the server's thread alone has it */
 };
 
-/* Answers in GitHub's form; forge_json() takes the document. */
-void forge_json(struct stand_in_exchange *x, int status, json_t *doc);
-void forge_error(struct stand_in_exchange *x, int status, const char *message);
+/* Answers in GitHub's form, completed and judged by its description; forge_json() takes the document (NULL: no body). */
+void forge_json(struct forge_server *f, struct stand_in_exchange *x, int status, json_t *doc);
+void forge_error(struct forge_server *f, struct stand_in_exchange *x, int status,
+                 const char *message);
+void forge_problem(struct forge_server *f, const struct stand_in_request *r, const char *text);
 
 /* forge_rest.c: one call; `path` begins after "/api/v3/repos/". */
 void forge_rest(struct forge_server *f, const char *path, const struct stand_in_request *r,
                 struct stand_in_exchange *x);
+/* forge_actions.c: below "/api/v3/repos/<repo>/actions/". */
+void forge_actions(struct forge_server *f, const char *repo, const char *path,
+                   const struct stand_in_request *r, struct stand_in_exchange *x);
+/* A parameter of the query, decoded; false when it is not there. */
+bool forge_query(const char *query, const char *name, char *out, size_t size);
+/* Is there a file of this path at the branch? Asked of git itself. */
+bool forge_has_file(struct forge_server *f, const char *repo, const char *ref, const char *path);
 /* Under the lock; borrowed. */
 json_t *forge_pulls_of(struct forge_server *f, const char *repo);
 json_t *forge_pull_numbered(struct forge_server *f, const char *repo, int number);

@@ -21,37 +21,26 @@ static void repo_get(struct forge_server *f, const char *repo, struct stand_in_e
 
     pj_str_init(&head, 1000);
     if (pj_fs_read(head_path, &head, &err) < 0) {
-        forge_error(x, 404, "Not Found");
+        forge_error(f, x, 404, "Not Found");
         return;
     }
     (void)sscanf(pj_str_cstr(&head), "ref: refs/heads/%199s", branch);
-    forge_json(x, 200,
+    forge_json(f, x, 200,
                json_pack("{s:i, s:s, s:s, s:b, s:b, s:{s:b, s:b, s:b}}", "id", 1, "full_name", repo,
                          "default_branch", branch, "private", 1, "archived", 0, "permissions",
                          "admin", 0, "push", 1, "pull", 1));
 }
 
-/* Is there a file of this path at HEAD? Asked of git itself. */
-static bool has_file(const char *bare, const char *path)
-{
-    PJ_CLEANUP(pj_freep)
-    char *command = pj_asprintf("git -c safe.directory='*' --git-dir='%s' cat-file -e 'HEAD:%s' "
-                                "2>/dev/null",
-                                bare, path);
-    FILE *p = popen(command, "re");
-
-    return p && pclose(p) == 0;
-}
-
-static void contents_get(struct forge_server *f, const char *repo, const char *path,
-                         struct stand_in_exchange *x)
+bool forge_has_file(struct forge_server *f, const char *repo, const char *ref, const char *path)
 {
     PJ_CLEANUP(pj_freep) char *bare = bare_path(f, repo);
+    PJ_CLEANUP(pj_freep)
+    char *command = pj_asprintf("git -c safe.directory='*' --git-dir='%s' cat-file -e '%s:%s' "
+                                "2>/dev/null",
+                                bare, ref, path);
+    FILE *p = strpbrk(path, "'\\") || strpbrk(ref, "'\\") ? NULL : popen(command, "re");
 
-    if (!strpbrk(path, "'\\") && has_file(bare, path))
-        forge_json(x, 200, json_pack("{s:s, s:s}", "type", "file", "path", path));
-    else
-        forge_error(x, 404, "Not Found");
+    return p && pclose(p) == 0;
 }
 
 /* Under the lock; borrowed. */
@@ -66,7 +55,7 @@ json_t *forge_pulls_of(struct forge_server *f, const char *repo)
     return list;
 }
 
-static bool query_value(const char *query, const char *name, char *out, size_t size)
+bool forge_query(const char *query, const char *name, char *out, size_t size)
 {
     struct pj_view rest = pj_view_of(query), part;
     size_t n = strlen(name);
@@ -98,8 +87,8 @@ static void pulls_list(struct forge_server *f, const char *repo, const char *que
     json_t *found = json_array(), *pull;
     size_t i;
 
-    query_value(query, "head", head, sizeof head);
-    query_value(query, "state", state, sizeof state);
+    forge_query(query, "head", head, sizeof head);
+    forge_query(query, "state", state, sizeof state);
     const char *branch = strchr(head, ':');
     pthread_mutex_lock(&f->lock);
     json_array_foreach(forge_pulls_of(f, repo), i, pull)
@@ -113,7 +102,7 @@ static void pulls_list(struct forge_server *f, const char *repo, const char *que
         json_array_append_new(found, json_deep_copy(pull));
     }
     pthread_mutex_unlock(&f->lock);
-    forge_json(x, 200, found);
+    forge_json(f, x, 200, found);
 }
 
 static bool has_branch(struct forge_server *f, const char *repo, const char *branch)
@@ -136,11 +125,11 @@ static json_t *new_pull(struct forge_server *f, const char *repo, const json_t *
 
     snprintf(url, sizeof url, "%s/%s/pull/%d", stand_in_url(f->http), repo, number);
     json_t *pull = json_pack(
-        "{s:i, s:i, s:s, s:s, s:s?, s:s, s:b, s:{s:s, s:{s:s}}, s:{s:s}, s:[], s:b}", "id",
-        1000 + number, "number", number, "state", "open", "title", pj_json_str(want, "title", ""),
-        "body", pj_json_str(want, "body", NULL), "html_url", url, "draft",
+        "{s:i, s:i, s:s, s:s, s:s?, s:s, s:b, s:{s:s, s:{s:s}}, s:{s:s}, s:b}", "id", 1000 + number,
+        "number", number, "state", "open", "title", pj_json_str(want, "title", ""), "body",
+        pj_json_str(want, "body", NULL), "html_url", url, "draft",
         pj_json_bool(want, "draft", false), "head", "ref", pj_json_str(want, "head", ""), "user",
-        "login", owner, "base", "ref", pj_json_str(want, "base", ""), "comments_list", "merged", 0);
+        "login", owner, "base", "ref", pj_json_str(want, "base", ""), "merged", 0);
     free(owner);
     json_array_append_new(forge_pulls_of(f, repo), pull);
     return pull;
@@ -160,9 +149,10 @@ static const json_t *open_pull_of(struct forge_server *f, const char *repo, cons
     return NULL;
 }
 
-static void validation_failed(struct stand_in_exchange *x, const char *field, const char *message)
+static void validation_failed(struct forge_server *f, struct stand_in_exchange *x,
+                              const char *field, const char *message)
 {
-    forge_json(x, 422,
+    forge_json(f, x, 422,
                json_pack("{s:s, s:[{s:s, s:s, s:s, s:s}], s:s}", "message", "Validation Failed",
                          "errors", "resource", "PullRequest", "code", "custom", "field", field,
                          "message", message, "documentation_url", "https://docs.github.com/rest"));
@@ -177,11 +167,11 @@ static void pulls_create(struct forge_server *f, const char *repo, const struct 
     char message[300];
 
     if (!*pj_json_str(want, "title", "")) {
-        validation_failed(x, "title", "title is missing");
+        validation_failed(f, x, "title", "title is missing");
         return;
     }
     if (!has_branch(f, repo, branch) || !has_branch(f, repo, pj_json_str(want, "base", ""))) {
-        validation_failed(x, "head", "head or base is no branch");
+        validation_failed(f, x, "head", "head or base is no branch");
         return;
     }
     json_object_set_new(want, "head", json_string(branch));
@@ -190,7 +180,7 @@ static void pulls_create(struct forge_server *f, const char *repo, const struct 
         pthread_mutex_unlock(&f->lock);
         snprintf(message, sizeof message, "A pull request already exists for %s:%s.", "owner",
                  pj_json_str(want, "head", ""));
-        validation_failed(x, "head", message);
+        validation_failed(f, x, "head", message);
         return;
     }
     json_t *made = json_deep_copy(new_pull(f, repo, want));
@@ -202,7 +192,7 @@ static void pulls_create(struct forge_server *f, const char *repo, const struct 
         stand_in_cut(x);
         return;
     }
-    forge_json(x, 201, made);
+    forge_json(f, x, 201, made);
 }
 
 /* Under the lock; borrowed. */
@@ -226,40 +216,103 @@ static void pull_get(struct forge_server *f, const char *repo, int number,
     json_t *pull = json_deep_copy(forge_pull_numbered(f, repo, number));
     pthread_mutex_unlock(&f->lock);
     if (pull)
-        forge_json(x, 200, pull);
+        forge_json(f, x, 200, pull);
     else
-        forge_error(x, 404, "Not Found");
+        forge_error(f, x, 404, "Not Found");
+}
+
+/* ---- comments, of issues and pull requests alike ---- */
+
+/* Under the lock; borrowed. */
+static json_t *comments_of(struct forge_server *f, const char *repo, int number)
+{
+    PJ_CLEANUP(pj_freep) char *key = pj_asprintf("%s#%d", repo, number);
+    json_t *list = json_object_get(f->comments, key);
+
+    if (!list) {
+        list = json_array();
+        json_object_set_new(f->comments, key, list);
+    }
+    return list;
+}
+
+json_t *forge_server_comments(struct forge_server *f, const char *repo, int number)
+{
+    pthread_mutex_lock(&f->lock);
+    json_t *copy = json_deep_copy(comments_of(f, repo, number));
+    pthread_mutex_unlock(&f->lock);
+    return copy;
 }
 
 static void comment_create(struct forge_server *f, const char *repo, int number,
                            const struct stand_in_request *r, struct stand_in_exchange *x)
 {
-    json_t *comment = json_loadb(r->body, r->body_len, 0, NULL);
+    PJ_CLEANUP(pj_json_decrefp) json_t *want = json_loadb(r->body, r->body_len, 0, NULL);
+    json_t *made = json_pack("{s:s}", "body", pj_json_str(want, "body", ""));
 
     pthread_mutex_lock(&f->lock);
-    json_t *pull = forge_pull_numbered(f, repo, number);
-    if (pull && comment)
-        json_array_append(json_object_get(pull, "comments_list"), comment);
+    json_array_append_new(comments_of(f, repo, number), json_deep_copy(made));
     pthread_mutex_unlock(&f->lock);
-    if (pull && comment) {
-        forge_json(x, 201, comment);
-        return;
-    }
-    json_decref(comment);
-    forge_error(x, 404, "Not Found");
+    forge_json(f, x, 201, made);
 }
 
 static void comments_get(struct forge_server *f, const char *repo, int number,
                          struct stand_in_exchange *x)
 {
     pthread_mutex_lock(&f->lock);
-    json_t *list =
-        json_deep_copy(json_object_get(forge_pull_numbered(f, repo, number), "comments_list"));
+    json_t *list = json_deep_copy(comments_of(f, repo, number));
     pthread_mutex_unlock(&f->lock);
-    if (list)
-        forge_json(x, 200, list);
+    forge_json(f, x, 200, list);
+}
+
+static void permission_get(struct forge_server *f, const char *path, struct stand_in_exchange *x)
+{
+    char login[80] = "";
+
+    (void)sscanf(path, "/collaborators/%79[^/]", login);
+    pthread_mutex_lock(&f->lock);
+    const char *role = pj_json_str(f->roles, login, "none");
+    pthread_mutex_unlock(&f->lock);
+    forge_json(f, x, 200,
+               json_pack("{s:s, s:s, s:n}", "permission", role, "role_name", role, "user"));
+}
+
+static void labels_add(struct forge_server *f, const char *repo, int number,
+                       const struct stand_in_request *r, struct stand_in_exchange *x)
+{
+    PJ_CLEANUP(pj_json_decrefp) json_t *want = json_loadb(r->body, r->body_len, 0, NULL);
+    const json_t *names = json_is_array(want) ? want : json_object_get(want, "labels");
+    json_t *made = json_array(), *name;
+    size_t i;
+
+    json_array_foreach(names, i, name)
+        json_array_append_new(made, json_pack("{s:O}", "name", name));
+    pthread_mutex_lock(&f->lock);
+    json_t *pull = forge_pull_numbered(f, repo, number);
+    if (pull)
+        json_object_set_new(pull, "labels", json_deep_copy(made));
+    pthread_mutex_unlock(&f->lock);
+    forge_json(f, x, 200, made);
+}
+
+/* ---- the calls ---- */
+
+static void issue_call(struct forge_server *f, const char *repo, const char *path,
+                       const struct stand_in_request *r, struct stand_in_exchange *x)
+{
+    bool get = strcmp(r->method, "GET") == 0;
+    char what[40] = "";
+    int number = 0;
+
+    (void)sscanf(path, "/issues/%d/%39s", &number, what);
+    if (strcmp(what, "comments") == 0 && get)
+        comments_get(f, repo, number, x);
+    else if (strcmp(what, "comments") == 0)
+        comment_create(f, repo, number, r, x);
+    else if (strcmp(what, "labels") == 0 && !get)
+        labels_add(f, repo, number, r, x);
     else
-        forge_error(x, 404, "Not Found");
+        forge_error(f, x, 404, "Not Found");
 }
 
 void forge_rest(struct forge_server *f, const char *path, const struct stand_in_request *r,
@@ -269,34 +322,29 @@ void forge_rest(struct forge_server *f, const char *path, const struct stand_in_
     const char *end = slash ? strchrnul(slash + 1, '/') : NULL;
     bool get = strcmp(r->method, "GET") == 0, post = strcmp(r->method, "POST") == 0;
     int number = 0;
-    char rest_word[40] = "";
 
     if (!end) {
-        forge_error(x, 404, "Not Found");
+        forge_error(f, x, 404, "Not Found");
         return;
     }
     PJ_CLEANUP(pj_freep) char *repo = pj_strndup(path, (size_t)(end - path));
     PJ_CLEANUP(pj_freep) char *bare = bare_path(f, repo);
     if (strstr(repo, "..") || !pj_fs_exists(bare))
-        forge_error(x, 404, "Not Found");
+        forge_error(f, x, 404, "Not Found");
     else if (get && *end == '\0')
         repo_get(f, repo, x);
-    else if (get && strncmp(end, "/contents/", 10) == 0)
-        contents_get(f, repo, end + 10, x);
+    else if (strncmp(end, "/actions/", 9) == 0)
+        forge_actions(f, repo, end + 9, r, x);
+    else if (get && strncmp(end, "/collaborators/", 15) == 0)
+        permission_get(f, end, x);
     else if (get && strcmp(end, "/pulls") == 0)
         pulls_list(f, repo, r->query, x);
     else if (post && strcmp(end, "/pulls") == 0)
         pulls_create(f, repo, r, x);
-    else if (get && sscanf(end, "/issues/%d/%39s", &number, rest_word) == 2 &&
-             strcmp(rest_word, "comments") == 0)
-        comments_get(f, repo, number, x);
-    else if (post && sscanf(end, "/issues/%d/%39s", &number, rest_word) == 2 &&
-             strcmp(rest_word, "comments") == 0)
-        comment_create(f, repo, number, r, x);
-    else if (get && sscanf(end, "/pulls/%d/%39s", &number, rest_word) == 2)
-        forge_json(x, 200, json_array());
+    else if (strncmp(end, "/issues/", 8) == 0)
+        issue_call(f, repo, end, r, x);
     else if (get && sscanf(end, "/pulls/%d", &number) == 1)
         pull_get(f, repo, number, x);
     else
-        forge_error(x, 404, "Not Found");
+        forge_error(f, x, 404, "Not Found");
 }

@@ -61,9 +61,35 @@ static bool allowed(struct forge_server *f, const struct stand_in_request *r)
 
 /* ---- answers ---- */
 
-void forge_json(struct stand_in_exchange *x, int status, json_t *doc)
+void forge_problem(struct forge_server *f, const struct stand_in_request *r, const char *text)
 {
-    char *text = json_dumps(doc, JSON_COMPACT);
+    if (text[0] == '\0')
+        return;
+    pthread_mutex_lock(&f->lock);
+    (void)pj_str_putf(&f->problems, "%s %s%s%s\n%s", r != NULL ? r->method : "the stand-in's own",
+                      r != NULL ? r->path : "answer", r != NULL && r->query != NULL ? "?" : "",
+                      r != NULL && r->query != NULL ? r->query : "", text);
+    pthread_mutex_unlock(&f->lock);
+}
+
+/* What we say must be what GitHub could say, or the test proves nothing. */
+static void judge_answer(struct forge_server *f, int status, json_t *doc)
+{
+    PJ_CLEANUP(pj_str_release) struct pj_str problems;
+
+    if (f->operation == NULL)
+        return;
+    pj_str_init(&problems, 65536);
+    if (doc != NULL)
+        forge_contract_fill(f->contract, f->operation, status, doc);
+    forge_contract_answer(f->contract, f->operation, status, doc, &problems);
+    forge_problem(f, NULL, pj_str_cstr(&problems));
+}
+
+void forge_json(struct forge_server *f, struct stand_in_exchange *x, int status, json_t *doc)
+{
+    judge_answer(f, status, doc);
+    char *text = doc != NULL ? json_dumps(doc, JSON_COMPACT) : pj_strdup("");
 
     stand_in_add_header(x, "X-GitHub-Request-Id", "STAND:IN:1");
     stand_in_reply_text(x, status, "application/json; charset=utf-8", text);
@@ -71,9 +97,10 @@ void forge_json(struct stand_in_exchange *x, int status, json_t *doc)
     json_decref(doc);
 }
 
-void forge_error(struct stand_in_exchange *x, int status, const char *message)
+void forge_error(struct forge_server *f, struct stand_in_exchange *x, int status,
+                 const char *message)
 {
-    forge_json(x, status,
+    forge_json(f, x, status,
                json_pack("{s:s, s:s}", "message", message, "documentation_url",
                          "https://docs.github.com/rest"));
 }
@@ -119,9 +146,9 @@ static bool scripted_failure(struct forge_server *f, const struct stand_in_reque
         return false;
     add_headers(x, hit->headers);
     if (hit->body)
-        stand_in_reply_text(x, hit->status, "application/json", hit->body);
+        forge_json(f, x, hit->status, json_loads(hit->body, 0, NULL));
     else
-        forge_error(x, hit->status, "the stand-in was told to fail");
+        forge_error(f, x, hit->status, "the stand-in was told to fail");
     return true;
 }
 
@@ -144,16 +171,29 @@ static void serve_git(struct forge_server *f, const struct stand_in_request *r,
     forge_git_serve(f->root, path, r, x);
 }
 
+/* Whatever the answer will be: is this what GitHub's description lets one ask? */
+static void judge_request(struct forge_server *f, const struct stand_in_request *r)
+{
+    PJ_CLEANUP(pj_str_release) struct pj_str problems;
+
+    pj_str_init(&problems, 65536);
+    f->operation = forge_contract_request(f->contract, r, r->path + sizeof API - 1, &problems);
+    forge_problem(f, r, pj_str_cstr(&problems));
+}
+
 static void on_request(void *ctx, const struct stand_in_request *r, struct stand_in_exchange *x)
 {
     struct forge_server *f = ctx;
     bool api = strncmp(r->path, API "/", sizeof API) == 0;
 
+    f->operation = NULL;
+    if (api)
+        judge_request(f, r);
     if (scripted_failure(f, r, x))
         return;
     if (!allowed(f, r)) {
         if (api) {
-            forge_error(x, 401, "Bad credentials");
+            forge_error(f, x, 401, "Bad credentials");
             return;
         }
         stand_in_add_header(x, "WWW-Authenticate", "Basic realm=\"GitHub\"");
@@ -165,7 +205,7 @@ static void on_request(void *ctx, const struct stand_in_request *r, struct stand
     else if (strncmp(r->path, API "/repos/", sizeof API + 6) == 0)
         forge_rest(f, r->path + sizeof API + 6, r, x);
     else
-        forge_error(x, 404, "Not Found");
+        forge_error(f, x, 404, "Not Found");
 }
 
 /* ---- for the test ---- */
@@ -177,7 +217,13 @@ struct forge_server *forge_server_start(const char *root)
     pthread_mutex_init(&f->lock, NULL);
     f->root = pj_strdup(root);
     f->pulls = json_object();
+    f->comments = json_object();
+    f->runs = json_array();
+    f->roles = json_object();
     f->next_number = 1;
+    f->next_run = 9007;
+    f->contract = forge_contract_open();
+    pj_str_init(&f->problems, 1 << 20);
     f->http = stand_in_start(0, on_request, f);
     snprintf(f->host, sizeof f->host, "127.0.0.1:%u", (unsigned)stand_in_port(f->http));
     return f;
@@ -188,6 +234,10 @@ void forge_server_stop(struct forge_server *f)
     if (!f)
         return;
     stand_in_stop(f->http);
+    if (f->problems.len > 0) {
+        fprintf(stderr, "against GitHub's description:\n%s", pj_str_cstr(&f->problems));
+        abort();
+    }
     for (size_t i = 0; i < f->rule_count; i++) {
         free(f->rules[i].method);
         free(f->rules[i].path_part);
@@ -195,6 +245,11 @@ void forge_server_stop(struct forge_server *f)
         free(f->rules[i].body);
     }
     json_decref(f->pulls);
+    json_decref(f->comments);
+    json_decref(f->runs);
+    json_decref(f->roles);
+    forge_contract_free(f->contract);
+    pj_str_release(&f->problems);
     free(f->root);
     pthread_mutex_destroy(&f->lock);
     free(f);
@@ -309,4 +364,20 @@ size_t forge_server_refused(struct forge_server *f)
     size_t n = f->refused;
     pthread_mutex_unlock(&f->lock);
     return n;
+}
+
+void forge_server_role(struct forge_server *f, const char *login, const char *permission)
+{
+    pthread_mutex_lock(&f->lock);
+    json_object_set_new(f->roles, login, json_string(permission));
+    pthread_mutex_unlock(&f->lock);
+}
+
+char *forge_server_problems(struct forge_server *f)
+{
+    pthread_mutex_lock(&f->lock);
+    char *text = pj_strdup(pj_str_cstr(&f->problems));
+    pj_str_clear(&f->problems);
+    pthread_mutex_unlock(&f->lock);
+    return text;
 }

@@ -2,8 +2,9 @@
  *
  * One address serves both: "<url>/api/v3/repos/…" and "<url>/owner/name(.git)/info/refs…", the latter by running
  * `git http-backend` (git-http-backend(1)) over real bare repositories. Reading and pushing need the token: Basic
- * authentication for git (any user name), "Bearer" or "token" for the API, as GitHub does. Pull requests live in memory;
- * the answers have the fields of docs.github.com/en/rest (2022-11-28) that clients look at.
+ * authentication for git (any user name), "Bearer" or "token" for the API, as GitHub does. Pull requests, comments and workflow
+ * runs live in memory. Every request and every answer of the API is judged by GitHub's own description (forge_contract.h); what goes
+ * against it ends the test at forge_server_stop().
  *
  * PJ_FORGES entry: forge_server_forges() writes the file. */
 #ifndef TESTS_SUPPORT_FORGE_SERVER_H
@@ -39,7 +40,31 @@ void forge_server_cut_after_create(struct forge_server *f);
 /* Refuse every token from now on (a credential that was revoked), or accept again. */
 void forge_server_revoke(struct forge_server *f, bool revoked);
 
-/* Pull requests made so far: {number,title,body,state,html_url,head:{ref},base:{ref},draft,comments_list:[…]}. The caller decrefs. */
+/* ---- GitHub Actions ---- */
+
+/* How a dispatch is answered: with the run's details when asked for them; with 204 and nothing; or, as older servers do, 422 to a
+ * member they do not know. */
+enum forge_dispatch { FORGE_DISPATCH_DETAILS, FORGE_DISPATCH_SILENT, FORGE_DISPATCH_OLD };
+void forge_server_dispatch(struct forge_server *f, enum forge_dispatch how);
+/* Runs begun so far: {id,repo,file,ref,inputs,status,conclusion,cancels,…}. The caller decrefs. */
+json_t *forge_server_runs(struct forge_server *f);
+/* "in_progress", or "completed" with its conclusion. */
+void forge_server_set_run(struct forge_server *f, int64_t id, const char *status,
+                          const char *conclusion);
+/* The list of runs lags behind: it shows none. */
+void forge_server_hide_runs(struct forge_server *f, bool hidden);
+
+/* ---- people and issues ---- */
+
+/* What `login` may do in every repository: "admin", "write", "read" or "none" (who is not named). */
+void forge_server_role(struct forge_server *f, const char *login, const char *permission);
+/* Comments on an issue or pull request: array of {body,…}. The caller decrefs. */
+json_t *forge_server_comments(struct forge_server *f, const char *repo, int number);
+
+/* What went against GitHub's description so far, a line each, and forget it; owned by the caller. */
+char *forge_server_problems(struct forge_server *f);
+
+/* Pull requests made so far: {number,title,body,state,html_url,head:{ref},base:{ref},draft}. The caller decrefs. */
 json_t *forge_server_pulls(struct forge_server *f, const char *repo);
 /* Close or merge one. */
 void forge_server_set_pull_state(struct forge_server *f, const char *repo, int number,

@@ -156,12 +156,14 @@ Test(model_server, notices_that_the_peer_gave_up)
     model_server_stop(m);
 }
 
+static const char *const github_headers[] = {"Accept: application/vnd.github+json",
+                                             "User-Agent: test", "X-GitHub-Api-Version: 2022-11-28",
+                                             NULL};
+
 Test(forge_server, lets_git_clone_and_push_with_the_token_only)
 {
     char *dir = temp_dir();
-    const struct gitfix_file files[] = {
-        {"README.md", "hello\n", false}
-    };
+    const struct gitfix_file files[] = {{"README.md", "hello\n", false}};
     char *bare = gitfix_bare(dir, "acme/site", files, 1);
     struct forge_server *f = forge_server_start(dir);
     char *work = pj_asprintf("%s/work", dir);
@@ -193,9 +195,7 @@ Test(forge_server, lets_git_clone_and_push_with_the_token_only)
 Test(forge_server, makes_one_pull_request_a_branch)
 {
     char *dir = temp_dir();
-    const struct gitfix_file files[] = {
-        {"README.md", "hello\n", false}
-    };
+    const struct gitfix_file files[] = {{"README.md", "hello\n", false}};
     char *bare = gitfix_bare(dir, "acme/site", files, 1);
     struct forge_server *f = forge_server_start(dir);
     static const char body[] = "{\"title\":\"T\",\"head\":\"pj/x\",\"base\":\"main\"}";
@@ -203,22 +203,22 @@ Test(forge_server, makes_one_pull_request_a_branch)
 
     free(gitfix_commit(bare, "pj/x", files, 1, "Second"));
     forge_server_fail(f, "POST", "/pulls", 1, 502, "Retry-After: 1\n", NULL);
-    http_call(forge_server_url(f), "POST", "/api/v3/repos/acme/site/pulls", FORGE_TOKEN, body, NULL,
-              &a);
+    http_call(forge_server_url(f), "POST", "/api/v3/repos/acme/site/pulls", FORGE_TOKEN, body,
+              github_headers, &a);
     cr_assert_eq(a.status, 502);
     http_answer_release(&a);
-    http_call(forge_server_url(f), "POST", "/api/v3/repos/acme/site/pulls", FORGE_TOKEN, body, NULL,
-              &a);
+    http_call(forge_server_url(f), "POST", "/api/v3/repos/acme/site/pulls", FORGE_TOKEN, body,
+              github_headers, &a);
     cr_assert_eq(a.status, 201, "%s", a.body);
     http_answer_release(&a);
-    http_call(forge_server_url(f), "POST", "/api/v3/repos/acme/site/pulls", FORGE_TOKEN, body, NULL,
-              &a);
+    http_call(forge_server_url(f), "POST", "/api/v3/repos/acme/site/pulls", FORGE_TOKEN, body,
+              github_headers, &a);
     cr_assert_eq(a.status, 422);
     cr_assert_not_null(strstr(a.body, "already exists"));
     http_answer_release(&a);
     http_call(forge_server_url(f), "GET",
-              "/api/v3/repos/acme/site/pulls?head=acme%3Apj%2Fx&state=all", FORGE_TOKEN, NULL, NULL,
-              &a);
+              "/api/v3/repos/acme/site/pulls?head=acme%3Apj%2Fx&state=all", FORGE_TOKEN, NULL,
+              github_headers, &a);
     cr_assert_eq(json_array_size(a.json), 1);
     http_answer_release(&a);
     json_t *pulls = forge_server_pulls(f, "acme/site");
