@@ -46,7 +46,7 @@ endforeach()
 
 find_program(PJ_SCDOC scdoc)
 if(PJ_SCDOC AND PJ_GZIP)
-    foreach(source IN ITEMS api/cli/pj.1 api/pj-api.8 runner/pj-runner.8 runner/agent/pj-agent.1 sandbox/pj-sandbox.1 packaging/pithyjaunt.conf.5)
+    foreach(source IN ITEMS api/cli/pj.1 api/pj-api.8 api/remote/pj-remote.8 runner/pj-runner.8 runner/agent/pj-agent.1 sandbox/pj-sandbox.1 packaging/pithyjaunt.conf.5)
         if(EXISTS ${CMAKE_SOURCE_DIR}/${source}.scd)
             get_filename_component(page ${source} NAME)
             string(REGEX REPLACE ".*\\." "man" section ${page})

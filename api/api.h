@@ -11,6 +11,7 @@ struct auth;
 struct cidr_list;
 struct event_base;
 struct fanout;
+struct helpers;
 struct limits;
 struct pages;
 struct pj_aredis;
@@ -18,7 +19,6 @@ struct pj_forges;
 struct pj_keyring;
 struct pj_prices;
 struct pj_redact;
-struct pool;
 struct server;
 
 struct api {
@@ -26,7 +26,7 @@ struct api {
     struct event_base *base;
     struct pj_aredis *redis;
     struct fanout *fanout;
-    struct pool *pool;
+    struct helpers *helpers;
     struct server *server;
     struct server *metrics_server; /* NULL without PJ_METRICS_LISTEN */
     struct auth *auth;

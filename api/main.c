@@ -13,9 +13,10 @@
 #include "api/bootstrap.h"
 #include "api/cidr.h"
 #include "api/fanout.h"
+#include "api/helpers.h"
 #include "api/limits.h"
 #include "api/pages.h"
-#include "api/pool.h"
+#include "api/remote/wire.h"
 #include "api/server.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -23,7 +24,6 @@
 #include "lib/base/notify.h"
 #include "lib/crypto/secret.h"
 #include "lib/forge/hosts.h"
-#include "lib/git/git.h"
 #include "lib/model/prices.h"
 #include "lib/store/async.h"
 #include "lib/store/meta.h"
@@ -31,7 +31,10 @@
 
 #define DRAIN_MAX_MS 30000
 #define TRIM_ABOVE ((size_t)4 << 20)
-#define SPARE_FILES 128 /* Redis, log, pool, remote checks */
+#define SPARE_FILES 128 /* Redis, log, helpers */
+/* A helper makes two calls of at most 20 s each. */
+#define HELPER_WAIT_MS 30000
+#define HELPER_RUN_MS 45000
 
 struct program {
     struct api api;
@@ -189,15 +192,21 @@ static int build(struct api *api, struct pj_err *err)
 {
     const struct pj_redis_options redis = {
         .url = api->settings.redis_url, .password = api->settings.redis_password, .name = "pj-api"};
+    const struct helpers_options helpers = {.program = "pj-remote",
+                                            .proxy = api->settings.proxy,
+                                            .no_proxy = api->settings.no_proxy,
+                                            .answer_max = REMOTE_ANSWER_MAX,
+                                            .wait_ms = HELPER_WAIT_MS,
+                                            .run_ms = HELPER_RUN_MS};
 
     api->base = event_base_new();
     api->auth = auth_new();
     api->pages = pages_new();
     api->limits = limits_new(api->settings.rate_limit);
     /* An address that is taken is found before anything is written to the store; clients wait until the loop runs. */
-    if (pj_git_setup(api->settings.ca_file, err) < 0 || start_servers(api, err) < 0 ||
+    if (helpers_new(api->base, &helpers, &api->helpers, err) < 0 || start_servers(api, err) < 0 ||
         open_store(api, err) < 0 || pj_aredis_new(api->base, &redis, &api->redis, err) < 0 ||
-        fanout_new(api, &api->fanout, err) < 0 || pool_new(api->base, &api->pool, err) < 0)
+        fanout_new(api, &api->fanout, err) < 0)
         return -1;
     note_public_url(api);
     return 0;
@@ -208,7 +217,7 @@ static void tear_down(struct api *api)
 {
     server_free(api->server);
     server_free(api->metrics_server);
-    pool_free(api->pool);
+    helpers_free(api->helpers);
     pj_aredis_free(api->redis);
     fanout_free(api->fanout);
     limits_free(api->limits);
@@ -326,14 +335,16 @@ static int run(struct program *p)
 
 static void usage(FILE *to, bool all)
 {
-    (void)fputs("usage: pj-api [OPTION]...\n"
-                "The HTTP API of Pithy Jaunt: log streams and pages too. Settings come from options,\n"
-                "the environment, or the file that PJ_CONFIG names. --public-url is PJ_PUBLIC_URL.\n\n",
-                to);
+    (void)fputs(
+        "usage: pj-api [OPTION]...\n"
+        "The HTTP API of Pithy Jaunt: log streams and pages too. Settings come from options,\n"
+        "the environment, or the file that PJ_CONFIG names. --public-url is PJ_PUBLIC_URL.\n\n",
+        to);
     pj_settings_help(settings_table, settings_count, all, to);
     fprintf(to,
             "  --check-config --help --version\n"
-            "  --help-all       every setting with its meaning and default; so does man pithyjaunt.conf\n"
+            "  --help-all       every setting with its meaning and default; so does man "
+            "pithyjaunt.conf\n"
             "\nExit: 0 stopped by a signal, 1 cannot run, %d a mistake in the settings.\n",
             PJ_EXIT_CONFIG);
 }

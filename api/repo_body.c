@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/reply.h"
+#include "lib/base/branch.h"
 #include "lib/base/mem.h"
-#include "lib/git/remote.h"
 #include "lib/task/state.h"
 
 #define AT(member) offsetof(struct repo_body, member)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/branch.h"
 #include "lib/base/mem.h"
 #include "lib/git/repo_impl.h"
 

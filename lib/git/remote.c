@@ -6,26 +6,12 @@
 #include <sys/stat.h>
 #include <git2.h>
 
+#include "lib/base/branch.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/git/net.h"
 
 #define HEADS "refs/heads/"
-
-bool pj_branch_name_valid(const char *name)
-{
-    char ref[sizeof(HEADS) + PJ_BRANCH_SIZE];
-    struct pj_err err;
-    int valid = 0;
-
-    size_t n = strlen(name);
-    if (n == 0 || n >= PJ_BRANCH_SIZE || name[0] == '-' || strcmp(name, "HEAD") == 0)
-        return false;
-    if (pj_git_setup(NULL, &err) < 0)
-        return false;
-    (void)snprintf(ref, sizeof(ref), HEADS "%s", name);
-    return git_reference_name_is_valid(&valid, ref) == 0 && valid == 1;
-}
 
 /* The branch HEAD points to, without refs/heads/; "" when the remote does not say. */
 static void default_branch(const git_remote_head **heads, size_t count, char out[PJ_BRANCH_SIZE])

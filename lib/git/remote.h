@@ -5,9 +5,8 @@
 #ifndef PJ_GIT_REMOTE_H
 #define PJ_GIT_REMOTE_H
 
+#include "lib/base/branch.h"
 #include "lib/git/git.h"
-
-#define PJ_BRANCH_SIZE 256
 
 struct pj_remote_head {
     char branch[PJ_BRANCH_SIZE];         /* the branch asked for, else the remote's default */
@@ -22,8 +21,5 @@ struct pj_remote_head {
  * An empty repository is NOT_FOUND/branch_not_found that says so. */
 int pj_remote_check(const char *url, const struct pj_git_net *net, const char *branch,
                     struct pj_remote_head *out, struct pj_err *err) PJ_MUST_CHECK;
-
-/* May `name` be a branch (git check-ref-format of refs/heads/<name>, at most PJ_BRANCH_SIZE - 1 bytes)? No I/O. */
-bool pj_branch_name_valid(const char *name);
 
 #endif

@@ -55,7 +55,7 @@ class Settings(unittest.TestCase):
                             self.assertEqual(default, defaults[named])
 
     def test_help_fits_a_screen(self):
-        for program in ("pj", "pj-api", "pj-runner", "pj-sandbox", "pj-agent"):
+        for program in ("pj", "pj-api", "pj-remote", "pj-runner", "pj-sandbox", "pj-agent"):
             with self.subTest(program):
                 lines = printed(program, "--help").splitlines()
                 self.assertLessEqual(len(lines), LINES)
@@ -64,7 +64,8 @@ class Settings(unittest.TestCase):
     def test_the_manual_is_a_manual(self):
         if not shutil.which("scdoc"):
             self.skipTest("scdoc is not installed")
-        for path in (*MANUALS.values(), "packaging/pithyjaunt.conf.5.scd", "sandbox/pj-sandbox.1.scd", "runner/agent/pj-agent.1.scd"):
+        for path in (*MANUALS.values(), "packaging/pithyjaunt.conf.5.scd", "sandbox/pj-sandbox.1.scd", "runner/agent/pj-agent.1.scd",
+                     "api/remote/pj-remote.8.scd"):
             with self.subTest(path):
                 result = run("scdoc", input=(ROOT / path).read_text())
                 self.assertEqual(result.returncode, 0, result.stderr)

@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <git2.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -284,4 +285,30 @@ Test(remote, branch_names_are_judged_as_git_does)
         cr_expect(pj_branch_name_valid(good[i]), "%s", good[i]);
     for (size_t i = 0; i < PJ_COUNT_OF(bad); i++)
         cr_expect_not(pj_branch_name_valid(bad[i]), "%s", bad[i]);
+}
+
+/* Names of the characters that matter, thrown together: libgit2 judges all of them alike. (A DEL is left out: git refuses
+ * it, libgit2 does not.) */
+Test(remote, random_branch_names_are_judged_as_libgit2_does)
+{
+    static const char letters[] = "aak.@{/-~^: ?*[\\\001l\xC3ock";
+    unsigned seed = 5;
+    size_t good = 0;
+
+    cr_assert_gt(git_libgit2_init(), 0);
+    for (int i = 0; i < 200000; i++) {
+        char name[16], ref[32];
+        int valid = 0;
+        size_t n = 1 + (size_t)rand_r(&seed) % 9;
+        for (size_t k = 0; k < n; k++)
+            name[k] = letters[(size_t)rand_r(&seed) % (sizeof letters - 1)];
+        memcpy(name + n, i % 7 == 0 ? ".lock" : "", i % 7 == 0 ? 6 : 1);
+        snprintf(ref, sizeof ref, "refs/heads/%s", name);
+        cr_assert_eq(git_reference_name_is_valid(&valid, ref), 0);
+        bool expected = valid == 1 && name[0] != '-';
+        cr_assert_eq(pj_branch_name_valid(name), expected, "%s", name);
+        good += expected;
+    }
+    cr_expect_gt(good, 1000);
+    cr_assert_geq(git_libgit2_shutdown(), 0);
 }
