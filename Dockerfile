@@ -5,7 +5,7 @@ ARG BASE=debian:13-slim
 FROM ${BASE} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
         gcc libc6-dev cmake ninja-build pkg-config libcurl4-openssl-dev libevent-dev libgit2-dev libhiredis-dev \
-        libjansson-dev libseccomp-dev libssl-dev zlib1g-dev \
+        libjansson-dev libseccomp-dev musl-tools libssl-dev zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .

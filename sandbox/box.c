@@ -57,7 +57,7 @@ static int settle_descriptors(const struct box *box, struct pj_err *err)
         else if (i < 3 ? dup2(high[i], (int)i) < 0 : dup3(high[i], (int)i, O_CLOEXEC) < 0)
             return step_fail(err, "descriptors", errno, NULL, "cannot place a descriptor");
     }
-    if (!weakened("descriptors") && close_range(FD_FIRST_CLOSED, ~0U, 0) < 0)
+    if (!weakened("descriptors") && syscall(SYS_close_range, FD_FIRST_CLOSED, ~0U, 0) < 0)
         return step_fail(err, "descriptors", errno, "use a kernel from 5.9 on", "close_range");
     return 0;
 }

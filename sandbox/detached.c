@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
+#include "sandbox/calls.h"
 #include <unistd.h>
 #include "sandbox/step.h"
 

@@ -5,7 +5,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
+#include "sandbox/calls.h"
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
-#include <sys/mount.h>
+#include "sandbox/calls.h"
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include "sandbox/step.h"
 #include "sandbox/weaken.h"
 
@@ -17,13 +19,14 @@ static int lower(const struct row *row, struct pj_err *err)
 {
     struct rlimit now, wanted = {row->soft, row->hard};
 
-    if (getrlimit((__rlimit_resource_t)row->resource, &now) < 0)
+    /* By its number: glibc and musl disagree on the type that getrlimit() takes. */
+    if (syscall(SYS_prlimit64, 0, row->resource, NULL, &now) < 0)
         return step_fail(err, "rlimits", errno, NULL, "cannot read %s", row->name);
     if (now.rlim_max < wanted.rlim_max)
         wanted.rlim_max = now.rlim_max;
     if (wanted.rlim_max < wanted.rlim_cur)
         wanted.rlim_cur = wanted.rlim_max;
-    if (setrlimit((__rlimit_resource_t)row->resource, &wanted) < 0)
+    if (syscall(SYS_prlimit64, 0, row->resource, &wanted, NULL) < 0)
         return step_fail(err, "rlimits", errno, NULL, "cannot set %s", row->name);
     return 0;
 }

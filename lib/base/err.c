@@ -86,7 +86,6 @@ static enum pj_err_class class_of_errno(int sys_errno)
 
 int pj_fail_errno(struct pj_err *err, int sys_errno, const char *fmt, ...)
 {
-    char reason[128];
     size_t n;
     va_list ap;
 
@@ -95,8 +94,8 @@ int pj_fail_errno(struct pj_err *err, int sys_errno, const char *fmt, ...)
     va_end(ap);
     err->sys_errno = sys_errno;
     n = strlen(err->message);
-    (void)snprintf(err->message + n, sizeof(err->message) - n, ": %s",
-                   strerror_r(sys_errno, reason, sizeof(reason)));
+    /* Of strerror_r() there are two kinds; strerror() is as safe with threads in glibc (from 2.32 on) and in musl. */
+    (void)snprintf(err->message + n, sizeof(err->message) - n, ": %s", strerror(sys_errno));
     return -1;
 }
 

@@ -3,10 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "lib/base/mem.h"
 
@@ -136,7 +138,7 @@ static int hoist(struct removal *r, int dir, const char *name)
 
     do {
         (void)snprintf(hoisted, sizeof(hoisted), ".pj-removing-%lu", r->moved++);
-        rc = renameat2(dir, name, r->top, hoisted, RENAME_NOREPLACE);
+        rc = (int)syscall(SYS_renameat2, dir, name, r->top, hoisted, RENAME_NOREPLACE); /* musl 1.2.3 has no wrapper */
     } while (rc < 0 && errno == EEXIST);
     return rc;
 }
