@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "lib/base/log.h"
@@ -16,6 +17,8 @@
 #define ARGS_MAX 128
 #define RESULT_MAX ((size_t)256 * 1024)
 #define RESULT_FD 3
+#define TREE_FD 4
+#define TREE_WAIT_MS 5000
 #define READS_A_TURN 4 /* so that one noisy box cannot keep the pump from its other duties */
 
 struct args {
@@ -54,6 +57,12 @@ static void build_args(const struct box_spec *spec, struct args *a)
     put(a, "pj-sandbox");
     put(a, "--workspace");
     put(a, spec->workspace);
+    if (spec->workspace_base != NULL) {
+        put(a, "--workspace-base");
+        put(a, spec->workspace_base);
+        put(a, "--tree-fd");
+        put_owned(a, pj_asprintf("%d", TREE_FD));
+    }
     if (spec->rootfs != NULL) {
         put(a, "--rootfs");
         put(a, spec->rootfs);
@@ -104,20 +113,22 @@ static int nonblocking_pipe(int pair[2], struct pj_err *err)
     return 0;
 }
 
-static int spawn(const struct box_spec *spec, struct args *a, struct box *box, const int ends[3],
+/* `ends`: of output, errors, result, and the tree's socket (-1: none). */
+static int spawn(const struct box_spec *spec, struct args *a, struct box *box, const int ends[4],
                  struct pj_err *err)
 {
     const struct pj_spawn_fd fds[] = {
         {ends[0], STDOUT_FILENO},
         {ends[1], STDERR_FILENO},
         {ends[2], RESULT_FD},
+        {ends[3], TREE_FD},
     };
     char *argv[ARGS_MAX];
     struct pj_spawn s = {
         .path = spec->program,
         .argv = argv,
         .fds = fds,
-        .fd_count = PJ_COUNT_OF(fds),
+        .fd_count = PJ_COUNT_OF(fds) - (ends[3] < 0 ? 1 : 0),
         .death_signal = SIGKILL,
         .new_session = true,
     };
@@ -132,9 +143,17 @@ static int spawn(const struct box_spec *spec, struct args *a, struct box *box, c
     return 0;
 }
 
+static int tree_socket(const struct box_spec *spec, int pair[2], struct pj_err *err)
+{
+    if (spec->workspace_base != NULL &&
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return pj_fail_errno(err, errno, "socket for the box's tree");
+    return 0;
+}
+
 int box_start(const struct box_spec *spec, struct box *box, struct pj_err *err)
 {
-    int out[2] = {-1, -1}, errp[2] = {-1, -1}, res[2] = {-1, -1};
+    int out[2] = {-1, -1}, errp[2] = {-1, -1}, res[2] = {-1, -1}, tree[2] = {-1, -1};
     struct args args = {0};
     int rc = -1;
 
@@ -142,13 +161,15 @@ int box_start(const struct box_spec *spec, struct box *box, struct pj_err *err)
                         .out = -1,
                         .err = -1,
                         .result_fd = -1,
+                        .tree_socket = -1,
+                        .tree = -1,
                         .output = spec->output,
                         .ctx = spec->ctx};
     pj_str_init(&box->result_text, RESULT_MAX);
     build_args(spec, &args);
     if (nonblocking_pipe(out, err) == 0 && nonblocking_pipe(errp, err) == 0 &&
-        nonblocking_pipe(res, err) == 0) {
-        const int ends[3] = {out[1], errp[1], res[1]};
+        nonblocking_pipe(res, err) == 0 && tree_socket(spec, tree, err) == 0) {
+        const int ends[4] = {out[1], errp[1], res[1], tree[1]};
 
         rc = spawn(spec, &args, box, ends, err);
     }
@@ -156,6 +177,8 @@ int box_start(const struct box_spec *spec, struct box *box, struct pj_err *err)
     pj_fd_close(&out[1]);
     pj_fd_close(&errp[1]);
     pj_fd_close(&res[1]);
+    pj_fd_close(&tree[1]);
+    box->tree_socket = tree[0];
     box->out = out[0];
     box->err = errp[0];
     box->result_fd = res[0];
@@ -174,9 +197,47 @@ size_t box_want(const struct box *box, struct pollfd *fds)
         fds[n++] = (struct pollfd){.fd = box->err, .events = POLLIN};
     if (box->result_fd >= 0)
         fds[n++] = (struct pollfd){.fd = box->result_fd, .events = POLLIN};
+    if (box->tree_socket >= 0)
+        fds[n++] = (struct pollfd){.fd = box->tree_socket, .events = POLLIN};
     if (box->pid != 0)
         fds[n++] = (struct pollfd){.fd = box->pidfd, .events = POLLIN};
     return n;
+}
+
+/* One message with one descriptor (sandbox/channel.h); what else it says is pj-sandbox's own affair. */
+static void read_tree(struct box *box)
+{
+    char text[16];
+    char control[CMSG_SPACE(sizeof(int))];
+    struct iovec part = {.iov_base = text, .iov_len = sizeof(text)};
+    struct msghdr msg = {.msg_iov = &part,
+                         .msg_iovlen = 1,
+                         .msg_control = control,
+                         .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(box->tree_socket, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    const struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(&box->tree, CMSG_DATA(c), sizeof(int));
+    pj_fd_close(&box->tree_socket);
+}
+
+int box_tree_take(struct box *box, int *fd, struct pj_err *err)
+{
+    struct pollfd p = {.fd = box->tree_socket, .events = POLLIN};
+
+    if (box->tree_socket >= 0 && poll(&p, 1, TREE_WAIT_MS) > 0)
+        read_tree(box);
+    if (box->tree < 0) {
+        (void)pj_fail(err, PJ_E_UNAVAILABLE, "the sandbox gave no work tree out");
+        return pj_err_code(err, "sandbox_unavailable");
+    }
+    *fd = box->tree;
+    box->tree = -1;
+    return 0;
 }
 
 static void read_output(struct box *box, int *fd, bool error)
@@ -233,6 +294,8 @@ void box_ready(struct box *box, const struct pollfd *fds, size_t n)
             read_output(box, &box->err, true);
         else if (fds[i].fd == box->result_fd)
             read_result(box);
+        else if (fds[i].fd == box->tree_socket)
+            read_tree(box);
         else if (fds[i].fd == box->pidfd)
             reap(box);
     }
@@ -272,6 +335,8 @@ void box_release(struct box *box)
     pj_fd_close(&box->out);
     pj_fd_close(&box->err);
     pj_fd_close(&box->result_fd);
+    pj_fd_close(&box->tree_socket);
+    pj_fd_close(&box->tree);
     pj_str_release(&box->result_text);
 }
 

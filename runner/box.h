@@ -14,15 +14,17 @@
 #include "lib/base/view.h"
 
 #define BOX_BINDS_MAX 4
-#define BOX_FDS 4
+#define BOX_FDS 5
 
 struct box_bind {
     const char *src, *dst;
 };
 
 struct box_spec {
-    const char *program;        /* pj-sandbox */
-    const char *workspace;      /* read-write at /workspace */
+    const char *program;   /* pj-sandbox */
+    const char *workspace; /* read-write at /workspace */
+    const char *
+        workspace_base; /* NULL: none; beneath `workspace`, which takes what is written; see box_tree() */
     const char *rootfs;         /* NULL: the host's system */
     const char *gateway_socket; /* NULL: none */
     int gateway_port;
@@ -54,7 +56,8 @@ struct box_result {
 struct box {
     pid_t pid;                      /* 0: not running or reaped */
     int pidfd, out, err, result_fd; /* -1: closed */
-    bool paused;                    /* output is not read: the log is full */
+    int tree_socket, tree; /* with a workspace_base: brings the merged tree, which is kept */
+    bool paused;           /* output is not read: the log is full */
     struct pj_str result_text;
     int wait_status;
     void (*output)(void *ctx, bool error, struct pj_view bytes);
@@ -67,6 +70,9 @@ int box_start(const struct box_spec *spec, struct box *box, struct pj_err *err) 
 size_t box_want(const struct box *box, struct pollfd *fds);
 void box_ready(struct box *box, const struct pollfd *fds, size_t n);
 bool box_is_over(const struct box *box);
+/* The merged tree of a box with a workspace_base, as a descriptor that can be read also when the box is gone; the caller's to
+ * close, once. UNAVAILABLE when the box failed before it had one. Waits a moment for a box that has just begun. */
+int box_tree_take(struct box *box, int *fd, struct pj_err *err) PJ_MUST_CHECK;
 /* Tell pj-sandbox to kill its box at once, remove what belonged to it and report: asked twice it grants no time. */
 void box_stop(struct box *box);
 /* SIGKILL to pj-sandbox, whose box dies with it; its control group stays until the next box is made. */

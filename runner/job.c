@@ -121,6 +121,7 @@ void job_begin(struct job *job)
 
 void job_close(struct job *job)
 {
+    pj_fd_close(&job->tree_fd);
     workspace_close(job->ws);
     collect_baseline_free(job->baseline);
     if (job->has_collected)
@@ -190,6 +191,8 @@ static void keep_partial(struct job *job)
 
     if (job->ws == NULL || job->spec.task.mode != NULL || job->commit_sha[0] != '\0')
         return;
+    if (workspace_shared(job->ws) != NULL && job->tree_fd < 0 && job->last_diff == NULL)
+        return; /* no box has touched the tree */
     if (job->last_diff != NULL) {
         if (job->report->keep_patch(job, pj_view_of(job->last_diff), &err) < 0)
             job_log_say(job->log, PJ_EVENT_WARN, "the model's diff could not be kept: %s",
@@ -329,8 +332,10 @@ int job_attempt(struct job *job)
 
 int job_main(const struct runner_settings *settings)
 {
-    struct job job = {
-        .settings = settings, .report = &job_store_report, .control_fd = SPAWNER_FD_CONTROL};
+    struct job job = {.settings = settings,
+                      .report = &job_store_report,
+                      .control_fd = SPAWNER_FD_CONTROL,
+                      .tree_fd = -1};
     const struct pj_redis_options redis = {
         .url = settings->redis_url,
         .password = settings->redis_password,

@@ -66,10 +66,11 @@ struct job {
     bool own_deadline;  /* nobody else keeps it */
     struct pj_err stop; /* cls OK while nobody told us to end */
     struct box *boxes[JOB_BOXES_MAX];
-    const struct box *agent_box; /* while the gateway serves it */
+    struct box *agent_box; /* while the gateway serves it */
     bool foreign;                /* not our agent: it says that it is done by leaving */
 
     struct workspace *ws;
+    int tree_fd; /* where the tree is a layer over a shared checkout: both together, as the last box saw them; -1: none */
     struct collect_baseline *baseline;
     struct collect_result collected;
     bool has_collected;
@@ -153,7 +154,7 @@ int job_stage(struct job *job, enum pj_task_stage stage, struct pj_err *err) PJ_
 
 /* ---- job_box.c ---- */
 struct job_command {
-    const char *dir; /* its work tree */
+    const char *dir; /* its work tree; NULL: the task's own */
     const char *const *argv;
     int64_t timeout_ms;
     bool network;        /* to the repository's networkAllow */
@@ -167,6 +168,10 @@ int job_run(struct job *job, const struct job_command *command, struct box_resul
 void job_result_text(const struct box_result *result, struct pj_str *out);
 /* Fill the members every box of this task shares. */
 void job_box_spec(struct job *job, struct box_spec *spec);
+/* Let it work on the task's own tree. One box at a time: a descriptor of an earlier one's is closed. */
+void job_box_tree(struct job *job, struct box_spec *spec);
+/* Keep what such a box saw, for the collector; nothing where the tree is whole. */
+int job_take_tree(struct job *job, struct box *box, struct pj_err *err) PJ_MUST_CHECK;
 /* sandbox_unavailable, when the sandbox itself failed: -1 with err; else 0. */
 int job_box_failed(const struct box_result *result, struct pj_err *err) PJ_MUST_CHECK;
 

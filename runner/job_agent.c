@@ -1,6 +1,7 @@
 /* job_agent.c - one run of the agent: the gateway's configuration, its box, and what to make of its end. */
 #include <stdlib.h>
 #include <string.h>
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "runner/job.h"
 
@@ -135,7 +136,7 @@ static int start_agent(struct job *job, const char *socket_path, struct box *box
     struct box_spec spec;
 
     job_box_spec(job, &spec);
-    spec.workspace = workspace_tree(job->ws);
+    job_box_tree(job, &spec);
     spec.gateway_socket = socket_path;
     spec.gateway_port = JOB_GATEWAY_PORT;
     spec.binds[0] = (struct box_bind){job->agent_program, AGENT_PATH};
@@ -226,6 +227,7 @@ static int serve(struct job *job, const struct gateway_config *config, struct pj
     PJ_CLEANUP(gateway_freep) struct gateway *gw = NULL;
     struct gateway_result result = {0};
     struct box box = {0};
+    struct pj_err no_tree;
     int rc;
 
     if (gateway_open(config, &gw, err) < 0)
@@ -251,6 +253,10 @@ static int serve(struct job *job, const struct gateway_config *config, struct pj
         if (rc == 0)
             rc = end_of(job, &result, err);
         let_leave(job, &box, served);
+        if (rc == 0)
+            rc = job_take_tree(job, &box, err);
+        else if (job_take_tree(job, &box, &no_tree) < 0)
+            pj_log_err(PJ_LOG_WARN, "tree_lost", &no_tree, "taskId", job->spec.task.id);
         box_release(&box);
     }
     job_flush_trajectory(job);

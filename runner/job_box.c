@@ -61,6 +61,20 @@ void job_box_spec(struct job *job, struct box_spec *spec)
     };
 }
 
+void job_box_tree(struct job *job, struct box_spec *spec)
+{
+    pj_fd_close(&job->tree_fd);
+    spec->workspace = workspace_tree(job->ws);
+    spec->workspace_base = workspace_shared(job->ws);
+}
+
+int job_take_tree(struct job *job, struct box *box, struct pj_err *err)
+{
+    return workspace_shared(job->ws) != NULL && job->tree_fd < 0
+               ? box_tree_take(box, &job->tree_fd, err)
+               : 0;
+}
+
 int job_box_failed(const struct box_result *result, struct pj_err *err)
 {
     if (result->error_step == NULL)
@@ -95,7 +109,10 @@ int job_run(struct job *job, const struct job_command *command, struct box_resul
 
     *result = (struct box_result){0};
     job_box_spec(job, &spec);
-    spec.workspace = command->dir;
+    if (command->dir != NULL)
+        spec.workspace = command->dir;
+    else
+        job_box_tree(job, &spec);
     spec.argv = command->argv;
     if (command->timeout_ms > 0 && command->timeout_ms < spec.timeout_ms)
         spec.timeout_ms = command->timeout_ms;
@@ -112,6 +129,10 @@ int job_run(struct job *job, const struct job_command *command, struct box_resul
         job_end_box(job, &box, 0);
     else
         rc = box_result_get(&box, result, err);
+    if (rc == 0)
+        rc = job_box_failed(result, err);
+    if (rc == 0 && command->dir == NULL)
+        rc = job_take_tree(job, &box, err);
     box_release(&box);
-    return rc < 0 ? -1 : job_box_failed(result, err);
+    return rc;
 }

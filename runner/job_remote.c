@@ -423,6 +423,7 @@ int job_remote_main(const struct runner_settings *settings)
         .report = &job_remote_report,
         .remote = &remote,
         .control_fd = -1,
+        .tree_fd = -1,
         .own_deadline = true,
         .spec = {.runner = pj_strdup("github-actions"), .deliveries = 1, .next_n = 1},
     };

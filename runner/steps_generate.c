@@ -13,7 +13,6 @@ static int run_setup(struct job *job, struct pj_err *err)
     struct pj_str text;
     int64_t timeout = job->spec.repo.setup_timeout_ms;
     struct job_command command = {
-        .dir = workspace_tree(job->ws),
         .argv = argv,
         .timeout_ms = timeout > 0 ? timeout : SETUP_TIMEOUT_MS,
         .network = true,
@@ -57,7 +56,7 @@ int step_generate(struct job *job, struct pj_err *err)
         return 0; /* the kept patch is published as it is */
     if (job->spec.repo.setup_command != NULL &&
         (run_setup(job, err) < 0 ||
-         collect_baseline_take(job->ws, -1, NULL, &job->baseline, err) < 0))
+         collect_baseline_take(job->ws, job->tree_fd, NULL, &job->baseline, err) < 0))
         return -1;
     if (job->report->analysis(job, &analysis, err) < 0 || job_agent(job, analysis, err) < 0)
         return -1;
@@ -79,7 +78,9 @@ int job_collect(struct job *job, struct pj_err *err)
 {
     struct collect_result fresh = {0};
 
-    if (collect_run(job->ws, -1, job->baseline, NULL, &fresh, err) < 0) {
+    if (job->agent_box != NULL && job_take_tree(job, job->agent_box, err) < 0)
+        return -1;
+    if (collect_run(job->ws, job->tree_fd, job->baseline, NULL, &fresh, err) < 0) {
         collect_result_release(&fresh);
         return -1;
     }

@@ -1,11 +1,15 @@
 /* steps_prepare.c - the clean clone at a pinned commit, and whether there is anything to work on. */
 #include <string.h>
+#include <unistd.h>
 #include "lib/base/mem.h"
 #include "lib/base/proc.h"
 #include "runner/job.h"
 
 #define CLONE_TIMEOUT_MS ((int64_t)5 * 60 * 1000)
 #define EXPIRES_SOON_MS ((int64_t)5 * 60 * 1000)
+#define PROBE_MS 10000
+/* An ordinary user's overlay cannot rename a folder of the layer beneath: worth it only where copying takes long. */
+#define SHARE_FROM_UNPRIVILEGED 5000
 
 static void note_remedy(struct pj_err *err)
 {
@@ -19,6 +23,36 @@ static bool continues_pull(const struct pj_task *task)
 {
     return task->attempt > 1 && task->pr.url != NULL && task->pr.state != NULL &&
            strcmp(task->pr.state, "open") == 0;
+}
+
+/* A workflow's machine is thrown away after one task: what it wrote out would serve nobody else. */
+static int64_t share_from(const struct job *job)
+{
+    if (job->remote != NULL)
+        return 0;
+    return geteuid() == 0 ? 1 : SHARE_FROM_UNPRIVILEGED;
+}
+
+/* Can a box have a layer over the shared files, here and on this file system? Else they are copied. */
+static int try_layer(struct job *job, const struct pj_git_net *net, struct pj_err *err)
+{
+    static const char *const argv[] = {"/bin/true", NULL};
+    const struct job_command probe = {.argv = argv, .timeout_ms = PROBE_MS, .quiet = true};
+    struct box_result result = {0};
+
+    if (workspace_shared(job->ws) == NULL)
+        return 0;
+    int rc = job_run(job, &probe, &result, err);
+    box_result_release(&result);
+    pj_fd_close(&job->tree_fd);
+    if (rc == 0)
+        return 0;
+    if (job->stop.cls != PJ_E_OK)
+        return -1;
+    job_log_say(job->log, PJ_EVENT_WARN,
+                "the files are copied, since no layer can be laid over shared ones: %s; %s",
+                err->message, err->remedy);
+    return workspace_unshare(job->ws, net, err);
 }
 
 static int open_workspace(struct job *job, struct pj_err *err)
@@ -35,6 +69,7 @@ static int open_workspace(struct job *job, struct pj_err *err)
         /* Only a further delivery of the same attempt works on the commit that the first one pinned. */
         .pinned_sha = job->spec.deliveries > 1 ? task->base_sha : NULL,
         .start_at_task_branch = continues_pull(task),
+        .share_from_files = share_from(job),
         .retry_base_ms = job->settings->retry_base_ms,
         .net =
             {
@@ -50,7 +85,7 @@ static int open_workspace(struct job *job, struct pj_err *err)
         note_remedy(err);
         return -1;
     }
-    return 0;
+    return try_layer(job, &spec.net, err);
 }
 
 int job_credential(struct job *job, struct pj_err *err)
@@ -66,8 +101,8 @@ int job_credential(struct job *job, struct pj_err *err)
             },
         .app = {.id = s->github_app_id,
                 .private_key = s->github_app_private_key,
-                .actions = job->remote == NULL &&
-                           job->spec.task.executor == PJ_EXECUTOR_GITHUB_ACTIONS},
+                .actions =
+                    job->remote == NULL && job->spec.task.executor == PJ_EXECUTOR_GITHUB_ACTIONS},
         .ca_file = s->ca_file,
         .retry_base_ms = s->retry_base_ms,
         .pump = &job->pump,
@@ -104,25 +139,11 @@ int step_prepare(struct job *job, struct pj_err *err)
     return job_ask_forge(job, err);
 }
 
-struct survey {
-    int64_t files, bytes;
-};
-
-static bool count_file(void *ctx, const char *path, int64_t bytes)
-{
-    struct survey *s = ctx;
-
-    (void)path;
-    s->files++;
-    s->bytes += bytes;
-    return true;
-}
-
 int step_analyze(struct job *job, struct pj_err *err)
 {
-    struct survey s = {0};
+    struct workspace_survey s;
 
-    if (workspace_base_each(job->ws, count_file, &s, err) < 0) {
+    if (workspace_survey(job->ws, &s, err) < 0) {
         note_remedy(err);
         return pj_err_code(err, "repository_analysis");
     }

@@ -45,6 +45,11 @@ const char *workspace_task_branch_tip(const struct workspace *ws)
     return ws->task_branch_tip;
 }
 
+const char *workspace_shared(const struct workspace *ws)
+{
+    return ws->checkout.dir;
+}
+
 void workspace_close(struct workspace *ws)
 {
     struct pj_err left;
@@ -54,6 +59,7 @@ void workspace_close(struct workspace *ws)
     pj_git_repo_free(ws->repo);
     if (ws->dir != NULL && pj_fs_remove_tree(ws->dir, &left) < 0)
         pj_log_err(PJ_LOG_WARN, "workspace_left", &left, "dir", ws->dir);
+    checkout_close(&ws->checkout);
     pj_fd_close(&ws->mirror_use);
     free(ws->dir);
     free(ws->tree);
@@ -188,6 +194,14 @@ static int pin(struct workspace *ws, const struct workspace_spec *spec,
     return 0;
 }
 
+static int code_of_export(struct pj_err *err)
+{
+    if (err->cls == PJ_E_CANCELLED || err->code[0] != '\0')
+        return -1;
+    (void)pj_err_wrap(err, "write out the files");
+    return pj_err_code(err, "repository_analysis");
+}
+
 static int write_out(struct workspace *ws, const char *path, const char *tree,
                      const struct pj_git_net *net, struct pj_err *err)
 {
@@ -196,13 +210,32 @@ static int write_out(struct workspace *ws, const char *path, const char *tree,
     PJ_CLEANUP(pj_closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return pj_fail_errno(err, errno, "open %s", path);
-    if (pj_git_export(ws->repo, tree, fd, net, err) < 0) {
-        if (err->cls == PJ_E_CANCELLED || err->code[0] != '\0')
-            return -1;
-        (void)pj_err_wrap(err, "write out the files");
-        return pj_err_code(err, "repository_analysis");
-    }
-    return 0;
+    return pj_git_export(ws->repo, tree, fd, net, err) < 0 ? code_of_export(err) : 0;
+}
+
+static int enough_files(void *ctx, const struct pj_tree_entry *entry, struct pj_err *err)
+{
+    int64_t *left = ctx;
+
+    (void)err;
+    return (entry->mode & 0170000u) == 0100000u && --*left <= 0 ? 1 : 0;
+}
+
+/* The shared checkout, and an empty layer. PJ_NONE: the files are to be copied. */
+static int share(struct workspace *ws, const struct workspace_spec *spec, struct pj_err *err)
+{
+    int64_t left = spec->share_from_files;
+
+    if (left <= 0)
+        return PJ_NONE;
+    int rc = pj_git_tree_each(ws->repo, ws->base_tree, enough_files, &left, err);
+    if (rc == 0)
+        return PJ_NONE;
+    if (rc > 0)
+        rc = checkout_open(ws->mirror, ws->repo, ws->base_tree, &spec->net, &ws->checkout, err);
+    if (rc < 0)
+        return code_of_export(err);
+    return rc == 0 ? pj_fs_mkdirs(ws->tree, 0755, err) : rc;
 }
 
 static int prepare(struct workspace *ws, const struct workspace_spec *spec, struct pj_err *err)
@@ -214,7 +247,18 @@ static int prepare(struct workspace *ws, const struct workspace_spec *spec, stru
     PJ_CLEANUP(pj_freep) char *clean = pj_asprintf("%s/clean.git", ws->dir);
     if (pj_git_repo_create(clean, ws->mirror, &ws->repo, err) < 0 || pin(ws, spec, &have, err) < 0)
         return -1;
-    return write_out(ws, ws->tree, ws->base_tree, &spec->net, err);
+    int rc = share(ws, spec, err);
+    return rc == PJ_NONE ? write_out(ws, ws->tree, ws->base_tree, &spec->net, err) : rc;
+}
+
+int workspace_unshare(struct workspace *ws, const struct pj_git_net *net, struct pj_err *err)
+{
+    if (ws->checkout.dir == NULL)
+        return 0;
+    checkout_close(&ws->checkout);
+    if (pj_fs_remove_tree(ws->tree, err) < 0)
+        return -1;
+    return write_out(ws, ws->tree, ws->base_tree, net, err);
 }
 
 /* Objects that are missing although the branch is there: a disk that was full, a machine that lost power. Gone unless another
@@ -224,6 +268,7 @@ static bool drop_mirror(struct workspace *ws)
     PJ_CLEANUP(pj_freep) char *clean = pj_asprintf("%s/clean.git", ws->dir);
     struct pj_err ignored;
 
+    checkout_close(&ws->checkout);
     pj_git_repo_free(ws->repo);
     ws->repo = NULL;
     bool alone = flock(ws->mirror_use, LOCK_EX | LOCK_NB) == 0;
@@ -238,6 +283,7 @@ int workspace_open(const struct workspace_spec *spec, struct workspace **out, st
     PJ_CLEANUP(workspace_closep) struct workspace *ws = pj_alloc(1, sizeof(*ws));
 
     ws->mirror_use = -1;
+    ws->checkout.use = -1;
     if (check_names(spec, err) < 0 || make_folders(ws, spec, err) < 0)
         return -1;
     int rc = prepare(ws, spec, err);
@@ -280,29 +326,33 @@ int workspace_base_file(struct workspace *ws, const char *path, struct pj_str *o
     return pj_git_blob_read(ws->repo, entry.sha, out, err);
 }
 
-struct each {
+struct count {
     struct workspace *ws;
-    bool (*visit)(void *ctx, const char *path, int64_t bytes);
-    void *ctx;
+    struct workspace_survey *out;
 };
 
-static int each_file(void *ctx, const struct pj_tree_entry *entry, struct pj_err *err)
+static int survey_file(void *ctx, const struct pj_tree_entry *entry, struct pj_err *err)
 {
-    struct each *each = ctx;
+    struct count *count = ctx;
     int64_t bytes = 0;
 
     if ((entry->mode & 0170000u) != 0100000u)
         return 0;
-    if (pj_git_blob_size(each->ws->repo, entry->sha, &bytes, err) < 0)
+    if (pj_git_blob_size(count->ws->repo, entry->sha, &bytes, err) < 0)
         return -1;
-    return each->visit(each->ctx, entry->path, bytes) ? 0 : 1;
+    count->out->files++;
+    count->out->bytes += bytes;
+    return 0;
 }
 
-int workspace_base_each(struct workspace *ws,
-                        bool (*visit)(void *ctx, const char *path, int64_t bytes), void *ctx,
-                        struct pj_err *err)
+int workspace_survey(struct workspace *ws, struct workspace_survey *out, struct pj_err *err)
 {
-    struct each each = {.ws = ws, .visit = visit, .ctx = ctx};
+    struct count count = {.ws = ws, .out = out};
 
-    return pj_git_tree_each(ws->repo, ws->base_tree, each_file, &each, err) < 0 ? -1 : 0;
+    *out = (struct workspace_survey){0};
+    if (ws->checkout.dir != NULL) {
+        *out = (struct workspace_survey){ws->checkout.files, ws->checkout.size};
+        return 0;
+    }
+    return pj_git_tree_each(ws->repo, ws->base_tree, survey_file, &count, err) < 0 ? -1 : 0;
 }

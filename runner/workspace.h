@@ -2,7 +2,9 @@
  *
  *     <state>/cache/<repository>-<url hash>.git    bare mirror of one repository, fetched incrementally under a lock
  *     <state>/work/<taskId>/clean.git              this task's own objects; borrows the mirror's; no configuration of anybody's
- *     <state>/work/<taskId>/tree                   the pinned commit's files, no .git in it, no filter applied
+ *     <state>/cache/<repository>-<url hash>.tree<k>  files of a commit, shared read-only (checkout.h)
+ *     <state>/work/<taskId>/tree                   the pinned commit's files, no .git in it, no filter applied; or, over a
+ *                                                  shared checkout, the layer that takes what the box writes
  *
  * The clean repository is the runner's and never visible in the box; the tree is the box's. Submodules are left as empty
  * folders; a stranger's hooks, filters, alternates and configuration have no way in, since only objects are taken. */
@@ -28,6 +30,8 @@ struct workspace_spec {
         pinned_sha; /* NULL or "": the tip of the base branch; else the commit recorded by an earlier delivery */
     bool
         start_at_task_branch; /* a further round: the tree starts at the head of pj/<taskId>, its diff is against that */
+    /* The files of commits with at least so many are not copied but shared: the box gets a layer over them. 0: never. */
+    int64_t share_from_files;
     int64_t
         retry_base_ms; /* PJ_RETRY_BASE: transient failures are tried again after 1, 2, 4 times this; 0: 1 s */
     struct pj_git_net net;
@@ -44,6 +48,11 @@ void workspace_close(struct workspace *ws);
 void workspace_closep(struct workspace **ws);
 
 const char *workspace_tree(const struct workspace *ws); /* absolute path of the work tree */
+/* The checkout beneath the tree, which is then the layer above it (pj-sandbox --workspace-base); NULL: the tree is whole. */
+const char *workspace_shared(const struct workspace *ws);
+/* Give the checkout up and write the files into the tree: for a host that cannot lay one over the other. */
+int workspace_unshare(struct workspace *ws, const struct pj_git_net *net,
+                      struct pj_err *err) PJ_MUST_CHECK;
 const char *workspace_dir(
     const struct workspace *ws); /* work/<taskId>: for the caller's own files of the task */
 const char *workspace_base_sha(
@@ -62,15 +71,17 @@ int workspace_copy(struct workspace *ws, const char *name, const char *tree_sha,
 int workspace_base_file(struct workspace *ws, const char *path, struct pj_str *out,
                         struct pj_err *err) PJ_MUST_CHECK;
 
-/* Files of the base commit in path order; `visit` returns false to stop. Paths are bytes, mostly UTF-8. */
-int workspace_base_each(struct workspace *ws,
-                        bool (*visit)(void *ctx, const char *path, int64_t bytes), void *ctx,
-                        struct pj_err *err) PJ_MUST_CHECK;
+/* How many regular files the base commit has, and their bytes. */
+struct workspace_survey {
+    int64_t files, bytes;
+};
+int workspace_survey(struct workspace *ws, struct workspace_survey *out,
+                     struct pj_err *err) PJ_MUST_CHECK;
 
 /* Start-up: remove every work/<taskId> for which `is_live` says no. Returns the count removed, or -1. */
 int workspace_sweep(const char *state_dir, bool (*is_live)(void *ctx, const char *task_id),
                     void *ctx, struct pj_err *err);
-/* Remove the least recently used mirrors until the cache has at most max_bytes; mirrors in use stay. */
+/* Remove the mirrors and checkouts that were not used for longest until the cache has at most max_bytes; what is in use stays. */
 int workspace_cache_trim(const char *state_dir, int64_t max_bytes, struct pj_err *err);
 
 #endif

@@ -3,6 +3,7 @@
 #define RUNNER_WORKSPACE_IMPL_H
 
 #include "lib/git/repo.h"
+#include "runner/checkout.h"
 #include "runner/patch_apply.h"
 #include "runner/workspace.h"
 
@@ -10,7 +11,8 @@ struct workspace {
     char *dir;
     char *tree;
     char *mirror;
-    int mirror_use; /* descriptor that holds the shared lock */
+    int mirror_use;           /* descriptor that holds the shared lock */
+    struct checkout checkout; /* dir NULL: `tree` has the files itself */
     struct pj_git_repo *repo;
     char base_sha[PJ_SHA_SIZE];
     char base_tree[PJ_SHA_SIZE];

@@ -36,8 +36,9 @@ int workspace_sweep(const char *state_dir, bool (*is_live)(void *ctx, const char
     return removed;
 }
 
-struct mirror {
+struct mirror { /* or a checkout */
     char *path;
+    bool checkout;
     int64_t bytes;
     struct timespec used;
 };
@@ -88,13 +89,17 @@ static void list_mirrors(DIR *dir, const char *cache, struct mirrors *list)
 
     while ((entry = readdir(dir)) != NULL) {
         size_t n = strlen(entry->d_name);
+        bool checkout = checkout_is_name(entry->d_name);
         struct stat st;
-        if (n < 5 || strcmp(entry->d_name + n - 4, ".git") != 0)
+        if (!checkout && (n < 5 || strcmp(entry->d_name + n - 4, ".git") != 0))
             continue;
         list->item = pj_realloc(list->item, list->count + 1, sizeof(*list->item));
         struct mirror *m = &list->item[list->count++];
         m->path = pj_asprintf("%s/%s", cache, entry->d_name);
-        m->bytes = folder_bytes(dirfd(dir), entry->d_name, 0);
+        m->checkout = checkout;
+        m->bytes = checkout ? checkout_sealed_bytes(m->path) : -1;
+        if (m->bytes < 0)
+            m->bytes = folder_bytes(dirfd(dir), entry->d_name, 0);
         PJ_CLEANUP(pj_freep) char *use = pj_asprintf("%s.use", m->path);
         m->used = (struct timespec){0};
         if (stat(use, &st) == 0)
@@ -114,7 +119,7 @@ static int remove_mirror(const struct mirror *m, bool *removed, struct pj_err *e
         return pj_fail_errno(err, errno, "open %s", use);
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return 0;
-    if (pj_fs_remove_tree(m->path, err) < 0)
+    if ((m->checkout && checkout_unseal(m->path, err) < 0) || pj_fs_remove_tree(m->path, err) < 0)
         return -1;
     *removed = true;
     return 0;

@@ -1,5 +1,7 @@
 # Tests of pj_publish.
 pj_test(test_workspace SOURCES workspace_fix.c test_workspace.c LIBS pj_publish pj_support)
+pj_test(test_checkout SOURCES workspace_fix.c test_checkout.c LIBS pj_runner pj_support)
+add_dependencies(test_checkout pj-sandbox)
 pj_test(test_collect SOURCES workspace_fix.c test_collect.c LIBS pj_publish pj_support)
 pj_test(test_publish SOURCES workspace_fix.c test_publish.c LIBS pj_publish pj_support)
 pj_test(test_pull SOURCES workspace_fix.c test_pull.c LIBS pj_publish pj_support)
@@ -9,3 +11,7 @@ pj_test(test_publish_crash SOURCES workspace_fix.c test_publish_crash.c LIBS pj_
 pj_test(test_credential SOURCES test_credential.c LIBS pj_publish pj_support PkgConfig::CRYPTO)
 pj_test(test_pull_gitea SOURCES test_pull_gitea.c LIBS pj_publish pj_support)
 pj_test(test_collect_property SOURCES workspace_fix.c test_collect_property.c LIBS pj_publish pj_support)
+# Built with the tests, run by ./dev bench.
+add_executable(bench_publish ${CMAKE_SOURCE_DIR}/tests/bench/bench_publish.c)
+target_link_libraries(bench_publish PRIVATE pj_flags pj_publish pj_support)
+set_target_properties(bench_publish PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

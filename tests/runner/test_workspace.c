@@ -227,18 +227,11 @@ Test(workspace, trims_mirrors_nobody_uses)
     free(cache);
 }
 
-static bool count_files(void *ctx, const char *path, int64_t bytes)
-{
-    cr_assert_gt(bytes, 0, "%s", path);
-    ++*(size_t *)ctx;
-    return true;
-}
-
 Test(workspace, reads_files_of_the_base_commit_not_of_the_tree)
 {
     struct pj_str text;
     struct pj_err err;
-    size_t count = 0;
+    struct workspace_survey survey;
 
     workspace_fix_open(&fix);
     fix_write(&fix, "README.md", "changed by the agent\n");
@@ -246,8 +239,9 @@ Test(workspace, reads_files_of_the_base_commit_not_of_the_tree)
     cr_assert_eq(workspace_base_file(fix.ws, "README.md", &text, &err), 0, "%s", err.message);
     cr_assert_str_eq(pj_str_cstr(&text), "# Sample\n\nA sample.\n");
     cr_assert_eq(workspace_base_file(fix.ws, "AGENTS.md", &text, &err), PJ_NONE);
-    cr_assert_eq(workspace_base_each(fix.ws, count_files, &count, &err), 0);
-    cr_assert_eq(count, 4);
+    cr_assert_eq(workspace_survey(fix.ws, &survey, &err), 0);
+    cr_assert_eq(survey.files, 4);
+    cr_assert_eq(survey.bytes, 81);
     pj_str_release(&text);
 }
 
