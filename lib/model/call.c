@@ -178,6 +178,26 @@ static int judge_answer(const struct pj_model_target *target, struct pj_quirk *q
     return 0;
 }
 
+/* The answer on its way in: read, and told where somebody listens. */
+struct incoming {
+    struct pj_intake in;
+    const struct pj_model_line *line;
+    size_t told;
+};
+
+static int on_data(void *ctx, const char *bytes, size_t n, struct pj_err *err)
+{
+    struct incoming *c = ctx;
+    const struct pj_str *text = &c->in.builder.text;
+
+    if (pj_intake_feed(&c->in, bytes, n, err) < 0)
+        return -1;
+    if (!c->line->on_text || text->len <= c->told)
+        return 0;
+    c->told = text->len;
+    return c->line->on_text(c->line->on_text_ctx, pj_str_cstr(text), err);
+}
+
 static int call_once(const struct pj_model_line *line, const struct pj_model_target *target,
                      struct pj_quirk *quirk, const struct pj_model_request *request,
                      int64_t left_ms, struct pj_model_turn *turn, struct pj_model_failure *failure,
@@ -200,18 +220,18 @@ static int call_once(const struct pj_model_line *line, const struct pj_model_tar
                                    .connect_timeout_ms = left_ms < 10000 ? left_ms : 10000,
                                    .stall_ms = line->stall_ms,
                                    .pump = line->pump,
-                                   .on_data = pj_intake_feed};
+                                   .on_data = on_data};
     struct pj_http_response res;
-    struct pj_intake in;
+    struct incoming c = {.line = line};
     char id[200];
     int rc;
 
-    pj_intake_init(&in, adapter);
-    call.on_data_ctx = &in;
+    pj_intake_init(&c.in, adapter);
+    call.on_data_ctx = &c;
     call.header_count = headers_of(target, &bearer, headers);
     rc = pj_http_do(line->http, &call, &res, err);
     if (rc < 0) {
-        rc = judge_transport(target, in.broken, failure, err);
+        rc = judge_transport(target, c.in.broken, failure, err);
     } else if (res.status < 200 || res.status >= 300) {
         struct pj_err ignored;
         json_t *doc = NULL;
@@ -221,16 +241,16 @@ static int call_once(const struct pj_model_line *line, const struct pj_model_tar
         json_decref(doc);
     } else {
         failure->status = res.status;
-        rc = judge_answer(target, quirk, request, &in, turn, failure, err);
+        rc = judge_answer(target, quirk, request, &c.in, turn, failure, err);
     }
     failure->retry_after_ms = pj_retry_after_ms(&res);
     if (pj_http_header_get(&res, "x-request-id", id, sizeof id) ||
         pj_http_header_get(&res, "request-id", id, sizeof id))
         pj_str_set(&turn->request_id, id);
-    turn->usage = pj_intake_usage(&in, call.body_len);
+    turn->usage = pj_intake_usage(&c.in, call.body_len);
     if (bearer)
         pj_wipe(bearer, strlen(bearer));
-    pj_intake_release(&in);
+    pj_intake_release(&c.in);
     pj_http_response_release(&res);
     return rc;
 }

@@ -83,6 +83,22 @@ static json_t *tools_of(const json_t *tools)
     return list;
 }
 
+static json_t *choice_of(const struct pj_model_request *request)
+{
+    switch (request->choice) {
+    case PJ_CHOICE_AUTO:
+        return NULL;
+    case PJ_CHOICE_NONE:
+        return json_string("none");
+    case PJ_CHOICE_ANY:
+        return json_string("required");
+    case PJ_CHOICE_ONE:
+        return json_pack("{s:s, s:{s:s}}", "type", "function", "function", "name",
+                         request->choice_name);
+    }
+    return NULL;
+}
+
 static json_t *build(const struct pj_model_target *target, const struct pj_model_request *request,
                      const struct pj_quirk *quirk)
 {
@@ -97,8 +113,11 @@ static json_t *build(const struct pj_model_target *target, const struct pj_model
                     pj_history_find(request->kept, pj_json_str(message, "turn", ""), target));
     }
     json_object_set_new(body, "messages", messages);
-    if (json_array_size(request->tools) > 0)
+    if (json_array_size(request->tools) > 0) {
         json_object_set_new(body, "tools", tools_of(request->tools));
+        if (request->choice != PJ_CHOICE_AUTO)
+            json_object_set_new(body, "tool_choice", choice_of(request));
+    }
     json_object_set_new(body, quirk->completion_tokens ? "max_completion_tokens" : "max_tokens",
                         json_integer(request->max_output));
     if (!quirk->no_temperature)

@@ -89,6 +89,21 @@ static void mark_cached(json_t *block)
         json_object_set_new(block, "cache_control", json_pack("{s:s}", "type", "ephemeral"));
 }
 
+static json_t *choice_of(const struct pj_model_request *request)
+{
+    switch (request->choice) {
+    case PJ_CHOICE_AUTO:
+        return NULL;
+    case PJ_CHOICE_NONE:
+        return json_pack("{s:s}", "type", "none");
+    case PJ_CHOICE_ANY:
+        return json_pack("{s:s}", "type", "any");
+    case PJ_CHOICE_ONE:
+        return json_pack("{s:s, s:s}", "type", "tool", "name", request->choice_name);
+    }
+    return NULL;
+}
+
 static json_t *build(const struct pj_model_target *target, const struct pj_model_request *request,
                      const struct pj_quirk *quirk)
 {
@@ -113,8 +128,11 @@ static json_t *build(const struct pj_model_target *target, const struct pj_model
     body = json_pack("{s:s, s:I, s:b, s:o, s:o}", "model", target->model, "max_tokens",
                      (json_int_t)request->max_output, "stream", 1, "system", system, "messages",
                      messages);
-    if (json_array_size(tools) > 0)
+    if (json_array_size(tools) > 0) {
         json_object_set(body, "tools", tools);
+        if (request->choice != PJ_CHOICE_AUTO)
+            json_object_set_new(body, "tool_choice", choice_of(request));
+    }
     json_decref(tools);
     return body;
 }

@@ -34,11 +34,16 @@ struct pj_model_target {
 struct pj_history;
 struct pj_quirks;
 
+/* May, or must, the model call a tool? */
+enum pj_model_choice { PJ_CHOICE_AUTO, PJ_CHOICE_NONE, PJ_CHOICE_ANY, PJ_CHOICE_ONE };
+
 struct pj_model_request {
     const char *system;
-    const json_t *messages;        /* passed pj_messages_check() */
-    const json_t *tools;           /* [{"name","description","parameters"}] */
-    const char *turn;              /* id of the turn to come; made-up call ids start with it */
+    const json_t *messages; /* passed pj_messages_check() */
+    const json_t *tools;    /* [{"name","description","parameters"}] */
+    const char *turn;       /* id of the turn to come; made-up call ids start with it */
+    enum pj_model_choice choice;
+    const char *choice_name;       /* the tool, for PJ_CHOICE_ONE */
     int64_t max_output;            /* tokens */
     const struct pj_history *kept; /* may be NULL */
 };
@@ -88,6 +93,9 @@ struct pj_model_line {
     int64_t timeout_ms;         /* the whole call, adaptations included */
     int64_t stall_ms;           /* this long without a byte; 0: not watched */
     size_t max_body;            /* 0: 32 MiB */
+    /* Told when the text of a streamed answer has grown: all of it so far. -1 ends the call with that error. May be NULL. */
+    int (*on_text)(void *ctx, const char *text_so_far, struct pj_err *err);
+    void *on_text_ctx;
 };
 
 /* Ask once, streaming. A parameter that the model refuses is learned in line->quirks and the question put again without it. On

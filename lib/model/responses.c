@@ -61,6 +61,21 @@ static json_t *input_of(const struct pj_model_target *target,
     return input;
 }
 
+static json_t *choice_of(const struct pj_model_request *request)
+{
+    switch (request->choice) {
+    case PJ_CHOICE_AUTO:
+        return NULL;
+    case PJ_CHOICE_NONE:
+        return json_string("none");
+    case PJ_CHOICE_ANY:
+        return json_string("required");
+    case PJ_CHOICE_ONE:
+        return json_pack("{s:s, s:s}", "type", "function", "name", request->choice_name);
+    }
+    return NULL;
+}
+
 static json_t *build(const struct pj_model_target *target, const struct pj_model_request *request,
                      const struct pj_quirk *quirk)
 {
@@ -77,8 +92,11 @@ static json_t *build(const struct pj_model_target *target, const struct pj_model
     body = json_pack("{s:s, s:s, s:o, s:I, s:b, s:b}", "model", target->model, "instructions",
                      request->system, "input", input_of(target, request), "max_output_tokens",
                      (json_int_t)request->max_output, "store", 0, "stream", 1);
-    if (json_array_size(tools) > 0)
+    if (json_array_size(tools) > 0) {
         json_object_set(body, "tools", tools);
+        if (request->choice != PJ_CHOICE_AUTO)
+            json_object_set_new(body, "tool_choice", choice_of(request));
+    }
     json_decref(tools);
     if (!quirk->no_include)
         json_object_set_new(body, "include", json_pack("[s]", "reasoning.encrypted_content"));

@@ -71,13 +71,14 @@ static int reply(struct desk *d, struct conn *c, int status, const json_t *doc, 
     return rc;
 }
 
-/* An error in the form that both families of clients read. */
+/* An error in the form that both families of clients read. Providers may say the key back in theirs. */
 static int refuse(struct desk *d, struct conn *c, int status, const char *code, const char *message,
                   struct pj_err *err)
 {
+    PJ_CLEANUP(pj_freep) char *masked = gateway_masked(d->gw, message, 2000);
     PJ_CLEANUP(pj_json_decrefp)
     json_t *doc = json_pack("{s:s, s:{s:s, s:s, s:s}}", "type", "error", "error", "type", code,
-                            "code", code, "message", message);
+                            "code", code, "message", masked);
 
     return reply(d, c, status, doc, err);
 }
@@ -104,11 +105,11 @@ static int count_tokens(struct desk *d, struct conn *c, size_t bytes, struct pj_
 static const struct {
     const char *path;
     enum pj_model_api api;
-    const char *provider, *upstream;
+    const char *upstream;
 } routes[] = {
-    {"/v1/chat/completions", PJ_API_CHAT, "openai", "/chat/completions"},
-    {"/v1/messages", PJ_API_MESSAGES, "anthropic", "/v1/messages"},
-    {"/v1/responses", PJ_API_RESPONSES, "openai", "/responses"},
+    {"/v1/chat/completions", PJ_API_CHAT, "/chat/completions"},
+    {"/v1/messages", PJ_API_MESSAGES, "/v1/messages"},
+    {"/v1/responses", PJ_API_RESPONSES, "/responses"},
 };
 /* clang-format on */
 
@@ -122,7 +123,12 @@ static int sink_put(void *ctx, const char *bytes, size_t n, struct pj_err *err)
 {
     struct sink *s = ctx;
 
-    return put(s->desk, s->conn, bytes, n, err);
+    if (put(s->desk, s->conn, bytes, n, err) < 0)
+        return -1;
+    if (s->conn->fd >= 0)
+        return 0;
+    (void)pj_fail(err, PJ_E_UNAVAILABLE, "the agent hung up before its answer was complete");
+    return pj_err_code(err, FOREIGN_GONE);
 }
 
 static int forward(struct desk *d, struct conn *c, const struct http_in *in, size_t route,
@@ -153,8 +159,6 @@ static int forward(struct desk *d, struct conn *c, const struct http_in *in, siz
 
 static int handle(struct desk *d, struct conn *c, const struct http_in *in, struct pj_err *err)
 {
-    const struct gateway_source *source = d->gw->source;
-
     if (pj_view_is(in->method, "GET") && pj_view_is(in->path, "/v1/models"))
         return list_models(d, c, err);
     if (!pj_view_is(in->method, "POST"))
@@ -162,14 +166,8 @@ static int handle(struct desk *d, struct conn *c, const struct http_in *in, stru
     if (pj_view_is(in->path, "/v1/messages/count_tokens"))
         return count_tokens(d, c, in->body.n, err);
     for (size_t i = 0; i < PJ_COUNT_OF(routes); i++) {
-        if (!pj_view_is(in->path, routes[i].path))
-            continue;
-        if (source->replay || strcmp(source->provider, routes[i].provider) != 0)
-            return refuse(d, c, 400, "wrong_provider",
-                          "the task's model provider does not speak this API; use an agent for it, "
-                          "or set MODEL_PROVIDER",
-                          err);
-        return forward(d, c, in, i, err);
+        if (pj_view_is(in->path, routes[i].path))
+            return forward(d, c, in, i, err);
     }
     return refuse(d, c, 404, "not_found", "there is no such end point; see /v1/models", err);
 }
@@ -221,9 +219,9 @@ static int serve_conn(struct desk *d, struct conn *c, struct pj_err *err)
 static int wait_once(struct desk *d, struct pj_err *err)
 {
     struct pollfd fds[1 + CONNS_MAX + PJ_PUMP_FDS_MAX] = {
-        {.fd = d->gw->listen_fd, .events = POLLIN}
-    };
+        {.fd = d->gw->listen_fd, .events = POLLIN}};
     int wait_ms = TICK_MS, pump_ms = -1;
+    int64_t woken_ms;
     size_t n = 0;
 
     for (size_t i = 0; i < CONNS_MAX; i++)
@@ -237,11 +235,12 @@ static int wait_once(struct desk *d, struct pj_err *err)
             fds[i].revents = 0;
     if (d->pump && d->pump->ready(d->pump->ctx, fds + 1 + CONNS_MAX, n, err) < 0)
         return -1;
+    woken_ms = pj_mono_ms(); /* who waits while another's call is made is not idle */
     for (size_t i = 0; i < CONNS_MAX; i++) {
         struct conn *c = &d->conn[i];
         if (c->fd >= 0 && fds[1 + i].fd == c->fd && fds[1 + i].revents && serve_conn(d, c, err) < 0)
             return -1;
-        if (c->fd >= 0 && pj_mono_ms() - c->seen_ms > IDLE_MS)
+        if (c->fd >= 0 && woken_ms - c->seen_ms > IDLE_MS)
             drop(c);
     }
     if (fds[0].revents)

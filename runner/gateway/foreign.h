@@ -16,9 +16,22 @@ struct foreign_call {
     bool answered; /* out: something was put */
 };
 
+/* err->code when the client went away: its call is not worth going on. */
+#define FOREIGN_GONE "client_gone"
+/* A fallback took over: the same request is put again. */
+#define FOREIGN_AGAIN 2
+
 /* 0: answered. PJ_NONE: this request cannot be served, err says why, *status is the answer's. -1: the run is over (a limit, the
  * time of a call, the pump). */
 int foreign_forward(struct gateway *gw, struct foreign_call *call, const struct pj_pump *pump,
                     int *status, struct pj_err *err);
+
+/* convert.c: the same for a provider of another format. FOREIGN_AGAIN too. */
+int foreign_convert(struct gateway *gw, struct foreign_call *call, const json_t *body,
+                    const struct pj_pump *pump, int *status, struct pj_err *err);
+/* After a failed call: go on with the fallback? Not once something was answered, and not for what the client itself can wait for. */
+bool foreign_falls_back(struct gateway *gw, const struct foreign_call *call,
+                        enum pj_model_fault fault, int64_t retry_after_ms,
+                        const struct pj_err *why);
 
 #endif

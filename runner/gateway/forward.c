@@ -1,4 +1,5 @@
-/* forward.c - a foreign agent's request, made ours: our key, our model, our caps; the answer goes back as it comes. */
+/* forward.c - a foreign agent's request, made ours: our key, our model, our caps; the answer goes back as it comes. Where the
+ * provider speaks another format than the agent, convert.c does it. */
 #include "runner/gateway/foreign.h"
 
 #include <stdio.h>
@@ -6,6 +7,7 @@
 #include <string.h>
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/http/backoff.h"
 #include "lib/json/codec.h"
 
 #define OUTPUT_TOKENS 32000
@@ -13,6 +15,8 @@
 #define STALL_MS ((int64_t)60 * 1000)
 #define BODY_MAX ((size_t)32 << 20)
 #define ANTHROPIC_VERSION "2023-06-01"
+#define SHORT_WAIT_MS ((int64_t)30 * 1000) /* a Retry-After that the client may wait for itself */
+#define RATES_MAX 3                        /* rate limits in a row: then the fallback is asked */
 
 /* The answer on its way. */
 struct passing {
@@ -89,32 +93,19 @@ static int64_t asked_output(const json_t *body)
     return n > 0 && n < OUTPUT_TOKENS ? n : OUTPUT_TOKENS;
 }
 
-/* The box's document with what is ours put in; NULL when it is no object. New reference. */
-static json_t *rewrite(struct gateway *gw, struct foreign_call *call, const struct pj_price *price,
-                       struct pj_err *err)
+/* What is ours put into the box's document. */
+static int rewrite(struct gateway *gw, const struct foreign_call *call,
+                   const struct pj_price *price, json_t *body, struct pj_err *err)
 {
-    json_t *body = NULL;
-    int64_t most;
+    int64_t most = asked_output(body);
 
-    if (pj_json_parse(call->in->body, &body, err) < 0)
-        return NULL;
-    if (!json_is_object(body)) {
-        json_decref(body);
-        pj_fail(err, PJ_E_INVALID, "the body is no JSON object");
-        return NULL;
-    }
-    most = asked_output(body);
-    err->cls = PJ_E_OK;
-    if (budget_reserve(&gw->budget, price, call->in->body.n, &most, err) < 0 ||
-        budget_turn(&gw->budget, err) < 0) {
-        json_decref(body);
-        return NULL;
-    }
+    if (budget_reserve(&gw->budget, price, call->in->body.n, &most, err) < 0)
+        return -1;
     json_object_set_new(body, "model", json_string(gw->source->model));
     cap(body, call->api, most);
     if (call->api == PJ_API_CHAT && json_is_true(json_object_get(body, "stream")))
         json_object_set_new(body, "stream_options", json_pack("{s:b}", "include_usage", 1));
-    return body;
+    return 0;
 }
 
 static size_t headers_of(const struct gateway *gw, enum pj_model_api api, char *const given[3],
@@ -138,7 +129,8 @@ static size_t headers_of(const struct gateway *gw, enum pj_model_api api, char *
 }
 
 /* The transport's failure: the time of a call ends the run (R7.2), the rest only this request. */
-static int judge(struct gateway *gw, int64_t own, int64_t left, int *status, struct pj_err *err)
+static int judge(struct gateway *gw, int64_t own, int64_t left, enum pj_model_fault *fault,
+                 struct pj_err *err)
 {
     struct pj_err why = *err;
 
@@ -150,9 +142,25 @@ static int judge(struct gateway *gw, int64_t own, int64_t left, int *status, str
             pj_err_code(err, "task_timeout");
         return -1;
     }
-    *status = 502;
+    *fault = PJ_FAULT_SERVICE;
     pj_model_fail(err, PJ_FAULT_SERVICE, &gw->source->target, 0, why.message);
     return PJ_NONE;
+}
+
+/* A refusal: which fault it is. */
+static enum pj_model_fault judge_status(struct gateway *gw, const struct pj_http_response *res,
+                                        struct pj_err *err)
+{
+    PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
+    struct pj_model_error_doc words = {0};
+    struct pj_err ignored;
+    enum pj_model_fault fault;
+
+    if (pj_json_parse(pj_view_n(pj_str_cstr(&res->body), res->body.len), &doc, &ignored) == 0)
+        (void)pj_model_error_read(doc, &words);
+    fault = pj_model_fault_of(res->status, &words);
+    pj_model_fail(err, fault, &gw->source->target, res->status, words.message);
+    return fault;
 }
 
 /* What did not stream: refusals. Some providers say the key back in them. */
@@ -182,6 +190,21 @@ static int settle(struct gateway *gw, struct passing *p, const struct pj_price *
     return gateway_note_call(gw, &turn, started_ms, p->res.total_ms, failed, err);
 }
 
+/* The answer of `p`, given back; or the fallback's turn. `rc` is the transport's, judged. */
+static int end_of(struct gateway *gw, struct passing *p, int rc, enum pj_model_fault fault,
+                  const struct pj_err *why, struct pj_err *err)
+{
+    if (rc < 0)
+        return -1;
+    if (fault == PJ_FAULT_NONE)
+        gw->rates = 0;
+    else if (foreign_falls_back(gw, p->call, fault, pj_retry_after_ms(&p->res), why))
+        return FOREIGN_AGAIN;
+    if (rc == PJ_NONE) /* too late for another answer when one has begun: the box sees the cut */
+        return p->call->answered ? 0 : PJ_NONE;
+    return finish_answer(gw, p, err);
+}
+
 static int send_on(struct gateway *gw, struct foreign_call *call, const char *text,
                    const struct pj_price *price, const struct pj_pump *pump, int *status,
                    struct pj_err *err)
@@ -207,17 +230,24 @@ static int send_on(struct gateway *gw, struct foreign_call *call, const char *te
                                   .pump = pump,
                                   .on_data = on_data,
                                   .on_data_ctx = &p};
-    struct pj_err noted;
+    enum pj_model_fault fault = PJ_FAULT_NONE;
+    struct pj_err noted, why;
     int rc;
 
     req.header_count = headers_of(gw, call->api, given, &bearer, headers);
     rc = pj_http_do(gw->http, &req, &p.res, err);
-    rc = rc < 0 ? judge(gw, own, left, status, err) : finish_answer(gw, &p, err);
-    if (settle(gw, &p, price, req.body_len, started_ms, rc != 0 ? err : NULL,
-               rc != 0 ? &noted : err) < 0)
+    if (rc < 0)
+        rc = judge(gw, own, left, &fault, err);
+    else if (p.res.status >= 300)
+        fault = judge_status(gw, &p.res, err);
+    why = *err;
+    *status = 502;
+    if (settle(gw, &p, price, req.body_len, started_ms,
+               rc != 0 || fault != PJ_FAULT_NONE ? &why : NULL, rc < 0 ? &noted : err) < 0)
         rc = -1;
-    if (rc == PJ_NONE && call->answered)
-        rc = 0; /* too late for another answer: the box sees the cut */
+    rc = end_of(gw, &p, rc, fault, &why, err);
+    if (rc == PJ_NONE)
+        *err = why;
     if (bearer)
         pj_wipe(bearer, strlen(bearer));
     for (size_t i = 0; i < PJ_COUNT_OF(given); i++)
@@ -227,18 +257,64 @@ static int send_on(struct gateway *gw, struct foreign_call *call, const char *te
     return rc;
 }
 
-int foreign_forward(struct gateway *gw, struct foreign_call *call, const struct pj_pump *pump,
-                    int *status, struct pj_err *err)
+bool foreign_falls_back(struct gateway *gw, const struct foreign_call *call,
+                        enum pj_model_fault fault, int64_t retry_after_ms, const struct pj_err *why)
+{
+    gw->rates = fault == PJ_FAULT_RATE ? gw->rates + 1 : 0;
+    if (call->answered || !gateway_has_fallback(gw) || !pj_model_fault_fallback(fault) ||
+        (fault == PJ_FAULT_RATE && retry_after_ms <= SHORT_WAIT_MS && gw->rates < RATES_MAX))
+        return false;
+    gateway_fall_back(gw, why);
+    return true;
+}
+
+/* Does the provider in use speak the client's format? OpenAI's own host has both of its formats; of others only the one that
+ * OPENAI_API names is sure. */
+static bool speaks(const struct gateway_source *source, enum pj_model_api api)
+{
+    enum pj_model_api on_own_host = PJ_API_CHAT;
+    struct pj_err ignored;
+
+    if (source->replay)
+        return false;
+    if (source->target.api == api)
+        return true;
+    return source->target.api != PJ_API_MESSAGES && api != PJ_API_MESSAGES &&
+           pj_model_openai_api("auto", source->target.base_url, &on_own_host, &ignored) == 0 &&
+           on_own_host == PJ_API_RESPONSES;
+}
+
+static int pass(struct gateway *gw, struct foreign_call *call, json_t *body,
+                const struct pj_pump *pump, int *status, struct pj_err *err)
 {
     const struct pj_price *price =
         pj_prices_find(gw->config.prices, gw->source->provider, gw->source->model, pj_now_ms());
-    PJ_CLEANUP(pj_json_decrefp) json_t *body = rewrite(gw, call, price, err);
-    PJ_CLEANUP(pj_freep) char *text = body ? pj_json_text(body) : NULL;
+    PJ_CLEANUP(pj_freep) char *text = NULL;
 
-    if (body)
-        return send_on(gw, call, text, price, pump, status, err);
-    if (err->cls != PJ_E_INVALID)
-        return -1; /* a limit */
+    if (rewrite(gw, call, price, body, err) < 0)
+        return -1;
+    text = pj_json_text(body);
+    return send_on(gw, call, text, price, pump, status, err);
+}
+
+int foreign_forward(struct gateway *gw, struct foreign_call *call, const struct pj_pump *pump,
+                    int *status, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_json_decrefp) json_t *body = NULL;
+    int rc;
+
     *status = 400;
-    return PJ_NONE;
+    if (pj_json_parse(call->in->body, &body, err) < 0)
+        return PJ_NONE;
+    if (!json_is_object(body)) {
+        (void)pj_fail(err, PJ_E_INVALID, "the body is no JSON object");
+        return PJ_NONE;
+    }
+    if (budget_turn(&gw->budget, err) < 0)
+        return -1;
+    do
+        rc = speaks(gw->source, call->api) ? pass(gw, call, body, pump, status, err)
+                                           : foreign_convert(gw, call, body, pump, status, err);
+    while (rc == FOREIGN_AGAIN);
+    return rc < 0 && strcmp(err->code, FOREIGN_GONE) == 0 ? 0 : rc;
 }

@@ -152,13 +152,14 @@ void gateway_freep(struct gateway **gw);
 int gateway_serve(struct gateway *gw, const struct pj_pump *pump, struct gateway_result *result,
                   struct pj_err *err) PJ_MUST_CHECK;
 /* Serve another agent (repository setting `agent`) instead of ours, on the same socket: HTTP/1.1 with the shapes of OpenAI
- * (POST /v1/chat/completions, /v1/responses, GET /v1/models) and Anthropic (POST /v1/messages, /v1/messages/count_tokens). The
- * request goes on to the primary provider with its key, the configured model's name and a capped output; the answer comes
- * back as it is; usage is counted, budgets are kept, what the box sends as a key is ignored. Give the box OPENAI_BASE_URL=
- * http://127.0.0.1:PORT/v1, ANTHROPIC_BASE_URL=http://127.0.0.1:PORT and any text as OPENAI_API_KEY and ANTHROPIC_API_KEY.
+ * (POST /v1/chat/completions, /v1/responses, GET /v1/models) and Anthropic (POST /v1/messages, /v1/messages/count_tokens),
+ * each with every provider: formats are turned into one another where they differ. Our key, our model's name and a capped
+ * output are put in, service errors go to the fallback, usage is counted, budgets are kept, what the box sends as a key is
+ * ignored. Give the box OPENAI_BASE_URL=http://127.0.0.1:PORT/v1, ANTHROPIC_BASE_URL=http://127.0.0.1:PORT and any text as
+ * OPENAI_API_KEY and ANTHROPIC_API_KEY.
  *
  * Returns 0 with GATEWAY_FINISHED once hooks.over says so. Fails as gateway_serve() does when a limit is used up or a call takes
- * too long: the box has got an error answer then and is to be ended. There is no fallback here: formats differ. */
+ * too long: the box has got an error answer then and is to be ended. */
 int gateway_serve_foreign(struct gateway *gw, const struct pj_pump *pump,
                           struct gateway_result *result, struct pj_err *err) PJ_MUST_CHECK;
 void gateway_result_release(struct gateway_result *result);

@@ -29,8 +29,10 @@ struct gateway {
     struct gateway_source primary, fallback;
     struct gateway_source *source; /* the one in use */
     struct budget budget;
-    bool alerted;    /* token_alert was given */
-    bool overflowed; /* the last turn did not fit; a second time ends the run */
+    bool alerted;      /* token_alert was given */
+    bool overflowed;   /* the last turn did not fit; a second time ends the run */
+    bool told_dropped; /* convert.c: what has no form in the provider's format was told of */
+    int rates;         /* rate limits in a row that another agent was handed */
     struct gateway_result *result;
 };
 
@@ -42,6 +44,23 @@ void gateway_source_release(struct gateway_source *source);
 /* turn.c: put one `turn` frame of the agent to the model and answer it. */
 int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
                  struct pj_err *err);
+
+/* A question to the source in use. */
+struct gateway_question {
+    const struct pj_model_request *request; /* its max_output is lowered to what may be spent */
+    bool own; /* of our agent: the steps of steps.md are added (R9.3) */
+    int (*on_text)(void *ctx, const char *text_so_far, struct pj_err *err); /* may be NULL */
+    void *on_text_ctx;
+};
+/* Ask once: reserved before, settled and written down after. */
+int gateway_ask(struct gateway *gw, const struct gateway_question *question,
+                const struct pj_pump *pump, struct pj_model_turn *turn,
+                struct pj_model_failure *failure, struct pj_err *err);
+void gateway_keep_upstream(struct gateway *gw, const struct pj_model_turn *turn,
+                           const struct pj_model_failure *failure);
+/* Is there another provider to go to; go to it, for the rest of the task. */
+bool gateway_has_fallback(const struct gateway *gw);
+void gateway_fall_back(struct gateway *gw, const struct pj_err *why);
 
 /* note.c: what is written down about it. */
 void gateway_event(struct gateway *gw, const char *stream, const char *type, const char *message,

@@ -55,13 +55,14 @@ static char *system_for(const struct gateway_source *source, const char *system)
     return pj_asprintf("%s\n\n%s", system, (const char *)gateway_files[0].data);
 }
 
-/* One call to the source in use: reserved before, settled and written down after. */
-static int ask(struct gateway *gw, const struct pj_model_request *base, const struct pj_pump *pump,
-               struct pj_model_turn *turn, struct pj_model_failure *failure, struct pj_err *err)
+int gateway_ask(struct gateway *gw, const struct gateway_question *question,
+                const struct pj_pump *pump, struct pj_model_turn *turn,
+                struct pj_model_failure *failure, struct pj_err *err)
 {
     const struct gateway_source *source = gw->source;
-    PJ_CLEANUP(pj_freep) char *system = system_for(source, base->system);
-    struct pj_model_request request = *base;
+    struct pj_model_request request = *question->request;
+    PJ_CLEANUP(pj_freep)
+    char *system = question->own ? system_for(source, request.system) : pj_strdup(request.system);
     int64_t started_ms = pj_now_ms(), mono = pj_mono_ms(), left = budget_left_ms(&gw->budget);
     int64_t own = gw->config.llm_timeout_ms > 0 ? gw->config.llm_timeout_ms : LLM_TIMEOUT_MS;
     struct pj_model_line line = {.http = gw->http,
@@ -69,7 +70,9 @@ static int ask(struct gateway *gw, const struct pj_model_request *base, const st
                                  .pump = pump,
                                  .timeout_ms = own < left ? own : left,
                                  .stall_ms =
-                                     gw->config.stall_ms > 0 ? gw->config.stall_ms : STALL_MS};
+                                     gw->config.stall_ms > 0 ? gw->config.stall_ms : STALL_MS,
+                                 .on_text = question->on_text,
+                                 .on_text_ctx = question->on_text_ctx};
     const struct pj_price *price =
         pj_prices_find(gw->config.prices, source->provider, source->model, started_ms);
     size_t bytes;
@@ -77,7 +80,8 @@ static int ask(struct gateway *gw, const struct pj_model_request *base, const st
     int rc;
 
     request.system = system;
-    request.max_output = OUTPUT_TOKENS;
+    if (request.max_output <= 0 || request.max_output > OUTPUT_TOKENS)
+        request.max_output = OUTPUT_TOKENS;
     bytes = size_of(&request);
     if (budget_reserve(&gw->budget, price, bytes, &request.max_output, err) < 0)
         return -1;
@@ -96,8 +100,8 @@ static int ask(struct gateway *gw, const struct pj_model_request *base, const st
     return rc;
 }
 
-static void keep_upstream(struct gateway *gw, const struct pj_model_turn *turn,
-                          const struct pj_model_failure *failure)
+void gateway_keep_upstream(struct gateway *gw, const struct pj_model_turn *turn,
+                           const struct pj_model_failure *failure)
 {
     struct gateway_result *result = gw->result;
 
@@ -109,9 +113,16 @@ static void keep_upstream(struct gateway *gw, const struct pj_model_turn *turn,
         turn->request_id ? gateway_masked(gw, turn->request_id, 200) : NULL;
 }
 
-static bool may_fall_back(const struct gateway *gw, enum pj_model_fault fault)
+bool gateway_has_fallback(const struct gateway *gw)
 {
-    return gw->fallback.set && gw->source == &gw->primary && pj_model_fault_fallback(fault);
+    return gw->fallback.set && gw->source == &gw->primary;
+}
+
+void gateway_fall_back(struct gateway *gw, const struct pj_err *why)
+{
+    gateway_note_fallback(gw, &gw->fallback, why);
+    gw->source = &gw->fallback;
+    gw->budget.known_tokens = 0; /* another tokenizer */
 }
 
 /* After failure number `tries`: 0 to ask again (having waited or fallen back), -1 to give up with err as it stands. */
@@ -119,16 +130,15 @@ static int after_failure(struct gateway *gw, const struct pj_model_failure *fail
                          const struct pj_pump *pump, struct pj_err *err)
 {
     int64_t asked = failure->retry_after_ms;
-    bool rate = failure->fault == PJ_FAULT_RATE, fall_back = may_fall_back(gw, failure->fault);
+    bool rate = failure->fault == PJ_FAULT_RATE,
+         fall_back = gateway_has_fallback(gw) && pj_model_fault_fallback(failure->fault);
     int64_t base = gw->config.retry_base_ms > 0 ? gw->config.retry_base_ms : 1000;
     int64_t wait, most = fall_back ? SHORT_WAIT_MS : LONG_WAIT_MS;
 
     if (!pj_model_fault_retry(failure->fault))
         return -1;
     if (fall_back && (!rate || asked > SHORT_WAIT_MS || *tries >= RETRIES_MAX)) {
-        gateway_note_fallback(gw, &gw->fallback, err);
-        gw->source = &gw->fallback;
-        gw->budget.known_tokens = 0; /* another tokenizer */
+        gateway_fall_back(gw, err);
         *tries = 0;
         return 0;
     }
@@ -207,6 +217,7 @@ int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *
                                        .tools = json_object_get(frame, "tools"),
                                        .turn = turn_id,
                                        .kept = gw->kept};
+    const struct gateway_question question = {.request = &request, .own = true};
     int tries = 0, rc;
 
     if (pj_messages_check(request.messages, err) < 0 || check_tools(request.tools, err) < 0) {
@@ -222,7 +233,7 @@ int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *
         struct pj_model_turn turn = {0};
         struct pj_model_failure failure = {.retry_after_ms = -1};
 
-        rc = ask(gw, &request, pump, &turn, &failure, err);
+        rc = gateway_ask(gw, &question, pump, &turn, &failure, err);
         if (rc == 0) {
             gw->overflowed = false;
             if (turn.raw)
@@ -233,7 +244,7 @@ int gateway_turn(struct gateway *gw, const json_t *frame, const struct pj_pump *
             pj_model_failure_release(&failure);
             return rc;
         }
-        keep_upstream(gw, &turn, &failure);
+        gateway_keep_upstream(gw, &turn, &failure);
         if (failure.fault == PJ_FAULT_TOOLS && gw->config.hooks.diff &&
             json_array_size(request.tools) > 0)
             rc = send_word(gw, "no_tools", pump, err) < 0 ? -1 : PJ_NONE;

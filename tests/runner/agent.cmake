@@ -7,6 +7,7 @@ add_dependencies(test_gateway_run pj-agent)
 pj_test(test_agent_tools SOURCES agent_tools.c LIBS pj_agent_core)
 pj_test(test_agent_words SOURCES agent_words.c LIBS pj_agent_core)
 pj_test(test_gateway_foreign SOURCES gateway_foreign.c LIBS pj_rig)
+pj_test(test_gateway_convert SOURCES gateway_convert.c LIBS pj_rig)
 pj_test(test_agent_repos SOURCES agent_repos.c workspace_fix.c LIBS pj_rig pj_publish pj_support TIMEOUT 300)
 add_dependencies(test_agent_repos pj-agent)
 

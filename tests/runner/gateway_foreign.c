@@ -28,6 +28,7 @@ static void *player(void *arg)
 
     p->act(p);
     p->over = true;
+    rig_knock(p->rig);
     return NULL;
 }
 
@@ -95,13 +96,13 @@ Test(gateway_foreign, passes_chat_completions_with_our_key_model_and_caps)
     cr_assert_eq(p.a[2].status, 200);
     cr_assert_not_null(strstr(p.a[2].body, "second"));
     cr_assert_eq(p.a[3].status, 400);
-    cr_assert_not_null(strstr(p.a[3].body, "wrong_provider"));
+    cr_assert_not_null(strstr(p.a[3].body, "messages is no list"));
     cr_assert_str_eq(pj_json_str(model_server_body(m, 0), "model", ""), "test-model");
     cr_assert_eq(pj_json_i64(model_server_body(m, 0), "max_tokens", 0), 32000);
     cr_assert_str_empty(model_server_faults(m), "the key is ours");
     cr_assert_eq(rig.calls, 2);
     cr_assert_eq(rig.result.tokens, 2200);
-    cr_assert_eq(rig.result.turns, 2);
+    cr_assert_eq(rig.result.turns, 3);
     cr_assert(rig_saw(&rig, "system llm_request openai test-model: 1000 tokens in"));
     release(&rig, &p);
     model_server_stop(m);
@@ -149,9 +150,7 @@ static void until_refused(struct play *p)
 
 Test(gateway_foreign, ends_the_run_at_a_limit)
 {
-    static const struct model_answer answers[] = {
-        {.text = "x", .prompt_tokens = 9000}
-    };
+    static const struct model_answer answers[] = {{.text = "x", .prompt_tokens = 9000}};
     struct model_server *m = model_server_start(0, answers, 1);
     struct rig rig;
     struct play p = {.act = until_refused};
@@ -178,9 +177,7 @@ static void errors_pass(struct play *p)
 
 Test(gateway_foreign, hands_the_providers_errors_back_and_refuses_the_rest)
 {
-    static const struct model_answer answers[] = {
-        {.status = 429, .headers = {"Retry-After: 9"}}
-    };
+    static const struct model_answer answers[] = {{.status = 429, .headers = {"Retry-After: 9"}}};
     struct model_server *m = model_server_start(0, answers, 1);
     struct rig rig;
     struct play p = {.act = errors_pass};

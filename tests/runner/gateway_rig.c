@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "lib/base/fs.h"
@@ -137,10 +139,7 @@ static void start_agent(struct rig *rig, char *how, char *what)
     PJ_CLEANUP(pj_freep) char *workspace = pj_asprintf("--workspace=%s", rig->tree);
     char home[] = "PATH=/usr/bin:/bin";
     char *argv[] = {path, workspace, how, what, NULL}, *envp[] = {home, NULL};
-    struct pj_spawn_fd fds[] = {
-        {2, 1},
-        {2, 2}
-    };
+    struct pj_spawn_fd fds[] = {{2, 1}, {2, 2}};
     struct pj_spawn spec = {.path = path,
                             .argv = argv,
                             .envp = envp,
@@ -185,6 +184,17 @@ int rig_run(struct rig *rig)
         cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the agent ended with status %x",
                   (unsigned)status);
     return rc;
+}
+
+void rig_knock(const struct rig *rig)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    cr_assert_geq(fd, 0);
+    (void)snprintf(addr.sun_path, sizeof addr.sun_path, "%s", rig->socket);
+    (void)!connect(fd, (const struct sockaddr *)&addr, sizeof addr);
+    close(fd);
 }
 
 bool rig_saw(const struct rig *rig, const char *text)

@@ -36,6 +36,8 @@ char *rig_text(const struct rig *rig, const char *path);
 int rig_run(struct rig *rig);
 /* Run `pj-agent replay FILE` on the tree; its wait status. */
 int rig_replay(struct rig *rig, char *file);
+/* Knock at the gateway's socket, so that it looks about itself at once. */
+void rig_knock(const struct rig *rig);
 bool rig_saw(const struct rig *rig, const char *text);
 
 #endif

@@ -10,9 +10,9 @@ enum model_wire model_wire_of_path(const char *path)
         const char *suffix;
         enum model_wire wire;
     } forms[] = {
-        {"/v1/chat/completions", MODEL_CHAT     },
-        {"/v1/messages",         MODEL_MESSAGES },
-        {"/v1/responses",        MODEL_RESPONSES},
+        {"/v1/chat/completions", MODEL_CHAT},
+        {"/v1/messages", MODEL_MESSAGES},
+        {"/v1/responses", MODEL_RESPONSES},
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(forms); i++)
@@ -134,8 +134,12 @@ static void check_responses(const json_t *body, struct pj_str *faults)
     none_open(&open, "the end", faults);
     json_array_foreach(json_object_get(body, "tools"), i, item)
     {
-        if (!json_is_string(json_object_get(item, "name")))
-            pj_str_putf(faults, "tools[%zu] has no name at its top\n", i);
+        const char *kind = pj_json_str(item, "type", "");
+
+        /* what OpenAI runs itself (web_search and others) has no name */
+        if (!*kind || ((strcmp(kind, "function") == 0 || strcmp(kind, "custom") == 0) &&
+                       !json_is_string(json_object_get(item, "name"))))
+            pj_str_putf(faults, "tools[%zu] has no type, or no name at its top\n", i);
     }
 }
 

@@ -15,8 +15,10 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+#include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 
 #define BODY_MAX (64L * 1024 * 1024)
@@ -201,10 +203,26 @@ void stand_in_stream_end(struct stand_in_exchange *x)
     free(x);
 }
 
+/* What was said goes out before the end: evhttp would write it only once it is back in its loop. */
+static void write_pending(struct evhttp_connection *conn)
+{
+    struct bufferevent *bev = evhttp_connection_get_bufferevent(conn);
+    struct evbuffer_iovec pieces[32];
+    int n = evbuffer_peek(bufferevent_get_output(bev), -1, NULL, pieces, PJ_COUNT_OF(pieces));
+
+    if (n > (int)PJ_COUNT_OF(pieces))
+        n = PJ_COUNT_OF(pieces);
+    if (n > 0)
+        (void)!writev(bufferevent_getfd(bev), (const struct iovec *)pieces, n);
+}
+
 void stand_in_cut(struct stand_in_exchange *x)
 {
+    struct evhttp_connection *conn = evhttp_request_get_connection(x->req);
+
+    write_pending(conn);
     /* The connection owns the request and frees it. */
-    evhttp_connection_free(evhttp_request_get_connection(x->req));
+    evhttp_connection_free(conn);
     free(x);
 }
 

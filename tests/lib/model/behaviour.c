@@ -67,7 +67,7 @@ const struct behaviour behaviours[] = {
     {"huge usage", PJ_API_CHAT, .body = CHUNK("{\"content\":\"Hi\"}", "\"stop\"") D("{\"choices\":[],\"usage\":{\"prompt_tokens\":9e300,\"completion_tokens\":-5}}") DONE,
      .text = "Hi", .calls = "[]", .stop = PJ_STOP_END, .prompt = 1000000000000, .output = 0},
     {"cut before the end", PJ_API_CHAT, .body = CHUNK("{\"content\":\"Hi\"}", "null"), .fault = PJ_FAULT_SERVICE, .code = "llm_service", .text = "before the answer was complete", .prompt = -1, .output = -1},
-    {"connection reset in the stream", PJ_API_CHAT, .body = CHUNK("{\"content\":\"Hi\"}", "null"), .trouble = CUT, .fault = PJ_FAULT_SERVICE, .code = "llm_service"},
+    {"connection reset in the stream", PJ_API_CHAT, .body = CHUNK("{\"content\":\"Hi\"}", "null"), .trouble = CUT, .fault = PJ_FAULT_SERVICE, .code = "llm_service", .prompt = -1, .output = -1},
     {"stall in the stream", PJ_API_CHAT, .body = CHUNK("{\"content\":\"Hi\"}", "null"), .trouble = STALL, .fault = PJ_FAULT_SERVICE, .code = "llm_service", .text = "no byte received", .prompt = -1, .output = -1},
     {"no first byte", PJ_API_CHAT, .trouble = SILENCE, .fault = PJ_FAULT_SERVICE, .code = "llm_service", .text = "no byte received"},
     {"half JSON in an event", PJ_API_CHAT, .body = "data: {\"choices\":[{\"delta\"\n\n", .fault = PJ_FAULT_PROTOCOL, .code = "model_protocol", .prompt = -1, .output = 0},
