@@ -7,6 +7,7 @@
 #include "lib/base/pump.h"
 #include "lib/forge/app_token.h"
 #include "lib/forge/hosts.h"
+#include "lib/forge/permissions.h"
 #include "lib/git/remote.h"
 #include "lib/http/client.h"
 
@@ -73,6 +74,20 @@ static int mint(const struct check *check, struct pj_str *token, struct pj_err *
     return rc;
 }
 
+/* A credential that may read but not do what a task ends with: better said now than after a model was paid. */
+static int may_publish(const struct check *check, const char *token, struct pj_err *err)
+{
+    struct pj_http *http = pj_http_new(check->q->ca_file);
+    const struct pj_rest rest = {.http = http,
+                                 .forge = check->address.forge,
+                                 .token = token,
+                                 .timeout_ms = check->q->timeout_ms};
+
+    int rc = pj_forge_permissions(&rest, &check->address, false, err);
+    pj_http_free(http);
+    return rc;
+}
+
 static int reach(struct check *check, const char *app_token, struct pj_err *err)
 {
     const struct remote_question *q = check->q;
@@ -92,6 +107,9 @@ static int reach(struct check *check, const char *app_token, struct pj_err *err)
                                    .allow = may_reach,
                                    .allow_ctx = check};
     if (pj_remote_check(q->url, &net, q->branch, &head, err) < 0)
+        return -1;
+    if (credential.token != NULL && check->address.forge->kind != PJ_FORGE_GIT &&
+        may_publish(check, credential.token, err) < 0)
         return -1;
     check->answer->reached = true;
     check->answer->branch = pj_strdup(head.branch);

@@ -90,3 +90,36 @@ Test(r8, r8_3_a_repository_that_cannot_be_read_fails_with_suggestions)
     free(task);
     scene_stop(&s);
 }
+
+Test(r8, r8_2_a_credential_that_lacks_a_permission_is_refused_when_connecting_and_each_is_named)
+{
+    static const struct gitfix_file files[] = {{"README.md", "second\n", false}};
+    struct scene s;
+
+    scene_prepare(&s, NULL, 0);
+    scene_open_forge(&s, "");
+    free(gitfix_bare(s.w.remotes, "acme/second", files, 1));
+    char *url = forge_server_repo_url(s.forge, "acme/second");
+    char *body = pj_asprintf("{\"url\":\"%s\"}", url);
+    forge_server_fail(s.forge, "GET", "second.git/info/refs", 1, 403, NULL, NULL);
+    forge_server_fail(s.forge, "GET", "acme/second/pulls", 1, 403, NULL, NULL);
+    json_t *problem = world_call(&s.w, "POST", "/repositories", body, 422);
+    cr_expect_str_eq(pj_json_str(problem, "code", ""), "repository_unreachable");
+    cr_expect_not_null(
+        strstr(pj_json_str(problem, "detail", ""),
+               "acme/second: Contents: read and write, Pull requests: read and write"),
+        "%s", pj_json_str(problem, "detail", ""));
+    cr_expect_not_null(strstr(pj_json_str(problem, "remedy", ""), "docs/github.md"));
+    json_decref(problem);
+    forge_server_fail(s.forge, "GET", "second.git/info/refs", 1, 403, NULL, NULL);
+    problem = world_call(&s.w, "POST", "/repositories", body, 422);
+    cr_expect_null(strstr(pj_json_str(problem, "detail", ""), "Pull requests"),
+                   "only what is missing");
+    json_decref(problem);
+    /* A forge that is ill says nothing about permissions. */
+    forge_server_fail(s.forge, "GET", "acme/second/pulls", 1, 503, NULL, NULL);
+    json_decref(world_call(&s.w, "POST", "/repositories", body, 201));
+    free(body);
+    free(url);
+    scene_stop(&s);
+}
