@@ -4,140 +4,25 @@
 #include <string.h>
 #include "lib/base/fs.h"
 #include "lib/base/mem.h"
-#include "runner/job.h"
-#include "runner/patch_parse.h"
+#include "runner/checks_inner.h"
 
 #define ROUNDS_MAX 3
-#define SYNTAX_FILES_MAX 100
-#define SYNTAX_TIMEOUT_MS 30000
 #define CHECK_TIMEOUT_MS ((int64_t)10 * 60 * 1000)
 #define REPORT_MAX ((size_t)12 * 1024)
-#define TAIL_MAX ((size_t)6 * 1024)
-
-/* Rows: what a file's name ends in, and a command that reads the file named by $1 and fails when it does not parse. A tool that
- * the box lacks says nothing about the file. */
-static const struct {
-    const char *suffix, *tool, *command;
-} languages[] = {
-    {".bash", "bash", "bash -n \"$1\""},
-    {".cjs", "node", "node --check \"$1\""},
-    {".go", "gofmt", "gofmt -e \"$1\" >/dev/null"},
-    {".js", "node",
-     "grep -q '</\\|/>' \"$1\" || node --check \"$1\""}, /* JSX is not node's to judge */
-    {".json", "python3",
-     "python3 -c 'import json,sys; json.load(open(sys.argv[1],\"rb\"))' \"$1\""},
-    {".lua", "luac", "luac -p \"$1\""},
-    {".mjs", "node", "node --check \"$1\""},
-    {".php", "php", "php -l \"$1\""},
-    {".py", "python3",
-     "python3 -c 'import ast,sys; ast.parse(open(sys.argv[1],\"rb\").read(), sys.argv[1])' \"$1\""},
-    {".rb", "ruby", "ruby -c \"$1\" >/dev/null"},
-    {".sh", "bash", "bash -n \"$1\""},
-    {".toml", "python3",
-     "python3 -c 'import sys\ntry: import tomllib\nexcept ImportError: "
-     "sys.exit(0)\ntomllib.load(open(sys.argv[1],\"rb\"))' \"$1\""},
-    {".xml", "xmllint", "xmllint --noout \"$1\""},
-};
-
-static const char *syntax_command(const char *path, const char **tool)
-{
-    size_t n = strlen(path);
-
-    /* JSON with comments by convention. */
-    if (strstr(path, "tsconfig") != NULL || strstr(path, "jsconfig") != NULL ||
-        strstr(path, ".vscode/") != NULL)
-        return NULL;
-    for (size_t i = 0; i < PJ_COUNT_OF(languages); i++) {
-        size_t s = strlen(languages[i].suffix);
-
-        if (n > s && strcmp(path + n - s, languages[i].suffix) == 0) {
-            *tool = languages[i].tool;
-            return languages[i].command;
-        }
-    }
-    return NULL;
-}
 
 static bool failed(const struct box_result *result)
 {
     return result->exit_code != 0 || result->timed_out;
 }
 
-/* Run `command` with $1 = path. *bad tells. */
-static int parse_file(struct job *job, const char *dir, const char *path, bool *bad,
-                      struct pj_str *tail, struct pj_err *err)
-{
-    const char *tool = NULL;
-    const char *command = syntax_command(path, &tool);
-    PJ_CLEANUP(pj_freep)
-    char *script = pj_asprintf(
-        "command -v %s >/dev/null 2>&1 || exit 0\n[ -f \"$1\" ] || exit 0\n%s", tool, command);
-    PJ_CLEANUP(pj_freep) char *file = pj_asprintf("./%s", path);
-    const char *const argv[] = {"/bin/sh", "-c", script, "sh", file, NULL};
-    const struct job_command run = {
-        .dir = dir, .argv = argv, .timeout_ms = SYNTAX_TIMEOUT_MS, .tail = tail, .quiet = true};
-    struct box_result result;
-
-    if (job_run(job, &run, &result, err) < 0) {
-        box_result_release(&result);
-        return -1;
-    }
-    *bad = failed(&result);
-    box_result_release(&result);
-    return 0;
-}
-
-static int copy_of(struct job *job, const char *name, const char *tree, char **path,
-                   struct pj_err *err)
+int checks_copy(struct job *job, const char *name, const char *tree, char **path,
+                struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *old = pj_asprintf("%s/%s", workspace_dir(job->ws), name);
 
     if (pj_fs_remove_tree(old, err) < 0)
         return -1;
     return workspace_copy(job->ws, name, tree, path, err);
-}
-
-/* Files that parse no more, or were added and do not parse. */
-static int check_syntax(struct job *job, const char *after, struct pj_str *report,
-                        struct pj_err *err)
-{
-    PJ_CLEANUP(patch_freep) struct patch *patch = NULL;
-    PJ_CLEANUP(pj_freep) char *before = NULL;
-    int rc = patch_parse(pj_view_n(job->collected.diff.data, job->collected.diff.len), NULL, &patch,
-                         err);
-    size_t looked = 0;
-
-    if (rc != 0)
-        return rc == PJ_NONE ? 0 : -1;
-    for (size_t i = 0; i < patch->file_count && looked < SYNTAX_FILES_MAX; i++) {
-        const char *path = patch->files[i].new_path;
-        const char *tool;
-        bool bad = false, was_bad = false;
-        struct pj_str tail;
-
-        if (path == NULL || patch->files[i].binary || syntax_command(path, &tool) == NULL)
-            continue;
-        looked++;
-        pj_str_init(&tail, TAIL_MAX * 4);
-        rc = parse_file(job, after, path, &bad, &tail, err);
-        if (rc == 0 && bad && patch->files[i].old_path != NULL) {
-            if (before == NULL)
-                rc = copy_of(job, "check-base", NULL, &before, err);
-            if (rc == 0)
-                rc = parse_file(job, before, patch->files[i].old_path, &was_bad, NULL, err);
-        }
-        if (rc == 0 && bad && !was_bad) {
-            job_log_say(job->log, PJ_EVENT_CHECK, "syntax: %s does not parse", path);
-            (void)pj_str_putf(report, "%s does not parse (%s):\n%s\n", path, tool,
-                              pj_str_cstr(&tail));
-        }
-        pj_str_release(&tail);
-        if (rc < 0)
-            return -1;
-    }
-    if (report->len == 0 && looked > 0)
-        job_log_say(job->log, PJ_EVENT_CHECK, "syntax: %zu files parse", looked);
-    return 0;
 }
 
 /* The repository's command in `dir`; *text says how it went, *bad whether it failed. */
@@ -187,17 +72,15 @@ static int check_command(struct job *job, const char *after, struct pj_str *repo
 
     if (job->spec.repo.check_command == NULL)
         return 0;
-    if (job->check_count == 0) {
+    if (check->before == NULL) {
         PJ_CLEANUP(pj_freep) char *base = NULL;
 
-        check->command = pj_strdup(job->spec.repo.check_command);
-        job->check_count = 1;
-        if (copy_of(job, "check-base", NULL, &base, err) < 0 ||
+        if (checks_copy(job, "check-base", NULL, &base, err) < 0 ||
             run_command(job, base, "before the change", &check->before, &bad_before, NULL, err) < 0)
             return -1;
     }
     bad_before = strcmp(check->before, "passed") != 0;
-    pj_str_init(&tail, TAIL_MAX * 4);
+    pj_str_init(&tail, CHECKS_TAIL_MAX);
     rc = run_command(job, after, "after the change", &check->after, &bad_after, &tail, err);
     if (rc == 0 && bad_after && !bad_before)
         (void)pj_str_putf(report,
@@ -210,6 +93,26 @@ static int check_command(struct job *job, const char *after, struct pj_str *repo
     return rc;
 }
 
+/* The repository's command has the first row; rows of an earlier round's languages go. */
+static void begin_rows(struct job *job)
+{
+    size_t keep = job->spec.repo.check_command != NULL ? 1 : 0;
+
+    if (keep == 1)
+        pj_str_set(&job->checks[0].command, job->spec.repo.check_command);
+    for (size_t i = keep; i < job->check_count; i++)
+        job_check_release(&job->checks[i]);
+    job->check_count = keep;
+}
+
+void job_check_release(struct job_check *check)
+{
+    free(check->command);
+    free(check->before);
+    free(check->after);
+    *check = (struct job_check){0};
+}
+
 int checks_run(struct job *job, char **feedback, struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *after = NULL;
@@ -217,9 +120,10 @@ int checks_run(struct job *job, char **feedback, struct pj_err *err)
     int rc;
 
     pj_str_init(&report, REPORT_MAX);
-    rc = copy_of(job, "check", job->collected.tree_sha, &after, err);
+    begin_rows(job);
+    rc = checks_copy(job, "check", job->collected.tree_sha, &after, err);
     if (rc == 0)
-        rc = check_syntax(job, after, &report, err);
+        rc = checks_syntax(job, after, &report, err);
     if (rc == 0)
         rc = check_command(job, after, &report, err);
     if (rc == 0) {

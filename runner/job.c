@@ -126,11 +126,8 @@ void job_close(struct job *job)
     collect_baseline_free(job->baseline);
     if (job->has_collected)
         collect_result_release(&job->collected);
-    for (size_t i = 0; i < job->check_count; i++) {
-        free(job->checks[i].command);
-        free(job->checks[i].before);
-        free(job->checks[i].after);
-    }
+    for (size_t i = 0; i < job->check_count; i++)
+        job_check_release(&job->checks[i]);
     free(job->summary);
     free(job->net_refused);
     free(job->question);

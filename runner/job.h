@@ -9,7 +9,8 @@
  *     job_remote.c      reports by webhook, from a workflow  backend_actions.c  hands the task to a workflow
  *     job_agent.c       a run of the agent                   job_hooks.c    what the gateway tells meanwhile
  *     steps_prepare.c   clone, analyse                       steps_generate.c  set-up, agent, collecting
- *     checks.c          syntax and the repository's command  steps_publish.c   apply, push, pull request */
+ *     checks.c          the repository's command           checks_syntax.c   files that must parse
+ *     syntax.c          language -> checker                steps_publish.c   apply, push, pull request */
 #ifndef RUNNER_JOB_H
 #define RUNNER_JOB_H
 
@@ -34,7 +35,7 @@
 #include "runner/workspace.h"
 
 #define JOB_BOXES_MAX 2 /* the agent's, and one that checks its work meanwhile */
-#define JOB_CHECKS_MAX 4
+#define JOB_CHECKS_MAX 24 /* the repository's command, and a row for each language */
 #define JOB_GATEWAY_PORT 8100
 
 /* A command run on the base and on the patched tree, for the task's `checks` and the pull request. */
@@ -201,5 +202,6 @@ int job_collect(struct job *job, struct pj_err *err) PJ_MUST_CHECK;
  * caller) is for the agent; never with a NULL `feedback`, when there is no agent to send it to. */
 int checks_run(struct job *job, char **feedback, struct pj_err *err) PJ_MUST_CHECK;
 json_t *checks_json(const struct job *job);
+void job_check_release(struct job_check *check);
 
 #endif

@@ -105,6 +105,46 @@ Test(outcomes, r2_1_a_change_that_stays_red_waits_for_review_and_can_be_publishe
     one_close(&o);
 }
 
+static const json_t *row_of(const struct pj_task *task, const char *command)
+{
+    for (size_t i = 0; i < json_array_size(task->checks); i++) {
+        const json_t *row = json_array_get(task->checks, i);
+        if (strcmp(pj_json_str(row, "command", ""), command) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+/* A new file that does not parse goes back to the agent, without any check command; what the base had broken does not. */
+Test(outcomes, r2_1_a_file_that_does_not_parse_goes_back_to_the_agent)
+{
+    struct one o;
+    struct pj_task task;
+
+    one_open(&o);
+    fleet_answers(
+        &o.f,
+        "[{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"data/a.json\","
+        "\"content\":\"{broken\"}},"
+        "{\"name\":\"write_file\",\"arguments\":{\"path\":\"b.sh\",\"content\":\"echo b\\n\"}}]},"
+        "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"One.\"}}]},"
+        "{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"data/a.json\","
+        "\"content\":\"{}\\n\"}}]},"
+        "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Two.\"}}]}]");
+    fleet_runner(&o.f, 0);
+    PJ_CLEANUP(pj_freep) char *id = fleet_task(&o.f, o.repo, "Add data", NULL);
+    fleet_wait_end(&o.f, id, &task);
+    one_assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+    PJ_CLEANUP(pj_freep) char *log = fleet_log(&o.f, id);
+    cr_expect_not_null(strstr(log, "syntax: data/a.json does not parse"), "%s", log);
+    cr_expect_not_null(strstr(log, "round 1 of 3"));
+    cr_expect_str_eq(pj_json_str(row_of(&task, "syntax: JSON"), "after", ""), "passed");
+    cr_expect_str_eq(pj_json_str(row_of(&task, "syntax: shell"), "after", ""), "passed");
+    cr_expect_eq(json_array_size(task.checks), 2, "rows of the first round are gone");
+    pj_task_release(&task);
+    one_close(&o);
+}
+
 static void with_broken_setup(struct pj_repo *repo)
 {
     repo->setup_command = pj_strdup("echo this cannot work; exit 7");
