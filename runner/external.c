@@ -13,6 +13,7 @@
 #include "runner/credential.h"
 
 #define LOOK_FACTOR 15   /* of PJ_RETRY_BASE: between looks at a run that nobody wants to end */
+#define URGENT_FACTOR 20 /* how long after a cancel its run is looked at each time */
 #define UNSEEN_FACTOR 60 /* a run that is not listed by then will not come */
 #define DEFAULT_WORKFLOW "pithy-jaunt.yml"
 
@@ -187,29 +188,23 @@ static void finish(struct external *w, const struct pj_task *task, const struct 
            pj_task_status_word((enum pj_task_status)done.status), "by", "watch", NULL);
 }
 
-static void end_cancelled(struct external *w, const struct pj_task *task)
+static void end(struct external *w, const struct pj_task *task, const struct pj_run *run)
 {
     struct pj_outcome out;
 
-    pj_outcome_init(&out);
-    pj_outcome_cancel(&out);
+    pj_run_outcome(run, task->cancel_ms > 0, &out);
     finish(w, task, &out);
     pj_outcome_release(&out);
 }
 
-static void end_silent(struct external *w, const struct pj_task *task, const struct pj_run *run)
+static int find_run(const struct view *v, const struct pj_task *task, struct pj_run *run,
+                    struct pj_err *err)
 {
-    PJ_CLEANUP(pj_freep)
-    char *detail =
-        pj_asprintf("the workflow run ended (%s) without a report: %s", run->conclusion, run->url);
-    bool late = strcmp(run->conclusion, "timed_out") == 0;
-    struct pj_outcome out;
+    const struct pj_workflow *workflow = &v->workflow.workflow;
 
-    pj_outcome_init(&out);
-    pj_outcome_fail(&out, late ? "task_timeout" : "runner_lost", detail,
-                    "read the run's log at GitHub, then retry");
-    finish(w, task, &out);
-    pj_outcome_release(&out);
+    if (task->run_id > 0)
+        return pj_actions_get(&v->rest, workflow, task->run_id, run, err);
+    return pj_actions_find(&v->rest, workflow, task->id, task->run_floor, run, err);
 }
 
 static int look(struct external *w, const struct pj_task *task, struct pj_err *err)
@@ -221,17 +216,22 @@ static int look(struct external *w, const struct pj_task *task, struct pj_err *e
     int rc = view_open(w, task, &v, err);
 
     if (rc == 0)
-        rc = pj_actions_find(&v.rest, &v.workflow.workflow, task->id, &run, err);
+        rc = find_run(&v, task, &run, err);
     if (rc == 0 && cancel && !run.ended)
         rc = pj_actions_cancel(&v.rest, &v.workflow.workflow, run.id, err);
-    else if (rc == 0 && cancel)
-        end_cancelled(w, task);
     else if (rc == 0 && run.ended)
-        end_silent(w, task, &run);
+        end(w, task, &run);
     else if (rc == PJ_NONE && cancel && pj_now_ms() - task->cancel_ms > unseen_ms)
-        end_cancelled(w, task);
+        end(w, task, &run);
     view_release(&v);
     return rc < 0 ? -1 : 0;
+}
+
+/* A cancel that is new: somebody waits. One that a run takes its time to heed is looked at like the others, within the rate limit. */
+static bool is_urgent(const struct external *w, const struct pj_task *task)
+{
+    return task->cancel_ms > 0 &&
+           pj_now_ms() - task->cancel_ms < w->settings->retry_base_ms * URGENT_FACTOR;
 }
 
 int external_tick(struct external *watch, unsigned partition, struct pj_err *err)
@@ -258,7 +258,7 @@ int external_tick(struct external *watch, unsigned partition, struct pj_err *err
         pj_task_init(&task);
         pj_task_get_cmd(&cmd, id);
         if (ask(watch, &cmd, &reply, &why) == 0 && pj_task_get_reply(reply, &task, &why) == 0 &&
-            task.status == PJ_TASK_RUNNING && (all || task.cancel_ms > 0) &&
+            task.status == PJ_TASK_RUNNING && (all || is_urgent(watch, &task)) &&
             look(watch, &task, &why) < 0)
             pj_log_err(PJ_LOG_WARN, "github_error", &why, "taskId", task.id);
         pj_task_release(&task);

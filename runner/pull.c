@@ -73,14 +73,7 @@ static int call(struct op *op, const char *method, const char *path, const json_
 /* After a failure: 1 to try again, 0 to give up, -1 when the pump ended the wait. */
 static int again(struct op *op, struct pj_err *err)
 {
-    int64_t at_least = op->answer.retry_after_ms;
-
-    if (strcmp(err->code, "github_service") != 0 && strcmp(err->code, "github_rate_limited") != 0)
-        return 0;
-    /* GitHub, "Best practices": without a header, wait at least a minute after a secondary limit. */
-    if (op->answer.rate_limited && at_least < 0)
-        at_least = 60 * (op->retry.base_ms > 0 ? op->retry.base_ms : 1000);
-    return retry_wait(&op->retry, at_least > 0 ? at_least : 0, err);
+    return retry_forge(&op->retry, op->answer.retry_after_ms, err);
 }
 
 /* "/repos/<owner>/<name>" and what follows. */

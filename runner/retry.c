@@ -26,6 +26,21 @@ int retry_wait(struct retry *retry, int64_t at_least_ms, struct pj_err *err)
     return 1;
 }
 
+int retry_forge(struct retry *retry, int64_t retry_after_ms, struct pj_err *err)
+{
+    bool limited = strcmp(err->code, "github_rate_limited") == 0;
+    bool away = strcmp(err->code, "github_service") == 0 ||
+                (strncmp(err->code, "http_", 5) == 0 &&
+                 (err->cls == PJ_E_UNAVAILABLE || err->cls == PJ_E_TIMEOUT));
+
+    if (!limited && !away)
+        return 0;
+    /* GitHub, "Best practices": without a header, wait at least a minute after a secondary limit. */
+    if (limited && retry_after_ms < 0)
+        retry_after_ms = 60 * (retry->base_ms > 0 ? retry->base_ms : 1000);
+    return retry_wait(retry, retry_after_ms > 0 ? retry_after_ms : 0, err);
+}
+
 int retry_transient(struct retry *retry, struct pj_err *err)
 {
     switch (err->cls) {

@@ -23,5 +23,8 @@ struct retry {
 int retry_wait(struct retry *retry, int64_t at_least_ms, struct pj_err *err) PJ_MUST_CHECK;
 /* The same when *err is of a transient class (UNAVAILABLE, TIMEOUT, RATE, PROTOCOL) and has no code of the pump, else 0. */
 int retry_transient(struct retry *retry, struct pj_err *err) PJ_MUST_CHECK;
+/* The same after a call to a forge (lib/forge/rest.h): only an outage or a rate limit is tried again, after what the answer asked
+ * to wait (-1: it did not say). */
+int retry_forge(struct retry *retry, int64_t retry_after_ms, struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

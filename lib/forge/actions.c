@@ -38,7 +38,7 @@ static char *workflow_path(const struct pj_workflow *w, const char *what)
     return path;
 }
 
-static void read_run(const json_t *doc, struct pj_run *out)
+void pj_run_read(const json_t *doc, struct pj_run *out)
 {
     *out = (struct pj_run){
         .id = pj_json_i64(doc, "id", pj_json_i64(doc, "workflow_run_id", 0)),
@@ -49,10 +49,27 @@ static void read_run(const json_t *doc, struct pj_run *out)
                    pj_json_str(doc, "conclusion", ""));
 }
 
+void pj_run_outcome(const struct pj_run *run, bool cancel, struct pj_outcome *out)
+{
+    bool late = strcmp(run->conclusion, "timed_out") == 0;
+    PJ_CLEANUP(pj_freep)
+    char *detail =
+        pj_asprintf("the workflow run ended (%s) without a report: %s", run->conclusion, run->url);
+
+    pj_outcome_init(out);
+    if (cancel)
+        pj_outcome_cancel(out);
+    else
+        pj_outcome_fail(out, late ? "task_timeout" : "runner_lost", detail,
+                        "read the run's log at GitHub, then retry");
+}
+
 static int refused(const struct pj_workflow *w, const struct pj_rest_answer *answer,
                    struct pj_err *err)
 {
     (void)pj_rest_fail(answer, "start of the workflow", err);
+    if (answer->status == 403 && !answer->rate_limited)
+        return pj_err_remedy(err, "give the token Actions: write in %s/%s", w->owner, w->name);
     if (answer->status == 404) {
         (void)pj_err_code(err, "github_permission");
         return pj_err_remedy(
@@ -73,20 +90,27 @@ int pj_actions_dispatch(const struct pj_rest *rest, const struct pj_workflow *wo
 {
     PJ_CLEANUP(pj_freep) char *path = workflow_path(workflow, "/dispatches");
     PJ_CLEANUP(pj_json_decrefp)
-    json_t *body = json_pack("{s:s, s:O}", "ref", workflow->ref, "inputs", inputs);
+    json_t *body = json_pack("{s:s, s:O, s:b}", "ref", workflow->ref, "inputs", inputs,
+                             "return_run_details", 1);
 
     *out = (struct pj_run){0};
     if (pj_rest_call(rest, "POST", path, body, answer, err) < 0)
         return -1;
+    if (answer->status == 422 && strstr(answer->message, "return_run_details") != NULL) {
+        (void)json_object_del(body, "return_run_details");
+        pj_rest_answer_release(answer);
+        if (pj_rest_call(rest, "POST", path, body, answer, err) < 0)
+            return -1;
+    }
     if (answer->status < 200 || answer->status > 299)
         return refused(workflow, answer, err);
     if (json_is_object(answer->doc))
-        read_run(answer->doc, out);
+        pj_run_read(answer->doc, out);
     return 0;
 }
 
 int pj_actions_find(const struct pj_rest *rest, const struct pj_workflow *workflow,
-                    const char *mark, struct pj_run *out, struct pj_err *err)
+                    const char *mark, int64_t floor, struct pj_run *out, struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep)
     char *query = pj_asprintf("/runs?event=workflow_dispatch&per_page=%d", RUNS_LOOKED_AT);
@@ -102,13 +126,32 @@ int pj_actions_find(const struct pj_rest *rest, const struct pj_workflow *workfl
         rc = PJ_NONE;
         json_array_foreach(json_object_get(answer.doc, "workflow_runs"), i, run)
         {
-            if (strstr(pj_json_str(run, "display_title", ""), mark) == NULL)
+            if (strstr(pj_json_str(run, "display_title", ""), mark) == NULL ||
+                pj_json_i64(run, "id", 0) <= floor)
                 continue;
-            read_run(run, out);
+            pj_run_read(run, out);
             rc = 0;
             break;
         }
     }
+    pj_rest_answer_release(&answer);
+    return rc;
+}
+
+int pj_actions_get(const struct pj_rest *rest, const struct pj_workflow *workflow, int64_t run_id,
+                   struct pj_run *out, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_freep) char *tail = pj_asprintf("runs/%lld", (long long)run_id);
+    PJ_CLEANUP(pj_freep) char *path = path_of(workflow, tail);
+    struct pj_rest_answer answer;
+    int rc = pj_rest_call(rest, "GET", path, NULL, &answer, err);
+
+    if (rc == 0 && answer.status == 404)
+        rc = PJ_NONE;
+    else if (rc == 0 && answer.status != 200)
+        rc = pj_rest_fail(&answer, "look at the workflow run", err);
+    if (rc == 0)
+        pj_run_read(answer.doc, out);
     pj_rest_answer_release(&answer);
     return rc;
 }

@@ -182,6 +182,16 @@ void pj_lease_external_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoc
     task_script(cmd, "lease_external", task_id, epoch);
 }
 
+void pj_lease_run_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t run_id,
+                      int64_t floor)
+{
+    task_script(cmd, "lease_write", task_id, epoch);
+    pj_cmd_text(cmd, "runId");
+    pj_cmd_int(cmd, run_id);
+    pj_cmd_text(cmd, "runFloor");
+    pj_cmd_int(cmd, floor);
+}
+
 int pj_lease_write_reply(const struct redisReply *reply, struct pj_err *err)
 {
     return pj_reply_word(reply, err);

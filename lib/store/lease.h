@@ -61,7 +61,7 @@ struct pj_lease_note {
     const char *branch;
     const char *pr_url;
     const char *pr_state;
-    int64_t pr_number; /* 0: none */
+    int64_t pr_number;            /* 0: none */
     const char *provider, *model; /* what ran; what was chosen stays as it is */
 };
 void pj_lease_note_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
@@ -74,7 +74,10 @@ void pj_lease_trajectory_cmd(struct pj_cmd *cmd, const char *task_id, int64_t ep
                              struct pj_view lines);
 /* Give the lease up for a workflow elsewhere: no lease, no slot, the deadline stays. */
 void pj_lease_external_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch);
-/* Reply of the five above: 0, or CONFLICT `stale_lease`, or NOT_FOUND. */
+/* Which workflow run has the task (0: not known yet), and the last run of an earlier attempt. epoch -1: as known from outside. */
+void pj_lease_run_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t run_id,
+                      int64_t floor);
+/* Reply of the six above: 0, or CONFLICT `stale_lease`, or NOT_FOUND. */
 int pj_lease_write_reply(const struct redisReply *reply, struct pj_err *err) PJ_MUST_CHECK;
 
 /* End the attempt: the only way to a terminal state of a running task. epoch >= 0: ours to end, else `stale_lease`. epoch -1:

@@ -65,6 +65,8 @@ static const struct row rows[] = {
     {"ranModel", STR, AT(ran.name)},
     {"ranProvider", STR, AT(ran.provider)},
     {"repo", STR, AT(repository_id)},
+    {"runFloor", INT, AT(run_floor)},
+    {"runId", INT, AT(run_id)},
     {"runner", STR, AT(runner)},
     {"source", JSON, AT(source), NULL, GIVEN},
     {"stage", WORD, AT(stage), pj_task_stage_words},

@@ -103,6 +103,8 @@ static const struct pj_field task_fields[] = {
     {"logsGone", PJ_F_INT, AT(logs_gone)},
     {"hasPatch", PJ_F_INT, AT(has_patch)},
     {"timeoutDefaultMs", PJ_F_INT, AT(timeout_default_ms)},
+    {"runId", PJ_F_INT, AT(run_id)},
+    {"runFloor", PJ_F_INT, AT(run_floor)},
     {"mode", PJ_F_STR, AT(mode)},
 };
 

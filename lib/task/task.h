@@ -104,6 +104,8 @@ struct pj_task {
     int64_t logs_gone;  /* 1 after retention took the logs */
     int64_t has_patch;  /* 1 when a patch text is stored */
     int64_t timeout_default_ms; /* the timeout the last lease applied when limits name none */
+    int64_t run_id;    /* of the workflow run that has it; 0: not known */
+    int64_t run_floor; /* runs up to this number belong to earlier attempts */
     char *mode;                 /* NULL, or "publish": push the kept patch as it is */
 };
 

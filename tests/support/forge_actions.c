@@ -85,8 +85,10 @@ static void runs_list(struct forge_server *f, const char *repo, const char *file
 
     (void)forge_query(r->query, "per_page", most, sizeof most);
     pthread_mutex_lock(&f->lock);
-    for (size_t i = json_array_size(f->runs); i-- > 0 && !f->hides_runs;) {
+    for (size_t i = json_array_size(f->runs); i-- > 0;) {
         const json_t *run = json_array_get(f->runs, i);
+        if (f->hidden_from > 0 && pj_json_i64(run, "id", 0) >= f->hidden_from)
+            continue;
         if (json_array_size(found) < strtoul(most, NULL, 10) &&
             strcmp(pj_json_str(run, "repo", ""), repo) == 0 &&
             strcmp(pj_json_str(run, "file", ""), file) == 0)
@@ -197,6 +199,6 @@ void forge_server_set_run(struct forge_server *f, int64_t id, const char *status
 void forge_server_hide_runs(struct forge_server *f, bool hidden)
 {
     pthread_mutex_lock(&f->lock);
-    f->hides_runs = hidden;
+    f->hidden_from = hidden ? f->next_run : 0;
     pthread_mutex_unlock(&f->lock);
 }

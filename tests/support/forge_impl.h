@@ -13,8 +13,9 @@
 struct rule {
     char *method, *path_part, *headers, *body;
     unsigned times;
-    int status;
+    int status; /* RULE_CUT, RULE_CUT_AFTER: the connection breaks */
 };
+enum { RULE_CUT = -1, RULE_CUT_AFTER = -2 };
 
 struct forge_server {
     struct stand_in *http;
@@ -28,9 +29,9 @@ struct forge_server {
     json_t *runs;     /* array, oldest first */
     json_t *roles;    /* login -> permission */
     int next_number;
-    int64_t next_run;
+    int64_t next_run, hidden_from; /* runs from there on are not listed; 0: all are */
     enum forge_dispatch dispatch;
-    bool cut_after_create, revoked, hides_runs;
+    bool cut_after_create, cut_answer, revoked;
     size_t refused;
     struct pj_str problems; /* what went against GitHub's description */
     struct forge_contract *contract;

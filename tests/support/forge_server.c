@@ -89,6 +89,11 @@ static void judge_answer(struct forge_server *f, int status, json_t *doc)
 void forge_json(struct forge_server *f, struct stand_in_exchange *x, int status, json_t *doc)
 {
     judge_answer(f, status, doc);
+    if (f->cut_answer) {
+        json_decref(doc);
+        stand_in_cut(x);
+        return;
+    }
     char *text = doc != NULL ? json_dumps(doc, JSON_COMPACT) : pj_strdup("");
 
     stand_in_add_header(x, "X-GitHub-Request-Id", "STAND:IN:1");
@@ -142,8 +147,13 @@ static bool scripted_failure(struct forge_server *f, const struct stand_in_reque
         hit = rule;
     }
     pthread_mutex_unlock(&f->lock);
-    if (!hit)
+    f->cut_answer = hit && hit->status == RULE_CUT_AFTER;
+    if (!hit || f->cut_answer)
         return false;
+    if (hit->status == RULE_CUT) {
+        stand_in_cut(x);
+        return true;
+    }
     add_headers(x, hit->headers);
     if (hit->body)
         forge_json(f, x, hit->status, json_loads(hit->body, 0, NULL));
@@ -305,6 +315,12 @@ void forge_server_fail(struct forge_server *f, const char *method, const char *p
         .status = status,
     };
     pthread_mutex_unlock(&f->lock);
+}
+
+void forge_server_cut(struct forge_server *f, const char *method, const char *path_part,
+                      unsigned times, bool done)
+{
+    forge_server_fail(f, method, path_part, times, done ? RULE_CUT_AFTER : RULE_CUT, NULL, NULL);
 }
 
 void forge_server_cut_after_create(struct forge_server *f)

@@ -35,6 +35,9 @@ void forge_server_forges(const struct forge_server *f, const char *kind, bool wi
  * ("Name: value\n…" or NULL) and body (NULL: GitHub's error document). Rules are tried in the order they were added. */
 void forge_server_fail(struct forge_server *f, const char *method, const char *path_part,
                        unsigned times, int status, const char *headers, const char *body);
+/* The next `times` calls like that are cut off: before they are looked at, or (`done`) after they were carried out. */
+void forge_server_cut(struct forge_server *f, const char *method, const char *path_part,
+                      unsigned times, bool done);
 /* After the next successful creation of a pull request the connection is cut: made, but the client cannot know. */
 void forge_server_cut_after_create(struct forge_server *f);
 /* Refuse every token from now on (a credential that was revoked), or accept again. */
@@ -51,7 +54,7 @@ json_t *forge_server_runs(struct forge_server *f);
 /* "in_progress", or "completed" with its conclusion. */
 void forge_server_set_run(struct forge_server *f, int64_t id, const char *status,
                           const char *conclusion);
-/* The list of runs lags behind: it shows none. */
+/* The list of runs lags behind: it shows none that is begun from now on. */
 void forge_server_hide_runs(struct forge_server *f, bool hidden);
 
 /* ---- people and issues ---- */
