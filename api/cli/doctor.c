@@ -1,175 +1,204 @@
-/* pj doctor: what an operator would check by hand, each with its remedy. No value of a secret is ever printed. */
-#include <errno.h>
+/* pj doctor: what an operator would check by hand, each with its remedy. */
+#include "api/cli/doctor.h"
+
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include "api/cli/cli.h"
-#include "api/cli/client.h"
+#include <unistd.h>
 #include "api/cli/host.h"
-#include "lib/base/clock.h"
+#include "lib/base/fs.h"
 #include "lib/base/mem.h"
+#include "lib/crypto/secret.h"
 #include "lib/json/codec.h"
-#include "lib/store/meta.h"
 
 #define OUTPUT_MAX (256u << 10)
-#define SKEW_MS 5000
+#define REPOSITORIES_MAX 50
+#define QUIET_RUNNER_MS 60000
+#define AT(field) offsetof(struct doctor_settings, field)
 
-enum level { FINE, WARNING, WRONG };
-
-struct doctor {
-    struct cli *cli;
-    json_t *findings;
-    size_t wrong;
+static const char *const executors[] = {"sandbox", "github_actions", NULL};
+static const struct pj_setting table[] = {
+    {"ANTHROPIC_API_KEY", PJ_SET_SECRET, AT(anthropic_key), NULL, 0, 0, NULL, "model provider"},
+    {"ANTHROPIC_BASE_URL", PJ_SET_STR, AT(anthropic_url), "https://api.anthropic.com", 0, 0, NULL,
+     "its address"},
+    {"GITHUB_API_URL", PJ_SET_STR, AT(github_api_url), "https://api.github.com", 0, 0, NULL,
+     "REST API of github.com"},
+    {"GITHUB_APP_ID", PJ_SET_STR, AT(app_id), NULL, 0, 0, NULL, "GitHub App"},
+    {"GITHUB_APP_PRIVATE_KEY", PJ_SET_SECRET, AT(app_key), NULL, 0, 0, NULL, "its key"},
+    {"GITHUB_TOKEN", PJ_SET_SECRET, AT(github_token), NULL, 0, 0, NULL, "token for github.com"},
+    {"OPENAI_API_KEY", PJ_SET_SECRET, AT(openai_key), NULL, 0, 0, NULL, "model provider"},
+    {"OPENAI_BASE_URL", PJ_SET_STR, AT(openai_url), "https://api.openai.com/v1", 0, 0, NULL,
+     "its address"},
+    {"PJ_CA_FILE", PJ_SET_STR, AT(ca_file), NULL, 0, 0, NULL, "certificates to trust"},
+    {"PJ_EXECUTOR", PJ_SET_WORD, AT(executor), "sandbox", 0, 0, executors, "where tasks run"},
+    {"PJ_FORGES", PJ_SET_STR, AT(forges), NULL, 0, 0, NULL, "forges that may be connected"},
+    {"PJ_REDIS_PASSWORD", PJ_SET_SECRET, AT(redis_password), NULL, 0, 0, NULL, "for Redis"},
+    {"PJ_REDIS_URL", PJ_SET_STR, AT(redis_url), "redis://127.0.0.1:6379/0", 0, 0, NULL, "Redis"},
+    {"PJ_SECRET_KEY", PJ_SET_SECRET, AT(secret_key), NULL, 0, 0, NULL, "seals credentials"},
 };
 
-static void note(struct doctor *d, const char *check, enum level level, const char *detail,
-                 const char *remedy)
+void doctor_note(struct doctor *d, const char *check, enum doctor_level level, const char *remedy,
+                 const char *format, ...)
 {
     static const char *const words[] = {"ok", "warning", "wrong"};
     static const char *const colours[] = {"\033[32m", "\033[33m", "\033[31m"};
+    PJ_CLEANUP(pj_str_release) struct pj_str text, masked;
     bool colour = d->cli->colour;
+    va_list ap;
 
-    d->wrong += level == WRONG;
+    pj_str_init(&text, OUTPUT_MAX);
+    pj_str_init(&masked, 2 * OUTPUT_MAX);
+    va_start(ap, format);
+    (void)pj_str_vputf(&text, format, ap);
+    va_end(ap);
+    (void)pj_redact_append(d->cli->redact, &masked, pj_view_of(pj_str_cstr(&text)));
+    const char *detail = pj_str_cstr(&masked);
+    d->wrong += level == DOCTOR_WRONG;
+    if (remedy && !*remedy)
+        remedy = NULL;
     json_array_append_new(d->findings, json_pack("{s:s, s:s, s:s, s:s?}", "check", check, "level",
                                                  words[level], "detail", detail, "remedy", remedy));
     if (d->cli->json)
         return;
     (void)printf("%s%-8s%s %-10s %s\n", colour ? colours[level] : "", words[level],
                  colour ? "\033[0m" : "", check, detail);
-    if (remedy && *remedy)
+    if (remedy)
         (void)printf("%20s-> %s\n", "", remedy);
+    (void)fflush(stdout);
 }
 
-/* ---- settings of the programs, and the gates of this host ---- */
+/* ---- settings of the programs ---- */
 
-static char *trimmed(const struct pj_str *text)
+/* The file of a package, when nothing else is said. NULL: none, or not for us to read. */
+static const char *config_of(struct doctor *d, const char *path)
 {
-    struct pj_view v = pj_view_n(pj_str_cstr(text), text->len);
+    const char *given = getenv("PJ_CONFIG");
 
-    while (v.n > 0 && strchr("\r\n ", v.p[v.n - 1]))
-        v.n--;
-    return pj_strndup(v.p, v.n);
+    if ((given && *given) || !pj_fs_exists(path))
+        return NULL;
+    if (access(path, R_OK) == 0)
+        return path;
+    doctor_note(d, "settings", DOCTOR_WARNING,
+                "run it as root, or with the settings in the environment",
+                "%s may not be read by this user", path);
+    return NULL;
 }
 
-static void check_program(struct doctor *d, const char *program)
-{
-    PJ_CLEANUP(pj_str_release) struct pj_str out;
-    struct pj_err err = {0};
-
-    pj_str_init(&out, OUTPUT_MAX);
-    int code = host_run(program, "--check-config", &out, &err);
-    PJ_CLEANUP(pj_freep) char *said = trimmed(&out);
-    if (code < 0)
-        note(d, program, WRONG, err.message, err.remedy);
-    else
-        note(d, program, code == 0 ? FINE : WRONG, code == 0 ? "settings are right" : said, NULL);
-}
-
-static void check_sandbox(struct doctor *d)
+/* What --check-config says: every setting is judged by the program that has it. */
+static void check_program(struct doctor *d, const char *program, const char *config)
 {
     PJ_CLEANUP(pj_str_release) struct pj_str out;
     struct pj_err err = {0};
 
     pj_str_init(&out, OUTPUT_MAX);
-    int code = host_run("pj-sandbox", "--check", &out, &err);
-    PJ_CLEANUP(pj_freep) char *said = trimmed(&out);
+    int code = host_run(program, "--check-config", config, &out, &err);
+    struct pj_view said = pj_view_n(pj_str_cstr(&out), out.len);
+    while (said.n > 0 && strchr("\r\n ", said.p[said.n - 1]))
+        said.n--;
     if (code < 0)
-        note(d, "sandbox", WRONG, err.message, err.remedy);
+        doctor_note(d, program, DOCTOR_WRONG, err.remedy, "%s", err.message);
     else if (code == 0)
-        note(d, "sandbox", FINE, "a box can be made on this host", NULL);
+        doctor_note(d, program, DOCTOR_FINE, NULL, "settings are right (%s)",
+                    config ? config : "environment");
     else
-        note(d, "sandbox", WRONG, said,
-             "open the gates named above; `pj-sandbox --check` shows them again");
+        doctor_note(d, program, DOCTOR_WRONG,
+                    "docs/settings.md and `man pithyjaunt.conf` have all settings", "%.*s",
+                    (int)said.n, said.p);
 }
 
-/* ---- Redis ---- */
-
-static void check_skew(struct doctor *d, struct pj_redis *redis)
+static bool load(struct doctor *d, const char *config, struct doctor_settings *out)
 {
-    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     struct pj_err err = {0};
-    char text[120];
 
-    pj_cmd_start(&cmd, "TIME");
-    if (pj_redis_do(redis, &cmd, &reply, &err) < 0) {
-        note(d, "clock", WARNING, err.message, err.remedy);
-        return;
-    }
-    int64_t skew = pj_now_ms() - pj_reply_int(pj_reply_at(reply, 0), 0) * 1000;
-    bool fine = skew > -SKEW_MS && skew < SKEW_MS;
-    (void)snprintf(text, sizeof text, "this host and Redis differ by %lld ms",
-                   (long long)(skew < 0 ? -skew : skew));
-    note(d, "clock", fine ? FINE : WARNING, text,
-         fine ? NULL : "synchronise the clocks (chrony, systemd-timesyncd)");
+    *out = (struct doctor_settings){0};
+    if (config)
+        (void)setenv("PJ_CONFIG", config, 1);
+    int rc = pj_settings_load(table, PJ_COUNT_OF(table), out, NULL, d->cli->redact, &err);
+    if (config)
+        (void)unsetenv("PJ_CONFIG");
+    if (rc < 0)
+        doctor_note(d, "settings", DOCTOR_WRONG, err.remedy, "%s", err.message);
+    return rc == 0;
 }
 
-static void check_redis(struct doctor *d)
+/* Both programs open what the other sealed, and find each other in one Redis. */
+static void compare(struct doctor *d)
 {
-    struct pj_store_finding findings[PJ_STORE_FINDINGS_MAX];
-    struct pj_redis *redis = NULL;
+    struct doctor_settings api;
+
+    if (!d->api_config || !d->runner_config || !load(d, d->api_config, &api))
+        return;
+    if (api.secret_key && d->settings.secret_key &&
+        strcmp(api.secret_key, d->settings.secret_key) != 0)
+        doctor_note(d, "settings", DOCTOR_WRONG, "give both the same key",
+                    "PJ_SECRET_KEY of %s and of %s differ", d->api_config, d->runner_config);
+    if (strcmp(api.redis_url, d->settings.redis_url) != 0)
+        doctor_note(d, "settings", DOCTOR_WARNING, "give both the same address",
+                    "PJ_REDIS_URL of %s and of %s differ", d->api_config, d->runner_config);
+    pj_settings_release(table, PJ_COUNT_OF(table), &api);
+}
+
+static void check_settings(struct doctor *d)
+{
+    d->api_config = config_of(d, "/etc/pithyjaunt/api.conf");
+    d->runner_config = config_of(d, "/etc/pithyjaunt/runner.conf");
+    check_program(d, "pj-api", d->api_config);
+    check_program(d, "pj-runner", d->runner_config);
+    d->has_settings = load(d, d->runner_config, &d->settings);
+    if (d->has_settings)
+        compare(d);
+}
+
+/* ---- the API, and what it knows of runners ---- */
+
+static void check_runners(struct doctor *d, struct client *c)
+{
+    PJ_CLEANUP(pj_json_decrefp) json_t *runners = NULL;
     struct pj_err err = {0};
-    size_t count = 0;
+    size_t i, alive = 0;
+    json_t *runner;
 
-    if (host_redis(&redis, &err) < 0) {
-        note(d, "redis", WRONG, err.message, err.remedy);
-        return;
+    if (client_list(c, "/admin/runners", REPOSITORIES_MAX, &runners, &err) < 0)
+        return; /* no admin: not for this user to see */
+    json_array_foreach(runners, i, runner)
+    {
+        const char *name = pj_json_str(runner, "name", "?");
+        const char *version = pj_json_str(runner, "version", PJ_VERSION);
+
+        alive += pj_json_i64(runner, "heartbeatAgeMs", 0) < QUIET_RUNNER_MS;
+        if (strcmp(version, PJ_VERSION) != 0)
+            doctor_note(d, "runners", DOCTOR_WARNING,
+                        "upgrade one after the other: docs/operators.md",
+                        "runner %s has version %s, this is %s", name, version, PJ_VERSION);
     }
-    if (pj_store_check(redis, findings, &count, &err) < 0)
-        note(d, "redis", WRONG, err.message, err.remedy);
-    else if (count == 0)
-        note(d, "redis", FINE, "version, policy and persistence are right", NULL);
-    for (size_t i = 0; i < count; i++)
-        note(d, "redis", findings[i].level >= 2 ? WRONG : WARNING, findings[i].detail,
-             findings[i].remedy);
-    check_skew(d, redis);
-    pj_redis_free(redis);
+    if (alive == 0)
+        doctor_note(d, "runners", DOCTOR_WARNING, "start pj-runner; its log says what keeps it",
+                    "no runner is there to carry tasks out");
+    else
+        doctor_note(d, "runners", DOCTOR_FINE, NULL, "%zu at work", alive);
 }
-
-/* ---- keys, by name only ---- */
-
-static void check_key(struct doctor *d, const char *name, const char *what)
-{
-    PJ_CLEANUP(pj_freep) char *file_name = pj_asprintf("%s_FILE", name);
-    const char *value = getenv(name), *file = getenv(file_name);
-    char text[300];
-    struct stat st;
-
-    if (value && *value) {
-        (void)snprintf(text, sizeof text, "%s is set (%s)", name, what);
-        note(d, "keys", FINE, text, NULL);
-    } else if (file && *file && stat(file, &st) < 0) {
-        (void)snprintf(text, sizeof text, "%s: %s: %s", file_name, file, strerror(errno));
-        note(d, "keys", WRONG, text, "put the key into that file, or unset the variable");
-    } else if (file && *file) {
-        bool open_to_others = (st.st_mode & 077) != 0;
-
-        (void)snprintf(text, sizeof text, "%s is set (%s)%s", file_name, what,
-                       open_to_others ? ", and others may read the file" : "");
-        note(d, "keys", open_to_others ? WARNING : FINE, text,
-             open_to_others ? "chmod 600 the file" : NULL);
-    }
-}
-
-/* ---- the API ---- */
 
 static void check_api(struct doctor *d)
 {
-    struct client *c =
-        client_new(d->cli->settings.url, d->cli->settings.token, d->cli->settings.ca_file);
+    const struct cli_settings *s = &d->cli->settings;
+    struct client *c = client_new(s->url, s->token, s->ca_file);
     PJ_CLEANUP(pj_json_decrefp) json_t *me = NULL;
     struct pj_err err = {0};
 
     if (client_alive(c, &err) < 0) {
-        note(d, "api", WARNING, err.message, err.remedy);
-    } else if (!d->cli->settings.token) {
-        note(d, "api", WARNING, "it answers, but there is no token to ask it with",
-             "pj login, or set PJ_TOKEN");
+        doctor_note(d, "api", DOCTOR_WARNING, err.remedy, "%s", err.message);
+    } else if (!s->token) {
+        doctor_note(d, "api", DOCTOR_WARNING, "pj login, or set PJ_TOKEN",
+                    "%s answers, but there is no token to ask it with", s->url);
     } else if (client_call(c, "GET", "/me", NULL, &me, &err) < 0) {
-        note(d, "api", WRONG, err.message, err.remedy);
+        doctor_note(d, "api", DOCTOR_WRONG, err.remedy, "%s", err.message);
     } else {
-        note(d, "api", FINE, "it answers and knows your token", NULL);
+        doctor_note(d, "api", DOCTOR_FINE, NULL, "%s answers and knows your token (%s)", s->url,
+                    pj_json_str(me, "email", pj_json_str(me, "role", "user")));
+        check_runners(d, c);
+        if (client_list(c, "/repositories?limit=50", REPOSITORIES_MAX, &d->repositories, &err) < 0)
+            d->repositories = NULL; /* a token without that scope */
     }
     client_free(c);
 }
@@ -180,20 +209,19 @@ int cmd_doctor(struct cli *cli, const struct cli_args *args, struct pj_err *err)
 
     (void)args;
     (void)err;
-    check_program(&d, "pj-api");
-    check_program(&d, "pj-runner");
-    check_redis(&d);
-    check_sandbox(&d);
-    check_key(&d, "ANTHROPIC_API_KEY", "model provider");
-    check_key(&d, "GITHUB_TOKEN", "github.com");
-    check_key(&d, "OPENAI_API_KEY", "model provider");
-    check_key(&d, "PJ_SECRET_KEY", "seals credentials");
+    check_settings(&d);
+    doctor_check_redis(&d);
+    doctor_check_box(&d);
     check_api(&d);
+    doctor_check_keys(&d);
     if (cli->json) {
         PJ_CLEANUP(pj_freep) char *text = pj_json_text(d.findings);
 
         (void)puts(text);
     }
     json_decref(d.findings);
+    json_decref(d.repositories);
+    if (d.has_settings)
+        pj_settings_release(table, PJ_COUNT_OF(table), &d.settings);
     return d.wrong > 0 ? EXIT_FAILED : 0;
 }

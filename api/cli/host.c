@@ -19,10 +19,24 @@ struct host_settings {
 
 static const struct pj_setting table[] = {
     {"PJ_REDIS_PASSWORD", PJ_SET_SECRET, offsetof(struct host_settings, redis_password), NULL, 0, 0,
-     NULL,                                                                                                 "password for Redis"},
-    {"PJ_REDIS_URL",      PJ_SET_STR,    offsetof(struct host_settings, redis_url),
-     "redis://127.0.0.1:6379/0",                                                               0, 0, NULL, "address of Redis"  },
+     NULL, "password for Redis"},
+    {"PJ_REDIS_URL", PJ_SET_STR, offsetof(struct host_settings, redis_url),
+     "redis://127.0.0.1:6379/0", 0, 0, NULL, "address of Redis"},
 };
+
+int host_redis_at(const char *url, const char *password, struct pj_redis **out, struct pj_err *err)
+{
+    const struct pj_redis_options options = {
+        .url = url, .password = password, .name = "pj", .retry_ms = 1};
+    int rc = pj_redis_new(&options, out, err);
+
+    if (rc == 0 && pj_redis_connect(*out, err) < 0) {
+        pj_redis_free(*out);
+        *out = NULL;
+        rc = -1;
+    }
+    return rc;
+}
 
 int host_redis(struct pj_redis **out, struct pj_err *err)
 {
@@ -30,23 +44,43 @@ int host_redis(struct pj_redis **out, struct pj_err *err)
 
     if (pj_settings_load(table, PJ_COUNT_OF(table), &s, NULL, NULL, err) < 0)
         return -1;
-    const struct pj_redis_options options = {
-        .url = s.redis_url, .password = s.redis_password, .name = "pj", .retry_ms = 1};
-    int rc = pj_redis_new(&options, out, err);
-    if (rc == 0 && pj_redis_connect(*out, err) < 0) {
-        pj_redis_free(*out);
-        *out = NULL;
-        rc = -1;
-    }
+    int rc = host_redis_at(s.redis_url, s.redis_password, out, err);
     pj_settings_release(table, PJ_COUNT_OF(table), &s);
     return rc;
 }
 
-int host_run(const char *program, const char *argument, struct pj_str *out, struct pj_err *err)
+/* Our environment with PJ_CONFIG set; the array and its last string are the caller's. */
+static char **with_config(const char *config, char **setting)
+{
+    size_t n = 0, k = 0;
+
+    while (environ[n])
+        n++;
+    char **out = pj_alloc(n + 2, sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        if (!config || strncmp(environ[i], "PJ_CONFIG=", 10) != 0)
+            out[k++] = environ[i];
+    *setting = config ? pj_asprintf("PJ_CONFIG=%s", config) : NULL;
+    out[k] = *setting;
+    return out;
+}
+
+static int wait_for(pid_t pid)
+{
+    int status = 0;
+
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int host_run(const char *program, const char *argument, const char *config, struct pj_str *out,
+             struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *path = NULL;
     PJ_CLEANUP(pj_freep) char *word = pj_strdup(argument);
-    int ends[2], status = 0;
+    PJ_CLEANUP(pj_freep) char *setting = NULL;
+    int ends[2];
     pid_t pid;
 
     if (pj_find_program(program, &path, err) < 0)
@@ -54,27 +88,22 @@ int host_run(const char *program, const char *argument, struct pj_str *out, stru
     if (pipe2(ends, O_CLOEXEC) < 0)
         return pj_fail_errno(err, errno, "pipe");
     char *const argv[] = {path, word, NULL};
-    const struct pj_spawn_fd fds[] = {
-        {ends[1], 1},
-        {ends[1], 2}
-    };
+    char **envp = with_config(config, &setting);
+    const struct pj_spawn_fd fds[] = {{ends[1], 1}, {ends[1], 2}};
     const struct pj_spawn spec = {
-        .path = path, .argv = argv, .envp = environ, .fds = fds, .fd_count = PJ_COUNT_OF(fds)};
+        .path = path, .argv = argv, .envp = envp, .fds = fds, .fd_count = PJ_COUNT_OF(fds)};
     int rc = pj_spawn(&spec, &pid, NULL, err);
+    free(envp);
     (void)close(ends[1]);
     if (rc == 0) {
         struct pj_err ignored = {0};
 
         if (pj_fs_read_fd(ends[0], out, &ignored) < 0 && !out->full)
             pj_str_clear(out);
-        (void)close(
-            ends[0]); /* more than fits is cut: the program then ends by SIGPIPE or goes on unheard */
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            ;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     }
+    /* More than fits is cut: the program then ends by SIGPIPE or goes on unheard. */
     (void)close(ends[0]);
-    return pj_err_wrap(err, "%s", program);
+    return rc == 0 ? wait_for(pid) : pj_err_wrap(err, "%s", program);
 }
 
 void host_become(const char *program, int argc, char **argv, struct pj_err *err)

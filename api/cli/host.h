@@ -5,10 +5,14 @@
 #include "lib/base/str.h"
 #include "lib/store/conn.h"
 
+/* Connected to that address. `password` may be NULL. */
+int host_redis_at(const char *url, const char *password, struct pj_redis **out,
+                  struct pj_err *err) PJ_MUST_CHECK;
 /* Connected, by the settings PJ_REDIS_URL and PJ_REDIS_PASSWORD of the environment or PJ_CONFIG. */
 int host_redis(struct pj_redis **out, struct pj_err *err) PJ_MUST_CHECK;
-/* Run one of our programs with one argument to its end; what it prints (both streams) goes to `out`. Returns its exit code, or -1. */
-int host_run(const char *program, const char *argument, struct pj_str *out,
+/* Run one of our programs with one argument to its end, with PJ_CONFIG set to `config` (NULL: as it is); what it prints (both
+ * streams) goes to `out`. Returns its exit code, or -1. */
+int host_run(const char *program, const char *argument, const char *config, struct pj_str *out,
              struct pj_err *err) PJ_MUST_CHECK;
 
 /* Become one of our programs with these words. Returns only when that fails. */

@@ -191,6 +191,17 @@ static void judge_request(struct forge_server *f, const struct stand_in_request 
     forge_problem(f, r, pj_str_cstr(&problems));
 }
 
+/* What GitHub tells any token, and what costs nothing: whether it knows it. */
+static void rate_limit(struct forge_server *f, struct stand_in_exchange *x)
+{
+    json_t *rate = json_pack("{s:i, s:i, s:i, s:i}", "limit", 5000, "remaining", 4999, "reset",
+                             1893456000, "used", 1);
+
+    forge_json(f, x, 200,
+               json_pack("{s:{s:O, s:O}, s:o}", "resources", "core", rate, "search", rate, "rate",
+                         rate));
+}
+
 static void on_request(void *ctx, const struct stand_in_request *r, struct stand_in_exchange *x)
 {
     struct forge_server *f = ctx;
@@ -214,6 +225,8 @@ static void on_request(void *ctx, const struct stand_in_request *r, struct stand
         serve_git(f, r, x);
     else if (strncmp(r->path, API "/repos/", sizeof API + 6) == 0)
         forge_rest(f, r->path + sizeof API + 6, r, x);
+    else if (strcmp(r->path, API "/rate_limit") == 0)
+        rate_limit(f, x);
     else
         forge_error(f, x, 404, "Not Found");
 }

@@ -119,9 +119,29 @@ static void perform(struct model_server *m, struct stand_in_exchange *x, const j
     }
 }
 
+/* The list of models, which both providers have at this path: what a key is tried with. Not an answer of the script. */
+static void list_models(const struct stand_in_request *r, struct stand_in_exchange *x)
+{
+    const char *bearer = stand_in_header(r, "authorization"),
+               *key = stand_in_header(r, "x-api-key");
+    bool known = (bearer && strcmp(bearer, "Bearer " MODEL_SERVER_KEY) == 0) ||
+                 (key && strcmp(key, MODEL_SERVER_KEY) == 0);
+
+    if (known)
+        stand_in_reply_text(x, 200, "application/json", "{\"object\":\"list\",\"data\":[]}");
+    else
+        stand_in_reply_text(x, 401, "application/json",
+                            "{\"error\":{\"message\":\"no such key\"}}");
+}
+
 static void on_request(void *ctx, const struct stand_in_request *r, struct stand_in_exchange *x)
 {
     struct model_server *m = ctx;
+
+    if (strcmp(r->method, "GET") == 0 && strcmp(r->path, "/v1/models") == 0) {
+        list_models(r, x);
+        return;
+    }
     enum model_wire wire = model_wire_of_path(r->path);
     json_t *body = json_loadb(r->body, r->body_len, 0, NULL);
     struct model_answer a = {.text = NULL};

@@ -13,7 +13,9 @@ import sys
 
 # One a call; the stand-in refuses every other one.
 OPERATIONS = [
+    "GET /rate_limit",
     "GET /repos/{owner}/{repo}",
+    "GET /repos/{owner}/{repo}/actions/runs",
     "GET /repos/{owner}/{repo}/actions/runs/{run_id}",
     "GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}",
     "GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs",
