@@ -176,8 +176,10 @@ static void apply_usage(struct request *req)
         apply_logs(req);
         return;
     }
+    /* What is told on the way is one call; at the end it may be the sum of many, whose length says nothing. */
     const struct pj_price *price =
-        pj_prices_find(req->api->prices, u->model.provider, u->model.name, pj_now_ms());
+        pj_prices_find(req->api->prices, u->model.provider, u->model.name, pj_now_ms(),
+                       h->body.type == HOOK_PROGRESS ? u->prompt : 0);
     const struct pj_usage tokens = {.uncached = u->prompt > u->cached ? u->prompt - u->cached : 0,
                                     .cached = u->cached,
                                     .output = u->completion,

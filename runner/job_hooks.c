@@ -35,6 +35,7 @@ static int on_usage(void *ctx, const struct gateway_call *call, struct pj_err *e
         .cached_tokens = call->usage.cached,
         .cache_write_tokens = call->usage.cache_write,
         .reasoning_tokens = call->usage.reasoning,
+        .estimated = call->usage.estimated,
         .cost_microusd = call->cost_microusd,
         .price = price,
         .duration_ms = call->duration_ms,

@@ -31,6 +31,7 @@ static const struct pj_field fields[] = {
     {"outputPerMTok", PJ_F_MONEY, offsetof(struct pj_price, output), PJ_FF_REQUIRED},
     {"cachedInputPerMTok", PJ_F_MONEY, offsetof(struct pj_price, cached_input)},
     {"cacheWritePerMTok", PJ_F_MONEY, offsetof(struct pj_price, cache_write)},
+    {"abovePromptTokens", PJ_F_INT, offsetof(struct pj_price, above_prompt), PJ_FF_OMIT | PJ_FF_NULL_ZERO, 1, 1000000000},
 };
 /* clang-format on */
 
@@ -112,16 +113,18 @@ void pj_prices_freep(struct pj_prices **prices)
 }
 
 const struct pj_price *pj_prices_find(const struct pj_prices *prices, const char *provider,
-                                      const char *model, int64_t now_ms)
+                                      const char *model, int64_t now_ms, int64_t prompt_tokens)
 {
     const struct pj_price *best = NULL;
 
     for (size_t i = 0; i < prices->count; i++) {
         const struct pj_price *row = &prices->row[i];
         if (strcmp(row->provider, provider) != 0 || row->from_ms > now_ms ||
+            (row->above_prompt > 0 && prompt_tokens <= row->above_prompt) ||
             fnmatch(row->model, model, 0) != 0)
             continue;
-        if (!best || row->from_ms > best->from_ms)
+        if (!best || row->from_ms > best->from_ms ||
+            (row->from_ms == best->from_ms && row->above_prompt > best->above_prompt))
             best = row;
     }
     return best;

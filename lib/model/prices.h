@@ -1,8 +1,11 @@
 /* prices.h - what a call costs: rows {provider, model (glob), from (date), inputPerMTok, outputPerMTok, cachedInputPerMTok,
- * cacheWritePerMTok (optional, else as input)} in US dollars per million tokens (CONTRACT.md section 8).
+ * cacheWritePerMTok (optional, else as input), abovePromptTokens (optional)} in US dollars per million tokens (CONTRACT.md
+ * section 8). A row with abovePromptTokens is for calls whose whole prompt, cached tokens included, is longer than that: some
+ * providers then charge more for all of the call.
  *
  * Built in from lib/model/prices.json; PJ_PRICES names a file that replaces it. A model without a row is unpriced: its cost is
- * null, never 0. Of the rows that match, the one with the latest `from` not after the call counts; of equal ones the first. */
+ * null, never 0. Of the rows that match, the one with the latest `from` not after the call counts; of equal ones the one with the highest
+ * abovePromptTokens that the prompt passes, then the first. */
 #ifndef PJ_MODEL_PRICES_H
 #define PJ_MODEL_PRICES_H
 
@@ -19,6 +22,7 @@ struct pj_price {
     char *from;  /* "2026-10-01" */
     int64_t from_ms;
     int64_t input, output, cached_input, cache_write; /* micro-dollars per million tokens */
+    int64_t above_prompt;                             /* tokens; 0: for every call */
 };
 
 struct pj_usage {
@@ -35,9 +39,9 @@ struct pj_usage {
 int pj_prices_load(const char *path, struct pj_prices **out, struct pj_err *err) PJ_MUST_CHECK;
 void pj_prices_free(struct pj_prices *prices);
 void pj_prices_freep(struct pj_prices **prices);
-/* The row for a call at `now_ms`, borrowed; NULL: unpriced. */
+/* The row for a call at `now_ms` with a prompt of that many tokens, borrowed; NULL: unpriced. */
 const struct pj_price *pj_prices_find(const struct pj_prices *prices, const char *provider,
-                                      const char *model, int64_t now_ms);
+                                      const char *model, int64_t now_ms, int64_t prompt_tokens);
 /* MODEL_NAME's default: the model of the provider's first row without a wildcard, borrowed; NULL: none. */
 const char *pj_prices_default_model(const struct pj_prices *prices, const char *provider);
 /* Micro-dollars, rounded up; -1 when `price` is NULL. The provider's own figure wins where there is one. */

@@ -26,6 +26,7 @@ static const struct pj_field call_fields[] = {
     {"cacheWriteTokens", PJ_F_INT, AT(call.cache_write_tokens)},
     {"reasoningTokens", PJ_F_INT, AT(call.reasoning_tokens)},
     {"totalTokens", PJ_F_INT, AT(total)},
+    {"estimated", PJ_F_BOOL, AT(call.estimated)},
     {"costUsd", PJ_F_MONEY, AT(call.cost_microusd)},
     {"price", PJ_F_JSON, AT(call.price)},
     {"durationMs", PJ_F_INT, AT(call.duration_ms)},

@@ -3,6 +3,7 @@
 #define PJ_STORE_USAGE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include "lib/store/cmd.h"
 
 struct pj_usage_call { /* strings borrowed */
@@ -14,6 +15,8 @@ struct pj_usage_call { /* strings borrowed */
     int64_t cached_tokens;
     int64_t cache_write_tokens;
     int64_t reasoning_tokens;
+    bool
+        estimated; /* the answer broke off before it said; the numbers are a guess on the high side */
     int64_t cost_microusd; /* -1: no price */
     const json_t *price;   /* the row used, or NULL */
     int64_t duration_ms;
@@ -27,7 +30,7 @@ void pj_usage_record_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
 /* *total_tokens of the task, before and after: the caller sees a threshold being crossed. */
 int pj_usage_record_reply(const struct redisReply *reply, int64_t *before, int64_t *after,
                           struct pj_err *err) PJ_MUST_CHECK;
-/* An array of {id,at,attempt,turn,purpose,provider,model,promptTokens,…,costUsd,price,durationMs,requestId}; the caller decrefs. */
+/* An array of {id,at,attempt,turn,purpose,provider,model,promptTokens,…,estimated,costUsd,price,durationMs,requestId}; the caller decrefs. */
 void pj_usage_list_cmd(struct pj_cmd *cmd, const char *task_id);
 int pj_usage_list_reply(const struct redisReply *reply, json_t **out,
                         struct pj_err *err) PJ_MUST_CHECK;

@@ -13,7 +13,7 @@ int64_t budget_left_ms(const struct budget *b)
 }
 
 /* The history only grows between two calls, so what the last prompt was counted at is known, and only the rest is guessed. */
-static int64_t prompt_guess(const struct budget *b, size_t bytes)
+int64_t budget_prompt(const struct budget *b, size_t bytes)
 {
     int64_t n = (int64_t)bytes;
 
@@ -40,7 +40,7 @@ static int64_t affordable(const struct pj_price *price, int64_t money)
 int budget_reserve(const struct budget *b, const struct pj_price *price, size_t bytes,
                    int64_t *max_output, struct pj_err *err)
 {
-    int64_t prompt = prompt_guess(b, bytes), left;
+    int64_t prompt = budget_prompt(b, bytes), left;
     char spent[32], limit[32];
 
     if (budget_left_ms(b) <= 0) {

@@ -16,6 +16,8 @@ struct budget {
     int64_t known_bytes, known_tokens; /* the last call's prompt: measures the next one */
 };
 
+/* Tokens that the prompt of a request of `bytes` will have, about. */
+int64_t budget_prompt(const struct budget *b, size_t bytes);
 /* May a call whose request has `bytes` be made? Lowers *max_output to what is left. Fails with token_limit, cost_limit or
  * task_timeout. */
 int budget_reserve(const struct budget *b, const struct pj_price *price, size_t bytes,

@@ -94,9 +94,10 @@ static int64_t asked_output(const json_t *body)
 }
 
 /* What is ours put into the box's document. */
-static int rewrite(struct gateway *gw, const struct foreign_call *call,
-                   const struct pj_price *price, json_t *body, struct pj_err *err)
+static int rewrite(struct gateway *gw, const struct foreign_call *call, json_t *body,
+                   struct pj_err *err)
 {
+    const struct pj_price *price = gateway_price(gw, budget_prompt(&gw->budget, call->in->body.n));
     int64_t most = asked_output(body);
 
     if (budget_reserve(&gw->budget, price, call->in->body.n, &most, err) < 0)
@@ -177,8 +178,8 @@ static int finish_answer(struct gateway *gw, struct passing *p, struct pj_err *e
 }
 
 /* Count and write down what the call cost, whatever became of it. */
-static int settle(struct gateway *gw, struct passing *p, const struct pj_price *price, size_t sent,
-                  int64_t started_ms, const struct pj_err *failed, struct pj_err *err)
+static int settle(struct gateway *gw, struct passing *p, size_t sent, int64_t started_ms,
+                  const struct pj_err *failed, struct pj_err *err)
 {
     struct pj_model_turn turn = {.usage = pj_model_tap_usage(p->tap, sent)};
     char id[200];
@@ -186,7 +187,7 @@ static int settle(struct gateway *gw, struct passing *p, const struct pj_price *
     if (pj_http_header_get(&p->res, "x-request-id", id, sizeof id) ||
         pj_http_header_get(&p->res, "request-id", id, sizeof id))
         turn.request_id = id;
-    budget_settle(&gw->budget, sent, &turn.usage, pj_price_cost(price, &turn.usage));
+    gateway_settle(gw, sent, &turn.usage);
     return gateway_note_call(gw, &turn, started_ms, p->res.total_ms, failed, err);
 }
 
@@ -206,8 +207,7 @@ static int end_of(struct gateway *gw, struct passing *p, int rc, enum pj_model_f
 }
 
 static int send_on(struct gateway *gw, struct foreign_call *call, const char *text,
-                   const struct pj_price *price, const struct pj_pump *pump, int *status,
-                   struct pj_err *err)
+                   const struct pj_pump *pump, int *status, struct pj_err *err)
 {
     char *given[3] = {header_of(call, "accept"), header_of(call, "anthropic-version"),
                       header_of(call, "anthropic-beta")};
@@ -242,8 +242,8 @@ static int send_on(struct gateway *gw, struct foreign_call *call, const char *te
         fault = judge_status(gw, &p.res, err);
     why = *err;
     *status = 502;
-    if (settle(gw, &p, price, req.body_len, started_ms,
-               rc != 0 || fault != PJ_FAULT_NONE ? &why : NULL, rc < 0 ? &noted : err) < 0)
+    if (settle(gw, &p, req.body_len, started_ms, rc != 0 || fault != PJ_FAULT_NONE ? &why : NULL,
+               rc < 0 ? &noted : err) < 0)
         rc = -1;
     rc = end_of(gw, &p, rc, fault, &why, err);
     if (rc == PJ_NONE)
@@ -287,14 +287,12 @@ static bool speaks(const struct gateway_source *source, enum pj_model_api api)
 static int pass(struct gateway *gw, struct foreign_call *call, json_t *body,
                 const struct pj_pump *pump, int *status, struct pj_err *err)
 {
-    const struct pj_price *price =
-        pj_prices_find(gw->config.prices, gw->source->provider, gw->source->model, pj_now_ms());
     PJ_CLEANUP(pj_freep) char *text = NULL;
 
-    if (rewrite(gw, call, price, body, err) < 0)
+    if (rewrite(gw, call, body, err) < 0)
         return -1;
     text = pj_json_text(body);
-    return send_on(gw, call, text, price, pump, status, err);
+    return send_on(gw, call, text, pump, status, err);
 }
 
 int foreign_forward(struct gateway *gw, struct foreign_call *call, const struct pj_pump *pump,

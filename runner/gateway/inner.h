@@ -52,6 +52,10 @@ struct gateway_question {
     int (*on_text)(void *ctx, const char *text_so_far, struct pj_err *err); /* may be NULL */
     void *on_text_ctx;
 };
+/* The row for the source in use and a prompt of that many tokens; NULL: unpriced. */
+const struct pj_price *gateway_price(const struct gateway *gw, int64_t prompt_tokens);
+/* Count what a request of `bytes` has cost. */
+void gateway_settle(struct gateway *gw, size_t bytes, const struct pj_usage *usage);
 /* Ask once: reserved before, settled and written down after. */
 int gateway_ask(struct gateway *gw, const struct gateway_question *question,
                 const struct pj_pump *pump, struct pj_model_turn *turn,

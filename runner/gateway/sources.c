@@ -77,7 +77,7 @@ int gateway_source_open(const struct gateway_config *config, const struct gatewa
         return -1;
     }
     if (config->limits.cost_microusd >= 0 &&
-        !pj_prices_find(config->prices, out->provider, out->model, pj_now_ms())) {
+        !pj_prices_find(config->prices, out->provider, out->model, pj_now_ms(), 0)) {
         pj_fail(err, PJ_E_INVALID, "the task has a money limit, but model %s of %s has no price",
                 out->model, out->provider);
         pj_err_remedy(err, "add a row for it to the table of PJ_PRICES, or take the limit away");

@@ -55,6 +55,18 @@ static char *system_for(const struct gateway_source *source, const char *system)
     return pj_asprintf("%s\n\n%s", system, (const char *)gateway_files[0].data);
 }
 
+const struct pj_price *gateway_price(const struct gateway *gw, int64_t prompt_tokens)
+{
+    return pj_prices_find(gw->config.prices, gw->source->provider, gw->source->model, pj_now_ms(),
+                          prompt_tokens);
+}
+
+void gateway_settle(struct gateway *gw, size_t bytes, const struct pj_usage *usage)
+{
+    budget_settle(&gw->budget, bytes, usage,
+                  pj_price_cost(gateway_price(gw, pj_usage_prompt(usage)), usage));
+}
+
 int gateway_ask(struct gateway *gw, const struct gateway_question *question,
                 const struct pj_pump *pump, struct pj_model_turn *turn,
                 struct pj_model_failure *failure, struct pj_err *err)
@@ -73,8 +85,6 @@ int gateway_ask(struct gateway *gw, const struct gateway_question *question,
                                      gw->config.stall_ms > 0 ? gw->config.stall_ms : STALL_MS,
                                  .on_text = question->on_text,
                                  .on_text_ctx = question->on_text_ctx};
-    const struct pj_price *price =
-        pj_prices_find(gw->config.prices, source->provider, source->model, started_ms);
     size_t bytes;
     struct pj_err noted;
     int rc;
@@ -83,7 +93,8 @@ int gateway_ask(struct gateway *gw, const struct gateway_question *question,
     if (request.max_output <= 0 || request.max_output > OUTPUT_TOKENS)
         request.max_output = OUTPUT_TOKENS;
     bytes = size_of(&request);
-    if (budget_reserve(&gw->budget, price, bytes, &request.max_output, err) < 0)
+    if (budget_reserve(&gw->budget, gateway_price(gw, budget_prompt(&gw->budget, bytes)), bytes,
+                       &request.max_output, err) < 0)
         return -1;
     if (source->replay)
         rc = pj_replay_next(source->replay, &request, turn, err);
@@ -93,7 +104,7 @@ int gateway_ask(struct gateway *gw, const struct gateway_question *question,
         pj_fail(err, PJ_E_TIMEOUT, "the task's time was over while the model was answering");
         pj_err_code(err, "task_timeout");
     }
-    budget_settle(&gw->budget, bytes, &turn->usage, pj_price_cost(price, &turn->usage));
+    gateway_settle(gw, bytes, &turn->usage);
     if (gateway_note_call(gw, turn, started_ms, pj_mono_ms() - mono, rc < 0 ? err : NULL,
                           rc < 0 ? &noted : err) < 0)
         return -1;

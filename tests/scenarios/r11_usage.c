@@ -4,7 +4,9 @@
 
 static const char prices[] =
     "[{\"provider\":\"openai\",\"model\":\"stand-in-*\",\"from\":\"2026-01-01\",\"inputPerMTok\":2,"
-    "\"outputPerMTok\":10,\"cachedInputPerMTok\":0.5}]";
+    "\"outputPerMTok\":10,\"cachedInputPerMTok\":0.5},"
+    "{\"provider\":\"openai\",\"model\":\"stand-in-*\",\"from\":\"2026-01-01\",\"inputPerMTok\":4,"
+    "\"outputPerMTok\":15,\"cachedInputPerMTok\":1,\"abovePromptTokens\":1999}]";
 
 Test(r11, r11_1_each_call_is_recorded_with_the_task_and_its_price)
 {
@@ -30,8 +32,8 @@ Test(r11, r11_1_each_call_is_recorded_with_the_task_and_its_price)
     cr_expect_eq(pj_json_i64(usage, "cachedTokens", 0), 400);
     cr_expect_eq(pj_json_i64(usage, "completionTokens", 0), 150);
     cr_expect_eq(pj_json_i64(usage, "totalTokens", 0), 3150);
-    /* 600 × 2 + 400 × 0.5 + 100 × 10, and 2000 × 2 + 50 × 10 millionths */
-    cr_expect_float_eq(json_number_value(json_object_get(usage, "costUsd")), 0.0069, 1e-9);
+    /* 600 × 2 + 400 × 0.5 + 100 × 10, and for the long prompt 2000 × 4 + 50 × 15 millionths */
+    cr_expect_float_eq(json_number_value(json_object_get(usage, "costUsd")), 0.01115, 1e-9);
     char *path = pj_asprintf("/tasks/%s/usage", task);
     json_t *calls = world_call(&s.w, "GET", path, NULL, 200);
     const json_t *items = json_object_get(calls, "items"), *first = json_array_get(items, 0);
@@ -41,6 +43,12 @@ Test(r11, r11_1_each_call_is_recorded_with_the_task_and_its_price)
     cr_expect_float_eq(json_number_value(json_object_get(first, "costUsd")), 0.0024, 1e-9);
     cr_expect_str_eq(pj_json_str(json_object_get(first, "price"), "model", ""), "stand-in-*",
                      "the row used is kept");
+    cr_expect(json_is_null(json_object_get(json_object_get(first, "price"), "abovePromptTokens")) ||
+              !json_object_get(json_object_get(first, "price"), "abovePromptTokens"));
+    cr_expect_eq(
+        pj_json_i64(json_object_get(json_array_get(items, 1), "price"), "abovePromptTokens", 0),
+        1999);
+    cr_expect(json_is_false(json_object_get(first, "estimated")));
     char *log = program_log(&s.w.runner[0]);
     cr_expect_not_null(strstr(log, "llm_usage"));
     free(log);
@@ -48,6 +56,32 @@ Test(r11, r11_1_each_call_is_recorded_with_the_task_and_its_price)
     free(path);
     free(file);
     json_decref(doc);
+    free(task);
+    scene_stop(&s);
+}
+
+Test(r11, r11_1_an_answer_that_breaks_off_is_estimated_and_says_so)
+{
+    static const struct model_answer answers[] = {
+        {.text = "It was a dark and stormy night", .trouble = MODEL_CUT_STREAM},
+        SCENE_WRITE("a", "x"),
+        SCENE_FINISH,
+    };
+    struct scene s;
+
+    scene_start(&s, answers, 3);
+    char *task = scene_run(&s, "Write a file");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    char *path = pj_asprintf("/tasks/%s/usage", task);
+    json_t *calls = world_call(&s.w, "GET", path, NULL, 200);
+    const json_t *items = json_object_get(calls, "items"), *first = json_array_get(items, 0);
+    cr_assert_eq(json_array_size(items), 3);
+    cr_expect(json_is_true(json_object_get(first, "estimated")));
+    cr_expect_gt(pj_json_i64(first, "promptTokens", 0), 0);
+    cr_expect_gt(pj_json_i64(first, "completionTokens", 0), 0);
+    cr_expect(json_is_false(json_object_get(json_array_get(items, 1), "estimated")));
+    json_decref(calls);
+    free(path);
     free(task);
     scene_stop(&s);
 }
