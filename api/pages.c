@@ -50,7 +50,8 @@ struct pages *pages_new(void)
 {
     struct pages *pages = pj_alloc(1, sizeof *pages);
 
-    for (const struct pj_embedded *f = api_web_files; f->name != NULL && pages->count < FILES_MAX; f++) {
+    for (const struct pj_embedded *f = api_web_files; f->name != NULL && pages->count < FILES_MAX;
+         f++) {
         struct page_file *p = &pages->row[pages->count++];
         char hex[65];
         p->file = f;
@@ -95,8 +96,11 @@ static void serve(struct request *req, const char *name)
 void page_shell(struct request *req)
 {
     reply_header(req, "Content-Security-Policy",
-                 "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-                 "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'");
+                 "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+                 "connect-src 'self'; "
+                 "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "
+                 "require-trusted-types-for 'script'; "
+                 "trusted-types 'none'");
     serve(req, "index.html");
 }
 

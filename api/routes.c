@@ -22,6 +22,7 @@
 /* Sorted by path, then method. */
 const struct route route_table[] = {
     {METHOD_GET, "/", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_shell},
+    {METHOD_GET, "/account", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_shell},
     {METHOD_GET, "/admin", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_shell},
     {METHOD_GET, P "/admin/analytics", SCOPE_ADMIN_READ, 0, 0, admin_analytics}, /* R11.3 */
     {METHOD_GET, P "/admin/audit", SCOPE_ADMIN_READ, 0, 0, admin_audit},
@@ -79,6 +80,8 @@ const struct route route_table[] = {
     {METHOD_GET, "/new", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_shell},
     {METHOD_GET, "/readyz", SCOPE_PUBLIC, 0, ROUTE_METRICS, health_ready},
     {METHOD_GET, "/repositories", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_shell},
+    {METHOD_GET, "/repositories/:id", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_shell},
+    {METHOD_GET, "/setup", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_shell},
     {METHOD_GET, "/tasks/:id", SCOPE_PUBLIC, 0, ROUTE_PAGE, page_shell},
 };
 
