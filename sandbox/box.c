@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "lib/base/fs.h"
 #include "sandbox/channel.h"
 #include "sandbox/init.h"
 #include "sandbox/landlock.h"
+#include "sandbox/mounts.h"
 #include "sandbox/net.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/step.h"
@@ -22,7 +24,15 @@
 extern char **environ;
 
 /* Where process 1 keeps its descriptors; everything above is closed. */
-enum { FD_CHANNEL = 3, FD_LIFE, FD_LOCK, FD_WORK_MAP, FD_BASE_MAP, FD_FIRST_CLOSED };
+enum { FD_CHANNEL = 3, FD_LIFE, FD_LOCK, FD_FIRST_CLOSED };
+
+/* What CHANNEL_READY brings. */
+struct ready {
+    struct mounts_idmap idmap;
+    int net_fd; /* -1: none, it is process 1 who makes it */
+    uint16_t proxy_port;
+    struct rlimits rlimits;
+};
 
 /* Die with the outer process, also when it died before we said so. Cleared by the kernel at each
  * change of identity. */
@@ -41,8 +51,8 @@ static int tie_to_parent(int life, struct pj_err *err)
  * comes in. */
 static int settle_descriptors(const struct box *box, struct pj_err *err)
 {
-    const int keep[] = {box->std[0], box->std[1],  box->std[2],        box->channel,
-                        box->life,   box->lock_fd, box->idmap.work_fd, box->idmap.base_fd};
+    const int keep[] = {box->std[0],  box->std[1], box->std[2],
+                        box->channel, box->life,   box->lock_fd};
     int high[PJ_COUNT_OF(keep)];
 
     for (size_t i = 0; i < PJ_COUNT_OF(keep); i++) {
@@ -79,43 +89,66 @@ static void forget_caller(void)
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-static int open_gateways(const struct box *box, struct pj_err *err)
+/* The command is told where its proxy is. */
+static void name_proxy(struct plan *plan, uint16_t port)
+{
+    static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"};
+    char url[64];
+
+    snprintf(url, sizeof url, "http://127.0.0.1:%u", (unsigned)port);
+    for (size_t i = 0; i < PJ_COUNT_OF(names); i++)
+        plan_env(plan, names[i], url);
+    plan_env(plan, "NO_PROXY", "127.0.0.1,localhost");
+    plan_env(plan, "no_proxy", "127.0.0.1,localhost");
+}
+
+/* User mode: the network is our own making, its listening sockets go out. */
+static int finish_own_net(struct net *net, struct ready *ready, struct pj_err *err)
 {
     struct channel_msg msg = {.type = CHANNEL_LISTENERS};
-    struct plan *plan = box->plan;
-    const struct spec *spec = plan->spec;
-    int fds[SPEC_GATEWAYS_MAX + 1];
-    size_t n = 0;
 
-    if (net_loopback_up(err) < 0)
+    if (net_await(net, err) < 0 || net_enter(net->ns_fd, err) < 0)
         return -1;
-    for (size_t i = 0; i < spec->gateway_count; i++) {
-        uint16_t port = spec->gateways[i].port;
-
-        if (net_listen(&port, &fds[n], err) < 0)
-            return -1;
-        n++;
-    }
-    if (spec->allow_count) {
-        static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy",
-                                            "https_proxy"};
-        uint16_t port = 0;
-        char url[64];
-
-        if (net_listen(&port, &fds[n], err) < 0)
-            return -1;
-        n++;
-        snprintf(url, sizeof url, "http://127.0.0.1:%u", (unsigned)port);
-        for (size_t i = 0; i < PJ_COUNT_OF(names); i++)
-            plan_env(plan, names[i], url);
-        plan_env(plan, "NO_PROXY", "127.0.0.1,localhost");
-        plan_env(plan, "no_proxy", "127.0.0.1,localhost");
-    }
-    if (n && channel_send(FD_CHANNEL, &msg, fds, n) < 0)
+    ready->proxy_port = net->proxy_port;
+    if (net->count && channel_send(FD_CHANNEL, &msg, net->listeners, net->count) < 0)
         return step_fail(err, "net", errno, NULL, "cannot hand the listening sockets out");
-    for (size_t i = 0; i < n; i++)
-        close(fds[i]);
     return 0;
+}
+
+/* Wait for what the outer process prepared meanwhile. */
+static int await_ready(struct ready *ready, struct pj_err *err)
+{
+    struct pollfd waits[2] = {{.fd = FD_CHANNEL, .events = POLLIN}, {.fd = FD_LIFE}};
+    struct channel_msg msg;
+    int fds[CHANNEL_FDS_MAX], rc;
+    size_t n, used = 0;
+
+    while ((rc = channel_recv(FD_CHANNEL, &msg, fds, &n)) == 0) {
+        if (poll(waits, 2, -1) > 0 && waits[1].revents)
+            _exit(1);
+    }
+    if (rc < 0 || msg.type != CHANNEL_READY)
+        _exit(1); /* the outer process has given up, and says why itself */
+    ready->rlimits = msg.rlimits;
+    ready->proxy_port = (uint16_t)msg.value;
+    if ((msg.has & CHANNEL_WORK_MAP) && used < n)
+        ready->idmap.work_fd = fds[used++];
+    if ((msg.has & CHANNEL_BASE_MAP) && used < n)
+        ready->idmap.base_fd = fds[used++];
+    if ((msg.has & CHANNEL_NET) && used < n)
+        ready->net_fd = fds[used++];
+    rc = 0;
+    for (; used < n; used++) {
+        if (rc == 0 && write(fds[used], "0", 1) < 0)
+            rc = step_fail(err, "cgroup", errno, NULL, "cannot join the control group");
+        close(fds[used]);
+    }
+    /* The groups just joined are what the box sees as the root of all groups. */
+    if (rc == 0 && unshare(CLONE_NEWCGROUP | CLONE_NEWTIME) < 0)
+        rc = step_fail(err, "namespaces", errno,
+                       "use a kernel from 5.6 on with cgroup and time namespaces",
+                       "cgroup and time namespaces");
+    return rc;
 }
 
 static int hand_out_tree(struct pj_err *err)
@@ -155,14 +188,37 @@ static int probe_walls(struct pj_err *err)
     return 0;
 }
 
-static int set_up(const struct box *box, struct pj_err *err)
+/* All that takes the privilege that we still have. */
+static int build(struct plan *plan, struct rlimits *rlimits, struct pj_err *err)
+{
+    struct ready ready = {.idmap = {-1, -1}, .net_fd = -1};
+    struct mounts mounts;
+    struct net *net = NULL;
+    int rc = -1;
+
+    if (sethostname("pj", 2) < 0 || setdomainname("", 0) < 0)
+        return step_fail(err, "namespaces", errno, NULL, "cannot set the host name");
+    if ((plan->root || net_begin(&net, plan->spec, err) == 0) &&
+        mounts_begin(&mounts, plan, err) == 0 && await_ready(&ready, err) == 0 &&
+        mounts_finish(&mounts, &ready.idmap, err) == 0 && net_enter(ready.net_fd, err) == 0 &&
+        (!net || finish_own_net(net, &ready, err) == 0) && mounts_leave_host(&mounts, err) == 0)
+        rc = 0;
+    net_release(net); /* init reaps its maker */
+    pj_fd_close(&ready.idmap.work_fd);
+    pj_fd_close(&ready.idmap.base_fd);
+    pj_fd_close(&ready.net_fd);
+    *rlimits = ready.rlimits;
+    if (ready.proxy_port)
+        name_proxy(plan, ready.proxy_port);
+    if (rc == 0 && plan->spec->tree_fd >= 0)
+        rc = hand_out_tree(err);
+    return rc;
+}
+
+static int set_up(const struct box *box, struct rlimits *rlimits, struct pj_err *err)
 {
     struct plan *plan = box->plan;
-    struct mounts_idmap idmap = {box->idmap.work_fd < 0 ? -1 : FD_WORK_MAP,
-                                 box->idmap.base_fd < 0 ? -1 : FD_BASE_MAP};
 
-    if (cgroup_join(box->cgroup, box->born_in_group) < 0)
-        return step_fail(err, "cgroup", errno, NULL, "cannot join the control group");
     if (settle_descriptors(box, err) < 0 || tie_to_parent(FD_LIFE, err) < 0)
         return -1;
     forget_caller();
@@ -172,20 +228,9 @@ static int set_up(const struct box *box, struct pj_err *err)
             return -1;
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
-    if (unshare(CLONE_NEWCGROUP | CLONE_NEWTIME) < 0)
-        return step_fail(err, "namespaces", errno,
-                         "use a kernel from 5.6 on with cgroup and time namespaces",
-                         "cgroup and time namespaces");
-    if (sethostname("pj", 2) < 0 || setdomainname("", 0) < 0)
-        return step_fail(err, "namespaces", errno, NULL, "cannot set the host name");
-    if (open_gateways(box, err) < 0 || mounts_apply(plan, &idmap, err) < 0)
+    if (build(plan, rlimits, err) < 0 || userns_enter(plan, err) < 0 ||
+        tie_to_parent(FD_LIFE, err) < 0 || probe_walls(err) < 0)
         return -1;
-    if (plan->spec->tree_fd >= 0 && hand_out_tree(err) < 0)
-        return -1;
-    if (userns_enter(plan, err) < 0 || tie_to_parent(FD_LIFE, err) < 0 || probe_walls(err) < 0)
-        return -1;
-    close(FD_WORK_MAP);
-    close(FD_BASE_MAP);
     if (plan->landlock_abi > 0 && landlock_apply(plan->landlock_abi, err) < 0)
         return -1;
     return seccomp_apply(err);
@@ -194,12 +239,13 @@ static int set_up(const struct box *box, struct pj_err *err)
 void box_main(const struct box *box)
 {
     struct channel_msg msg = {.type = CHANNEL_FAILED};
+    struct rlimits rlimits = {0};
 
-    if (set_up(box, &msg.err) < 0) {
+    if (set_up(box, &rlimits, &msg.err) < 0) {
         /* Before settle_descriptors() the channel has its old number. */
         if (channel_send(FD_CHANNEL, &msg, NULL, 0) < 0)
             channel_send(box->channel, &msg, NULL, 0);
         _exit(1);
     }
-    init_run(box->plan, &box->rlimits, FD_CHANNEL, FD_LIFE);
+    init_run(box->plan, &rlimits, FD_CHANNEL, FD_LIFE);
 }

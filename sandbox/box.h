@@ -5,18 +5,12 @@
 #ifndef SANDBOX_BOX_H
 #define SANDBOX_BOX_H
 
-#include "sandbox/cgroup.h"
-#include "sandbox/mounts.h"
 #include "sandbox/plan.h"
-#include "sandbox/rlimits.h"
 
-/* Everything process 1 gets from outside. Descriptors are the outer process's numbers. */
+/* What process 1 gets from outside at birth. Descriptors are the outer process's numbers. The
+ * rest, which is made meanwhile, comes as CHANNEL_READY. */
 struct box {
     struct plan *plan;
-    const struct cgroup *cgroup;
-    bool born_in_group; /* process 1 is in its v2 control group already */
-    struct rlimits rlimits;
-    struct mounts_idmap idmap;
     int std[3];  /* pipe ends for the command */
     int channel; /* see channel.h */
     /* Read end: a byte is a signal to pass to the command; its end means that the outer process

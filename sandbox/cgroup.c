@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -21,15 +22,9 @@
 #define PREFIX "pj-sandbox."
 #define CPU_PERIOD_US 100000
 
-enum { H_V2, H_CPU, H_MEMORY, H_PIDS, H_COUNT };
+enum { H_V2, H_CPU, H_MEMORY, H_PIDS, H_COUNT = CGROUP_HIERARCHIES };
 
 static const char *const controllers[H_COUNT] = {"", "cpu", "memory", "pids"};
-
-/* Where a hierarchy is mounted, and where in it this process is. */
-struct hierarchy {
-    char mount[256]; /* "" when there is none */
-    char own[256];   /* our group, "/" and below; "" when there is none */
-};
 
 static int open_at(const char *dir, const char *file, int flags)
 {
@@ -106,7 +101,7 @@ static bool is_hierarchy(const char *path, bool v2)
 
 /* Where every distribution mounts them: asking three places costs a tenth of reading the mount
  * table. */
-static bool find_usual_mount(int i, struct hierarchy *h)
+static bool find_usual_mount(int i, struct cgroup_hierarchy *h)
 {
     static const char *const v2[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
 
@@ -122,7 +117,7 @@ static bool find_usual_mount(int i, struct hierarchy *h)
     return false;
 }
 
-static void find_mounts(struct hierarchy h[H_COUNT])
+static void find_mounts(struct cgroup_hierarchy h[H_COUNT])
 {
     char line[1024];
     FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -145,7 +140,7 @@ static void find_mounts(struct hierarchy h[H_COUNT])
 }
 
 /* Our own groups, and where their hierarchies are mounted. */
-static void find_hierarchies(struct hierarchy h[H_COUNT])
+static void find_hierarchies(struct cgroup_hierarchy h[H_COUNT])
 {
     char line[1024];
     FILE *f = fopen("/proc/self/cgroup", "re");
@@ -223,12 +218,14 @@ static int make_locked(struct cgroup_dir *dir, const char *parent)
     return -1;
 }
 
-static void group_path(const struct hierarchy *h, char *out, size_t size)
+static void group_path(const struct cgroup_hierarchy *h, char *out, size_t size)
 {
-    snprintf(out, size, "%s%s", h->mount, strcmp(h->own, "/") == 0 ? "" : h->own);
+    if ((size_t)snprintf(out, size, "%s%s", h->mount, strcmp(h->own, "/") == 0 ? "" : h->own) >=
+        size)
+        out[0] = '\0'; /* cannot be: both parts are shorter than half of it */
 }
 
-static struct cgroup_dir *make_dir(struct cgroup *cg, const struct hierarchy *h, bool v2)
+static struct cgroup_dir *make_dir(struct cgroup *cg, const struct cgroup_hierarchy *h, bool v2)
 {
     struct cgroup_dir *dir = &cg->dirs[cg->count];
     char parent[520];
@@ -242,7 +239,6 @@ static struct cgroup_dir *make_dir(struct cgroup *cg, const struct hierarchy *h,
             strncmp(cg->dirs[i].path + strlen(parent), "/" PREFIX, sizeof PREFIX) == 0)
             return &cg->dirs[i];
     }
-    sweep(parent);
     if (cg->count == CGROUP_DIRS_MAX || make_locked(dir, parent) < 0)
         return NULL;
     dir->v2 = v2;
@@ -307,11 +303,11 @@ static void drop_dir(struct cgroup *cg, struct cgroup_dir *dir)
 
 /* The group in v2. A group with processes of its own passes no controllers on (except the root),
  * so one beside ours, beneath the same parent, is the next best: the parent's limits still hold. */
-static struct cgroup_dir *make_v2(struct cgroup *cg, const struct hierarchy *own,
+static struct cgroup_dir *make_v2(struct cgroup *cg, const struct cgroup_hierarchy *own,
                                   const struct cgroup_limits *limits)
 {
     bool limited = limits->memory_bytes || limits->pids || limits->cpu_milli;
-    struct hierarchy up = *own;
+    struct cgroup_hierarchy up = *own;
     struct cgroup_dir *dir;
     char parent[520];
 
@@ -371,7 +367,7 @@ static int limit_pids(const struct cgroup_dir *dir, int64_t pids)
 typedef int (*limit_fn)(const struct cgroup_dir *, int64_t);
 
 /* Keep `value` by v2 where it has the controller, else by v1's hierarchy of it; tells which. */
-static const char *keep(struct cgroup *cg, const struct cgroup_dir *v2, const struct hierarchy *h,
+static const char *keep(struct cgroup *cg, const struct cgroup_dir *v2, const struct cgroup_hierarchy *h,
                         const char *controller, int64_t value, limit_fn limit,
                         const struct cgroup_dir **where)
 {
@@ -392,14 +388,13 @@ static const char *keep(struct cgroup *cg, const struct cgroup_dir *v2, const st
     return "cgroup-v1";
 }
 
-void cgroup_make(struct cgroup *cg, const struct cgroup_limits *limits)
+void cgroup_begin(struct cgroup *cg, const struct cgroup_limits *limits)
 {
-    struct hierarchy h[H_COUNT];
     struct cgroup_dir *v2;
 
     *cg = (struct cgroup){0};
-    find_hierarchies(h);
-    v2 = make_v2(cg, &h[H_V2], limits);
+    find_hierarchies(cg->hierarchies);
+    v2 = make_v2(cg, &cg->hierarchies[H_V2], limits);
     if (v2) {
         char path[600];
 
@@ -407,28 +402,49 @@ void cgroup_make(struct cgroup *cg, const struct cgroup_limits *limits)
         if (access(path, W_OK) == 0)
             cg->kill_dir = v2;
     }
+}
+
+static struct cgroup_dir *v2_of(struct cgroup *cg)
+{
+    return cg->count && cg->dirs[0].v2 ? &cg->dirs[0] : NULL;
+}
+
+int cgroup_birth_fd(const struct cgroup *cg)
+{
+    return cg->count && cg->dirs[0].v2 ? cg->dirs[0].dir_fd : -1;
+}
+
+void cgroup_limit(struct cgroup *cg, const struct cgroup_limits *limits)
+{
+    const struct cgroup_hierarchy *h = cg->hierarchies;
+    const struct cgroup_dir *v2 = v2_of(cg);
+
     cg->memory_kept =
         keep(cg, v2, &h[H_MEMORY], "memory", limits->memory_bytes, limit_memory, &cg->memory_dir);
     cg->pids_kept = keep(cg, v2, &h[H_PIDS], "pids", limits->pids, limit_pids, NULL);
     cg->cpu_kept = keep(cg, v2, &h[H_CPU], "cpu", limits->cpu_milli, limit_cpu, NULL);
 }
 
-int cgroup_birth_fd(const struct cgroup *cg)
+size_t cgroup_join_fds(const struct cgroup *cg, bool born_in_v2, int fds[CGROUP_DIRS_MAX])
 {
+    size_t n = 0;
+
     for (size_t i = 0; i < cg->count; i++) {
-        if (cg->dirs[i].v2)
-            return cg->dirs[i].dir_fd;
+        if (!(cg->dirs[i].v2 && born_in_v2))
+            fds[n++] = cg->dirs[i].join_fd;
     }
-    return -1;
+    return n;
 }
 
-int cgroup_join(const struct cgroup *cg, bool born_in_v2)
+void cgroup_sweep(const struct cgroup *cg)
 {
     for (size_t i = 0; i < cg->count; i++) {
-        if (!(cg->dirs[i].v2 && born_in_v2) && write(cg->dirs[i].join_fd, "0", 1) < 0)
-            return -1;
+        char parent[520];
+
+        snprintf(parent, sizeof parent, "%.*s",
+                 (int)(strrchr(cg->dirs[i].path, '/') - cg->dirs[i].path), cg->dirs[i].path);
+        sweep(parent);
     }
-    return 0;
 }
 
 void cgroup_kill(const struct cgroup *cg)
@@ -454,10 +470,16 @@ bool cgroup_remove(struct cgroup *cg, int64_t wait_ms)
     int64_t end = pj_mono_ms() + wait_ms;
     bool gone = true;
 
+    prctl(PR_SET_TIMERSLACK, 1000UL); /* ours is over: sleep no longer than asked */
     for (size_t i = 0; i < cg->count; i++) {
+        long pause_ns = 10000;
+
         /* A dead member leaves its group a moment after it was reaped; v1 has no event for that. */
-        while (rmdir(cg->dirs[i].path) < 0 && errno == EBUSY && pj_mono_ms() < end)
-            nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+        while (rmdir(cg->dirs[i].path) < 0 && errno == EBUSY && pj_mono_ms() < end) {
+            nanosleep(&(struct timespec){.tv_nsec = pause_ns}, NULL);
+            if (pause_ns < 1000000)
+                pause_ns *= 2;
+        }
         if (access(cg->dirs[i].path, F_OK) == 0)
             gone = false;
         pj_fd_close(&cg->dirs[i].join_fd);

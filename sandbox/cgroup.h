@@ -13,12 +13,19 @@
 #include "lib/base/err.h"
 
 #define CGROUP_DIRS_MAX 4
+#define CGROUP_HIERARCHIES 4 /* v2, and those of v1's cpu, memory, pids */
 
 struct cgroup_dir {
     char path[512];
     int dir_fd;  /* locked: says that the maker lives */
     int join_fd; /* cgroup.procs, or tasks in v1 */
     bool v2;
+};
+
+/* Where a hierarchy is mounted, and where in it this process is. */
+struct cgroup_hierarchy {
+    char mount[256]; /* "" when there is none */
+    char own[256];   /* our group, "/" and below; "" when there is none */
 };
 
 struct cgroup_limits {
@@ -28,6 +35,7 @@ struct cgroup_limits {
 };
 
 struct cgroup {
+    struct cgroup_hierarchy hierarchies[CGROUP_HIERARCHIES];
     struct cgroup_dir dirs[CGROUP_DIRS_MAX];
     size_t count;
     const char *memory_kept, *pids_kept,
@@ -35,13 +43,18 @@ struct cgroup {
     const struct cgroup_dir *memory_dir, *kill_dir; /* NULL: none */
 };
 
-/* Make the groups. Never fails: what could not be had stays NULL. */
-void cgroup_make(struct cgroup *cg, const struct cgroup_limits *limits);
+/* Find the hierarchies and make the v2 group, without which process 1 cannot be born into it.
+ * Never fails: what cannot be had stays NULL. */
+void cgroup_begin(struct cgroup *cg, const struct cgroup_limits *limits);
 /* The v2 group as a directory, for CLONE_INTO_CGROUP; -1 when there is none. */
 int cgroup_birth_fd(const struct cgroup *cg);
-/* In the process that joins, which has one thread: a write of "0" to each, but not to v2 when it
- * was born there. 0 or -1 with errno. */
-int cgroup_join(const struct cgroup *cg, bool born_in_v2);
+/* Set the limits, in groups of v1 where v2 does not have the controller. Never fails either. */
+void cgroup_limit(struct cgroup *cg, const struct cgroup_limits *limits);
+/* Descriptors into which the process that joins, which has one thread, writes "0": all but v2's
+ * when it was born there. They stay ours. */
+size_t cgroup_join_fds(const struct cgroup *cg, bool born_in_v2, int fds[CGROUP_DIRS_MAX]);
+/* Remove groups whose maker is gone, beside ours; what is left in them is killed. */
+void cgroup_sweep(const struct cgroup *cg);
 /* Kill every member at once where the kernel offers it. */
 void cgroup_kill(const struct cgroup *cg);
 /* Times the memory limit killed a process. */

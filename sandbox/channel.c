@@ -46,9 +46,11 @@ int channel_recv(int fd, struct channel_msg *msg, int fds[CHANNEL_FDS_MAX], size
     ssize_t n;
 
     *fd_count = 0;
+    /* A peer that ended with something unread resets the connection, but only once: what it said
+     * before is still there. */
     do
         n = recvmsg(fd, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0)
         return errno == EAGAIN ? 0 : -1;
     if (n == 0)

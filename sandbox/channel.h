@@ -1,5 +1,5 @@
-/* channel.h - what process 1 tells the outer process, and the descriptors it hands out, over one
- * SOCK_SEQPACKET pair.
+/* channel.h - what process 1 and the outer process tell each other, and the descriptors they hand
+ * over, by one SOCK_SEQPACKET pair.
  *
  * The command never holds an end of it, and process 1 is not dumpable, so nothing in the box can
  * forge a message. */
@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 #include "lib/base/err.h"
+#include "sandbox/rlimits.h"
 
 enum channel_type {
     CHANNEL_LISTENERS, /* fds: one a gateway, then the proxy's if any */
@@ -15,13 +16,19 @@ enum channel_type {
     CHANNEL_FAILED,    /* err: a step of the set-up; process 1 is gone */
     CHANNEL_NO_EXEC,   /* value: errno of execve; process 1 is gone */
     CHANNEL_ENDED,     /* value: wait status of the command; process 1 is going */
+    CHANNEL_READY,     /* to process 1: all it waits for; value: the proxy's port */
 };
+
+/* The descriptors of READY, in this order; after them the groups to join. */
+enum channel_has { CHANNEL_WORK_MAP = 1, CHANNEL_BASE_MAP = 2, CHANNEL_NET = 4 };
 
 #define CHANNEL_FDS_MAX 16
 
 struct channel_msg {
     enum channel_type type;
     int value;
+    unsigned has;           /* READY: which of enum channel_has are among the fds */
+    struct rlimits rlimits; /* READY */
     struct pj_err err;
 };
 

@@ -31,22 +31,32 @@ int detached_set(int fd, uint64_t attr, int userns_fd, bool recursive)
                          sizeof a);
 }
 
-int detached_source(const struct plan *plan, const char *path, uint64_t attr, int userns_fd,
-                    struct pj_err *err)
+int detached_change(int dirfd, const char *path, uint64_t set, uint64_t clear)
 {
-    bool recursive = !plan->root || userns_fd < 0;
+    struct mount_attr a = {.attr_set = set, .attr_clr = clear};
+
+    return mount_setattr(dirfd, path, 0, &a, sizeof a);
+}
+
+int detached_source(const char *path, uint64_t attr, bool recursive, struct pj_err *err)
+{
     int fd = detached_clone(AT_FDCWD, path, recursive ? AT_RECURSIVE : 0);
 
     if (fd < 0)
         return step_fail(err, STEP, errno, NULL, "cannot clone the mount of %s", path);
-    if (detached_set(fd, attr, userns_fd, recursive) < 0) {
-        int e = errno;
-
+    if (detached_set(fd, attr, -1, recursive) < 0) {
+        step_fail(err, STEP, errno, NULL, "cannot set the attributes of %s", path);
         close(fd);
-        return step_fail(err, STEP, e, userns_fd >= 0 ? REMEDY_IDMAP : NULL,
-                         "cannot set the attributes of %s", path);
+        return -1;
     }
     return fd;
+}
+
+int detached_map(int fd, int userns_fd, const char *path, struct pj_err *err)
+{
+    if (userns_fd >= 0 && detached_set(fd, 0, userns_fd, false) < 0)
+        return step_fail(err, STEP, errno, REMEDY_IDMAP, "cannot map the owner of %s", path);
+    return 0;
 }
 
 int detached_new(const char *type, const char *options, unsigned attr, struct pj_err *err)
@@ -78,13 +88,7 @@ int detached_new(const char *type, const char *options, unsigned attr, struct pj
     close(fs);
     return fd;
 fail:
-    step_fail(err, STEP, errno,
-              strcmp(type, "proc") == 0
-                  ? "an outer container masks /proc: run it with --security-opt "
-                    "systempaths=unconfined (Docker), "
-                    "--security-opt unmask=ALL (podman), procMount: Unmasked (Kubernetes)"
-                  : NULL,
-              "cannot make a new %s (%s)", type, options);
+    step_fail(err, STEP, errno, NULL, "cannot make a new %s (%s)", type, options);
     if (fs >= 0)
         close(fs);
     return -1;

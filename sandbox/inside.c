@@ -79,19 +79,6 @@ int inside_file(int root, const char *path, const char *content)
     return rc;
 }
 
-int inside_link(int root, const char *path, const char *target)
-{
-    const char *name;
-    int dir = open_parent(root, path, &name);
-    int rc;
-
-    if (dir < 0)
-        return -1;
-    rc = symlinkat(target, dir, name);
-    close(dir);
-    return rc;
-}
-
 /* Where a mount lands: an existing file or directory, else one made of the same kind. */
 static int open_target(int root, const char *dst, int source_fd)
 {

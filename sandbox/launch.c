@@ -9,21 +9,29 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "lib/base/fs.h"
 #include "sandbox/box.h"
+#include "sandbox/channel.h"
+#include "sandbox/mounts.h"
 #include "sandbox/step.h"
 #include "sandbox/userns.h"
 #include "sandbox/weaken.h"
+
+static struct cgroup_limits limits_of(const struct spec *spec)
+{
+    return (struct cgroup_limits){spec->memory_bytes, spec->pids, spec->cpu_milli};
+}
 
 /* Limits: cgroups first, rlimits for what they do not keep; what keeps what is told in
  * `isolation`. */
 static void set_limits(struct launch *l, struct plan *plan, struct rlimits *rlimits)
 {
     const struct spec *spec = plan->spec;
-    const struct cgroup_limits limits = {spec->memory_bytes, spec->pids, spec->cpu_milli};
+    const struct cgroup_limits limits = limits_of(spec);
 
-    cgroup_make(&l->cgroup, &limits);
+    cgroup_limit(&l->cgroup, &limits);
     *rlimits = (struct rlimits){.pids = spec->pids ? spec->pids + 1 : 0};
     if (l->cgroup.kill_dir)
         plan_isolates(plan, "cgroup.kill");
@@ -72,14 +80,15 @@ static int prepare_work_dir(const struct plan *plan, struct pj_err *err)
     return 0;
 }
 
-static int prepare_idmaps(const struct plan *plan, struct mounts_idmap *idmap, struct pj_err *err)
+static int prepare_idmaps(struct launch *l, const struct plan *plan, struct mounts_idmap *idmap,
+                          struct pj_err *err)
 {
     const struct spec *spec = plan->spec;
 
-    *idmap = (struct mounts_idmap){-1, -1};
     if (!plan->root)
         return 0;
-    if (spec->workspace && userns_idmap(plan, &plan->work_owner, &idmap->work_fd, err) < 0)
+    if (spec->workspace &&
+        userns_idmap(plan, &plan->work_owner, &idmap->work_fd, &l->helpers[0], err) < 0)
         return -1;
     if (!spec->workspace_base)
         return 0;
@@ -88,13 +97,13 @@ static int prepare_idmaps(const struct plan *plan, struct mounts_idmap *idmap, s
         idmap->base_fd = fcntl(idmap->work_fd, F_DUPFD_CLOEXEC, 3);
         return idmap->base_fd < 0 ? step_fail(err, "workspace", errno, NULL, "dup") : 0;
     }
-    return userns_idmap(plan, &plan->base_owner, &idmap->base_fd, err);
+    return userns_idmap(plan, &plan->base_owner, &idmap->base_fd, &l->helpers[1], err);
 }
 
 /* Born into its v2 group, process 1 spares the kernel a migration, which waits for a grace
  * period of several milliseconds. An outer container's filter may hide clone3: then it joins by
  * itself. */
-static pid_t clone_box(struct launch *l, struct box *box, unsigned long flags)
+static pid_t clone_box(struct launch *l, unsigned long flags)
 {
     struct clone_args args = {
         .flags = flags, .pidfd = (uint64_t)(uintptr_t)&l->pidfd, .exit_signal = SIGCHLD};
@@ -104,11 +113,11 @@ static pid_t clone_box(struct launch *l, struct box *box, unsigned long flags)
     if (group >= 0) {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (unsigned)group;
-        box->born_in_group = true;
+        l->born_in_group = true;
         pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
     }
     if (pid < 0) {
-        box->born_in_group = false;
+        l->born_in_group = false;
         pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, &l->pidfd, NULL, NULL);
     }
     return pid;
@@ -117,8 +126,7 @@ static pid_t clone_box(struct launch *l, struct box *box, unsigned long flags)
 static int start_process(struct launch *l, struct box *box, struct pj_err *err)
 {
     int channel[2], life[2];
-    unsigned long flags =
-        CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
+    unsigned long flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0 ||
         pipe2(life, O_CLOEXEC) < 0)
@@ -131,11 +139,9 @@ static int start_process(struct launch *l, struct box *box, struct pj_err *err)
     box->life = life[0];
     if (!box->plan->root)
         flags |= CLONE_NEWUSER;
-    if (weakened("network"))
-        flags &= ~(unsigned long)CLONE_NEWNET;
     if (weakened("ipc"))
         flags &= ~(unsigned long)CLONE_NEWIPC;
-    l->pid = clone_box(l, box, flags);
+    l->pid = clone_box(l, flags);
     if (l->pid == 0) {
         close(life[1]);
         box_main(box);
@@ -153,25 +159,74 @@ static int start_process(struct launch *l, struct box *box, struct pj_err *err)
     return 0;
 }
 
-int launch_box(struct launch *l, struct plan *plan, struct pj_err *err)
+static void add_fd(struct channel_msg *msg, unsigned what, int fd, int *fds, size_t *n)
 {
-    struct box box = {.plan = plan, .cgroup = &l->cgroup};
+    if (fd >= 0) {
+        msg->has |= what;
+        fds[(*n)++] = fd;
+    }
+}
+
+/* What process 1 waits for while it builds what needs none of it. */
+static int prepare(struct launch *l, struct plan *plan, struct net *net, struct pj_err *err)
+{
+    struct channel_msg msg = {.type = CHANNEL_READY};
+    struct mounts_idmap idmap = {-1, -1};
+    int fds[3 + CGROUP_DIRS_MAX], rc = -1;
+    size_t n = 0;
+
+    if (prepare_work_dir(plan, err) == 0 && prepare_idmaps(l, plan, &idmap, err) == 0) {
+        set_limits(l, plan, &msg.rlimits);
+        add_fd(&msg, CHANNEL_WORK_MAP, idmap.work_fd, fds, &n);
+        add_fd(&msg, CHANNEL_BASE_MAP, idmap.base_fd, fds, &n);
+        if (net && net_await(net, err) < 0)
+            goto out;
+        add_fd(&msg, CHANNEL_NET, net ? net->ns_fd : -1, fds, &n);
+        msg.value = net ? net->proxy_port : 0;
+        n += cgroup_join_fds(&l->cgroup, l->born_in_group, fds + n);
+        rc = channel_send(l->channel, &msg, fds, n);
+        if (rc < 0 && errno == EPIPE)
+            rc = 0; /* process 1 has failed, and said why */
+        if (rc < 0)
+            step_fail(err, "start", errno, NULL, "cannot tell process 1 that all is ready");
+    }
+out:
+    pj_fd_close(&idmap.work_fd);
+    pj_fd_close(&idmap.base_fd);
+    return rc;
+}
+
+int launch_box(struct launch *l, struct plan *plan, struct net *net, struct pj_err *err)
+{
+    const struct cgroup_limits limits = limits_of(plan->spec);
+    struct box box = {.plan = plan};
 
     *l = (struct launch)LAUNCH_NONE;
-    if ((plan->root && userns_lease(plan, &l->lock_fd, err) < 0) ||
-        prepare_work_dir(plan, err) < 0 || prepare_idmaps(plan, &l->idmap, err) < 0)
+    if (plan->root && userns_lease(plan, &l->lock_fd, err) < 0)
         return -1;
     box.lock_fd = l->lock_fd;
-    box.idmap = l->idmap;
-    set_limits(l, plan, &box.rlimits);
-    return start_process(l, &box, err);
+    cgroup_begin(&l->cgroup, &limits);
+    if (start_process(l, &box, err) < 0)
+        return -1;
+    if (prepare(l, plan, net, err) < 0) {
+        kill(l->pid, SIGKILL);
+        waitpid(l->pid, NULL, 0);
+        l->pid = 0;
+        return -1;
+    }
+    cgroup_sweep(&l->cgroup);
+    return 0;
 }
 
 void launch_release(struct launch *l)
 {
     int *fds[] = {&l->pidfd, &l->channel, &l->life,          &l->in,           &l->out,
-                  &l->err,   &l->lock_fd, &l->idmap.work_fd, &l->idmap.base_fd};
+                  &l->err,   &l->lock_fd};
 
     for (size_t i = 0; i < PJ_COUNT_OF(fds); i++)
         pj_fd_close(fds[i]);
+    for (size_t i = 0; i < PJ_COUNT_OF(l->helpers); i++) {
+        if (l->helpers[i] > 0)
+            waitpid(l->helpers[i], NULL, 0);
+    }
 }

@@ -5,33 +5,32 @@
 
 #include <sys/types.h>
 #include "sandbox/cgroup.h"
-#include "sandbox/mounts.h"
+#include "sandbox/net.h"
 #include "sandbox/plan.h"
 
 struct launch {
     struct cgroup cgroup;
     pid_t pid; /* process 1; 0: there is none */
+    bool born_in_group; /* it was made in its v2 control group */
     int pidfd;
     int channel;      /* see channel.h */
     int life;         /* write end: a byte is a signal for the command; closed, the box ends */
     int in, out, err; /* our ends of the command's standard streams, non-blocking */
     int lock_fd;      /* the uid's lease */
-    struct mounts_idmap idmap;
+    pid_t helpers[2]; /* of userns_idmap(), to be reaped; 0: none */
 };
 
 /* Nothing made, nothing open. */
 #define LAUNCH_NONE                                                                                \
     {                                                                                              \
-        .pidfd = -1, .channel = -1, .life = -1, .in = -1, .out = -1, .err = -1, .lock_fd = -1,     \
-        .idmap = {                                                                                 \
-            -1,                                                                                    \
-            -1                                                                                     \
-        }                                                                                          \
+        .pidfd = -1, .channel = -1, .life = -1, .in = -1, .out = -1, .err = -1, .lock_fd = -1      \
     }
 
-/* Lease, groups, pipes, process 1. On failure what was made is in *l all the same:
- * launch_release() in either case. Adds to the plan's isolation what keeps the limits. */
-int launch_box(struct launch *l, struct plan *plan, struct pj_err *err) PJ_MUST_CHECK;
+/* Lease, pipes, process 1; then, while that builds, groups and maps, which it waits for. On
+ * failure what was made is in *l all the same, but process 1 is gone: launch_release() in either
+ * case. Adds to the plan's isolation what keeps the limits. */
+int launch_box(struct launch *l, struct plan *plan, struct net *net,
+               struct pj_err *err) PJ_MUST_CHECK;
 /* Close descriptors. The groups are removed before, by cgroup_remove(). */
 void launch_release(struct launch *l);
 

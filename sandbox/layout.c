@@ -80,6 +80,7 @@ static struct plan_mount *add(struct plan *plan, enum mount_kind kind, const cha
                              .src = pj_strdup_or_null(src),
                              .dst = pj_strdup(dst),
                              .data = pj_strdup_or_null(data),
+                             .ours = !plan->spec->rootfs,
                              .fd = -1,
                              .upper_fd = -1};
     return m;
@@ -259,10 +260,20 @@ static int add_workspace(struct plan *plan, struct pj_err *err)
     return 0;
 }
 
+/* Wherever the caller likes: within a rootfs, or the work tree. */
+static void add_foreign(struct plan *plan, const struct spec_bind *bind)
+{
+    struct plan_mount *m = add(plan, MOUNT_BIND_RO, bind->src, bind->dst, NULL);
+
+    if (m)
+        m->ours = false;
+}
+
 int layout_make(struct plan *plan, struct pj_err *err)
 {
     static const char *const empty[] = {"/home", "/mnt", "/opt", "/root", "/run", "/srv", "/var"};
     const struct spec *spec = plan->spec;
+    size_t own;
 
     if (spec->rootfs) {
         if (add_rootfs(plan, spec->rootfs, err) < 0)
@@ -273,6 +284,7 @@ int layout_make(struct plan *plan, struct pj_err *err)
             add(plan, MOUNT_DIR, NULL, empty[i], NULL);
         add(plan, MOUNT_SYMLINK, NULL, "/var/tmp", "/tmp");
     }
+    own = plan->mount_count;
     add_dev(plan);
     add(plan, MOUNT_PROC, NULL, "/proc", NULL);
     for (size_t i = 0; i < PJ_COUNT_OF(proc_covers); i++)
@@ -280,8 +292,10 @@ int layout_make(struct plan *plan, struct pj_err *err)
     add_tmp(plan);
     if (add_workspace(plan, err) < 0)
         return -1;
+    while (own < plan->mount_count)
+        plan->mounts[own++].ours = true; /* also above a rootfs: is_ours() kept its own out */
     for (size_t i = 0; i < spec->bind_count; i++)
-        add(plan, MOUNT_BIND_RO, spec->binds[i].src, spec->binds[i].dst, NULL);
+        add_foreign(plan, &spec->binds[i]);
     if (plan->mount_count == PLAN_MOUNTS_MAX)
         return step_fail(err, "plan", 0, "bind fewer paths", "more than %d mounts",
                          PLAN_MOUNTS_MAX - 1);

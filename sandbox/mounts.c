@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "lib/base/fs.h"
 #include "sandbox/detached.h"
 #include "sandbox/inside.h"
 #include "sandbox/overlay.h"
@@ -15,39 +16,56 @@
 #include "sandbox/weaken.h"
 
 #define STEP "mounts"
-#define MASK_FILE ".mask-file"
-#define MASK_DIR ".mask-dir"
-#define COVER_FILE ".cover-file"
+#define MASK_FILE "/.mask-file"
+#define MASK_DIR "/.mask-dir"
+#define COVER_FILE "/.cover-file"
 
-static int open_sources(struct plan *plan, const struct mounts_idmap *idmap, struct pj_err *err)
+static int new_proc(struct pj_err *err)
 {
+    /* hidepid=invisible: process 1 is not dumpable, so the box does not even see it. */
+    int fd = detached_new("proc", "source=proc,hidepid=2",
+                          MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
+
+    if (fd < 0)
+        snprintf(err->remedy, sizeof err->remedy, "%s",
+                 "an outer container masks /proc: run it with --security-opt "
+                 "systempaths=unconfined (Docker), --security-opt unmask=ALL (podman), "
+                 "procMount: Unmasked (Kubernetes)");
+    return fd;
+}
+
+/* All that takes the host's tree to make. */
+static int open_sources(struct plan *plan, struct pj_err *err)
+{
+    const uint64_t harmless = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+
     for (size_t i = 0; i < plan->mount_count; i++) {
         struct plan_mount *m = &plan->mounts[i];
 
         switch (m->kind) {
         case MOUNT_BIND_RO:
-            m->fd = detached_source(
-                plan, m->src, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1, err);
+            m->fd = detached_source(m->src, MOUNT_ATTR_RDONLY | harmless, true, err);
             break;
         case MOUNT_DEVICE:
-            m->fd = detached_source(plan, m->src, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, -1, err);
+            m->fd = detached_source(m->src, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, true, err);
             break;
+        /* As root these get an idmap, which a tree of several file systems cannot have as one. */
         case MOUNT_WORK:
-            m->fd = detached_source(plan, m->src, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
-                                    idmap->work_fd, err);
+            m->fd = detached_source(m->src, harmless, !plan->root, err);
             break;
         case MOUNT_OVERLAY:
-            m->fd = detached_source(plan, m->src,
-                                    MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
-                                    idmap->base_fd, err);
-            if (m->fd >= 0 && (m->upper_fd = overlay_upper(plan, m, idmap->work_fd, err)) < 0)
+            m->fd = detached_source(m->src, MOUNT_ATTR_RDONLY | harmless, !plan->root, err);
+            if (m->fd >= 0 && (m->upper_fd = overlay_upper(plan, m, err)) < 0)
                 return -1;
+            break;
+        /* In a user namespace the kernel gives a new /proc only to who sees a whole one already. */
+        case MOUNT_PROC:
+            m->fd = new_proc(err);
             break;
         case MOUNT_DIR:
         case MOUNT_FILE:
         case MOUNT_SYMLINK:
         case MOUNT_TMPFS:
-        case MOUNT_PROC:
         case MOUNT_PTS:
         case MOUNT_COVER_RO:
         case MOUNT_MASK:
@@ -60,129 +78,199 @@ static int open_sources(struct plan *plan, const struct mounts_idmap *idmap, str
     return 0;
 }
 
-static int cover(int root, const char *dst, bool mask, struct pj_err *err)
+/* The root and /proc read-only, so that what is cloned of them is: then a cover is one call. */
+static int set_covering(struct mounts *m, bool on, struct pj_err *err)
 {
-    uint64_t attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-    int target = inside_open(root, dst, 0);
-    int fd = -1, rc = -1;
-    struct stat st;
+    const uint64_t attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC;
 
-    if (target >= 0 && weakened("covers")) {
-        close(target);
+    if (m->covering == on)
         return 0;
-    }
-    if (target < 0)
-        return errno == ENOENT ? 0 : step_fail(err, STEP, errno, NULL, "cannot look at %s", dst);
-    if (!mask)
-        fd = detached_clone(target, "", AT_EMPTY_PATH | AT_RECURSIVE);
-    else if (fstat(target, &st) == 0)
-        fd = detached_clone(root, S_ISDIR(st.st_mode) ? MASK_DIR : MASK_FILE, 0);
-    if (fd >= 0 && detached_set(fd, attr, -1, true) == 0)
-        rc = move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-    if (rc < 0)
-        step_fail(err, STEP, errno, NULL, "cannot cover %s", dst);
-    if (fd >= 0)
-        close(fd);
-    close(target);
-    return rc;
+    m->covering = on;
+    if (detached_change(AT_FDCWD, "/", on ? attr : 0, on ? 0 : attr) < 0 ||
+        detached_change(AT_FDCWD, "/proc", on ? MOUNT_ATTR_RDONLY : 0,
+                        on ? 0 : MOUNT_ATTR_RDONLY) < 0)
+        return step_fail(err, STEP, errno, NULL, "cannot set the attributes of /proc");
+    return 0;
 }
 
-static int cover_file(int root, const struct plan_mount *m, struct pj_err *err)
+/* dst lies in our own /proc, which has no links at these places. */
+static int cover(const char *dst, bool mask, struct pj_err *err)
 {
+    struct stat st;
+
+    if (weakened("covers") || (lstat(dst, &st) < 0 && errno == ENOENT))
+        return 0;
+    if (mount(!mask                  ? dst
+              : S_ISDIR(st.st_mode) ? MASK_DIR
+                                    : MASK_FILE,
+              dst, NULL, MS_BIND | MS_REC, NULL) < 0)
+        return step_fail(err, STEP, errno, NULL, "cannot cover %s", dst);
+    return 0;
+}
+
+static int cover_file(const struct plan_mount *m, struct pj_err *err)
+{
+    int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int target = inside_open(root, m->dst, 0), fd = -1, rc = -1;
 
-    if (target < 0)
+    if (target < 0) {
+        close(root);
         return errno == ENOENT ? 0 : step_fail(err, STEP, errno, NULL, "cannot look at %s", m->dst);
-    if (inside_file(root, "/" COVER_FILE, m->data) == 0)
-        fd = detached_clone(root, COVER_FILE, 0);
+    }
+    if (inside_file(root, COVER_FILE, m->data) == 0)
+        fd = detached_clone(root, COVER_FILE + 1, 0);
     if (fd >= 0 &&
         detached_set(fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1, false) == 0)
         rc = move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
     if (rc < 0)
         step_fail(err, STEP, errno, NULL, "cannot cover %s", m->dst);
-    unlinkat(root, COVER_FILE, 0);
-    if (fd >= 0)
-        close(fd);
+    unlink(COVER_FILE);
+    pj_fd_close(&fd);
     close(target);
+    close(root);
     return rc;
 }
 
-static int mount_new(const struct plan *plan, const struct plan_mount *m, int root,
-                     struct pj_err *err)
+/* Make what is missing above `path`. */
+static int make_parents(const char *path)
 {
-    char options[256];
-    int fd = -1, rc;
+    char parent[4096];
 
-    if (m->kind == MOUNT_PROC) {
-        /* hidepid=invisible: process 1 is not dumpable, so the box does not even see it. */
-        fd = detached_new("proc", "source=proc,hidepid=2",
-                          MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
-    } else if (m->kind == MOUNT_PTS) {
-        fd = detached_new("devpts", "source=devpts,ptmxmode=0666,mode=0620",
-                          MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
-    } else {
-        bool owned = strcmp(m->dst, "/workspace") == 0;
-
-        snprintf(options, sizeof options, "source=tmpfs,%s", m->data);
-        if (owned)
-            snprintf(options + strlen(options), sizeof options - strlen(options), ",uid=%u,gid=%u",
-                     plan->root ? plan->host_uid : BOX_UID, plan->root ? plan->host_gid : BOX_GID);
-        fd = detached_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
-    }
-    if (fd < 0)
-        return -1;
-    rc = inside_attach(root, fd, m->dst, err);
-    close(fd);
-    return rc;
-}
-
-static int apply_one(const struct plan *plan, struct plan_mount *m, int root, struct pj_err *err)
-{
-    int fd;
-
-    switch (m->kind) {
-    case MOUNT_DIR:
-        fd = inside_dirs(root, m->dst);
-        if (fd < 0)
-            return step_fail(err, STEP, errno, NULL, "cannot make %s inside", m->dst);
-        close(fd);
-        return 0;
-    case MOUNT_FILE:
-        return inside_file(root, m->dst, m->data) < 0
-                   ? step_fail(err, STEP, errno, NULL, "cannot write %s", m->dst)
-                   : 0;
-    case MOUNT_SYMLINK:
-        return inside_link(root, m->dst, m->data) < 0
-                   ? step_fail(err, STEP, errno, NULL, "cannot link %s", m->dst)
-                   : 0;
-    case MOUNT_BIND_RO:
-    case MOUNT_WORK:
-    case MOUNT_DEVICE:
-        return inside_attach(root, m->fd, m->dst, err);
-    case MOUNT_TMPFS:
-    case MOUNT_PROC:
-    case MOUNT_PTS:
-        return mount_new(plan, m, root, err);
-    case MOUNT_COVER_RO:
-    case MOUNT_MASK:
-        return cover(root, m->dst, m->kind == MOUNT_MASK, err);
-    case MOUNT_COVER_FILE:
-        return cover_file(root, m, err);
-    case MOUNT_OVERLAY:
-        return overlay_mount(plan, m, root, err);
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        snprintf(parent, sizeof parent, "%.*s", (int)(slash - path), path);
+        if (mkdir(parent, 0755) < 0 && errno != EEXIST)
+            return -1;
     }
     return 0;
 }
 
-/* Make `root` (attached over some directory) the root of the namespace; nothing of the old one
- * stays reachable. */
-static int become_root(int root, struct pj_err *err)
+static int make_dir(const char *path)
+{
+    int rc = mkdir(path, 0755);
+
+    if (rc < 0 && errno == ENOENT && make_parents(path) == 0)
+        rc = mkdir(path, 0755);
+    return rc < 0 && errno == EEXIST ? 0 : rc;
+}
+
+static int make_link(const char *path, const char *target)
+{
+    int rc = symlink(target, path);
+
+    if (rc < 0 && errno == ENOENT && make_parents(path) == 0)
+        rc = symlink(target, path);
+    return rc;
+}
+
+static int make_file(const char *path, const char *content)
+{
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    int fd = open(path, flags, 0644), rc;
+
+    if (fd < 0 && errno == ENOENT && make_parents(path) == 0)
+        fd = open(path, flags, 0644);
+    if (fd < 0)
+        return -1;
+    rc = *content ? pj_write_all(fd, content, strlen(content)) : 0;
+    close(fd);
+    return rc;
+}
+
+/* Put a detached mount where the plan says. Where links may lie in the way, slowly. */
+static int attach(const struct plan_mount *m, struct pj_err *err)
+{
+    struct stat st;
+    int rc;
+
+    if (!m->ours) {
+        int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        rc = inside_attach(root, m->fd, m->dst, err);
+        pj_fd_close(&root);
+        return rc;
+    }
+    rc = fstat(m->fd, &st);
+    if (rc == 0)
+        rc = S_ISDIR(st.st_mode) ? make_dir(m->dst) : make_file(m->dst, "");
+    if (rc == 0)
+        rc = move_mount(m->fd, "", AT_FDCWD, m->dst, MOVE_MOUNT_F_EMPTY_PATH);
+    return rc < 0 ? step_fail(err, STEP, errno, NULL, "cannot mount %s", m->dst) : 0;
+}
+
+static int mount_tmpfs(const struct plan *plan, const struct plan_mount *m, struct pj_err *err)
+{
+    char options[256];
+
+    snprintf(options, sizeof options, "%s", m->data);
+    if (strcmp(m->dst, "/workspace") == 0)
+        snprintf(options, sizeof options, "%s,uid=%u,gid=%u", m->data,
+                 plan->root ? plan->host_uid : BOX_UID, plan->root ? plan->host_gid : BOX_GID);
+    if (make_dir(m->dst) < 0 ||
+        mount("tmpfs", m->dst, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
+        return step_fail(err, STEP, errno, NULL, "cannot mount a new tmpfs (%s) at %s", options,
+                         m->dst);
+    return 0;
+}
+
+static int mount_pts(const struct plan_mount *m, struct pj_err *err)
+{
+    if (make_dir(m->dst) < 0 || mount("devpts", m->dst, "devpts", MS_NOSUID | MS_NOEXEC,
+                                      "newinstance,ptmxmode=0666,mode=0620") < 0)
+        return step_fail(err, STEP, errno, NULL, "cannot mount a new devpts");
+    return 0;
+}
+
+static int apply_one(struct mounts *b, struct plan_mount *m, const struct mounts_idmap *idmap,
+                     struct pj_err *err)
+{
+    bool covers = m->kind == MOUNT_COVER_RO || m->kind == MOUNT_MASK;
+
+    if (set_covering(b, covers, err) < 0)
+        return -1;
+    switch (m->kind) {
+    case MOUNT_DIR:
+        return make_dir(m->dst) < 0
+                   ? step_fail(err, STEP, errno, NULL, "cannot make %s inside", m->dst)
+                   : 0;
+    case MOUNT_FILE:
+        return make_file(m->dst, m->data) < 0
+                   ? step_fail(err, STEP, errno, NULL, "cannot write %s", m->dst)
+                   : 0;
+    case MOUNT_SYMLINK:
+        return make_link(m->dst, m->data) < 0
+                   ? step_fail(err, STEP, errno, NULL, "cannot link %s", m->dst)
+                   : 0;
+    case MOUNT_WORK:
+        if (idmap && detached_map(m->fd, idmap->work_fd, m->src, err) < 0)
+            return -1;
+        return attach(m, err);
+    case MOUNT_BIND_RO:
+    case MOUNT_DEVICE:
+    case MOUNT_PROC:
+        return attach(m, err);
+    case MOUNT_TMPFS:
+        return mount_tmpfs(b->plan, m, err);
+    case MOUNT_PTS:
+        return mount_pts(m, err);
+    case MOUNT_COVER_RO:
+    case MOUNT_MASK:
+        return cover(m->dst, m->kind == MOUNT_MASK, err);
+    case MOUNT_COVER_FILE:
+        return cover_file(m, err);
+    case MOUNT_OVERLAY:
+        return overlay_mount(b->plan, m, idmap, err);
+    }
+    return 0;
+}
+
+/* Make `root` (attached over some directory) the root of the namespace. The old one then lies on
+ * top of it, where no path leads, until it is detached: to take it away waits for all processors. */
+static int become_root(struct mounts *b, int root, struct pj_err *err)
 {
     if (fchdir(root) < 0)
         return step_fail(err, STEP, errno, NULL, "fchdir");
     if (syscall(SYS_pivot_root, ".", ".") == 0) {
-        if (umount2(".", MNT_DETACH) < 0)
-            return step_fail(err, STEP, errno, NULL, "cannot detach the host's root");
+        b->pivoted = true;
     } else if (errno == EPERM || errno == EINVAL || errno == ENOSYS) {
         /* An outer container's filter forbids pivot_root, or the root is an initramfs: move over
          * it instead. What lies beneath can be reached by nobody without CAP_SYS_CHROOT or
@@ -195,33 +283,62 @@ static int become_root(int root, struct pj_err *err)
     return chdir("/") < 0 ? step_fail(err, STEP, errno, NULL, "chdir /") : 0;
 }
 
-int mounts_apply(struct plan *plan, const struct mounts_idmap *idmap, struct pj_err *err)
+int mounts_begin(struct mounts *b, struct plan *plan, struct pj_err *err)
 {
-    int root, rc = 0;
+    int root, rc;
 
+    *b = (struct mounts){.plan = plan};
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return step_fail(
             err, STEP, errno,
             "allow mount inside this container (CAP_SYS_ADMIN, or its seccomp profile)",
             "cannot make the mounts private");
-    if (open_sources(plan, idmap, err) < 0)
+    if (open_sources(plan, err) < 0)
         return -1;
     root = detached_new("tmpfs", "source=pj-root,mode=0755,size=4194304,nr_inodes=4096",
                         MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
     if (root < 0)
         return -1;
     if (move_mount(root, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0 &&
-        move_mount(root, "", AT_FDCWD, "/usr", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-        return step_fail(err, STEP, errno, NULL, "cannot attach the new root");
-    if (inside_file(root, "/" MASK_FILE, "") < 0 || mkdirat(root, MASK_DIR, 0555) < 0)
-        return step_fail(err, STEP, errno, NULL, "cannot fill the new root");
-    for (size_t i = 0; i < plan->mount_count && rc == 0; i++)
-        rc = apply_one(plan, &plan->mounts[i], root, err);
+        move_mount(root, "", AT_FDCWD, "/usr", MOVE_MOUNT_F_EMPTY_PATH) < 0) {
+        step_fail(err, STEP, errno, NULL, "cannot attach the new root");
+        close(root);
+        return -1;
+    }
+    rc = become_root(b, root, err);
+    close(root);
     if (rc < 0)
         return -1;
-    unlinkat(root, MASK_FILE, 0);
-    unlinkat(root, MASK_DIR, AT_REMOVEDIR);
-    if (detached_set(root, MOUNT_ATTR_RDONLY, -1, false) < 0)
+    if (make_file(MASK_FILE, "") < 0 || mkdir(MASK_DIR, 0555) < 0)
+        return step_fail(err, STEP, errno, NULL, "cannot fill the new root");
+    for (; b->next < plan->mount_count && rc == 0; b->next++) {
+        struct plan_mount *m = &plan->mounts[b->next];
+
+        if (m->kind == MOUNT_WORK || m->kind == MOUNT_OVERLAY)
+            break;
+        rc = apply_one(b, m, NULL, err);
+    }
+    return rc;
+}
+
+int mounts_finish(struct mounts *b, const struct mounts_idmap *idmap, struct pj_err *err)
+{
+    for (; b->next < b->plan->mount_count; b->next++) {
+        if (apply_one(b, &b->plan->mounts[b->next], idmap, err) < 0)
+            return -1;
+    }
+    if (set_covering(b, false, err) < 0)
+        return -1;
+    unlink(MASK_FILE);
+    rmdir(MASK_DIR);
+    if (detached_change(AT_FDCWD, "/", MOUNT_ATTR_RDONLY, 0) < 0)
         return step_fail(err, STEP, errno, NULL, "cannot make the root read-only");
-    return become_root(root, err);
+    return 0;
+}
+
+int mounts_leave_host(struct mounts *b, struct pj_err *err)
+{
+    if (b->pivoted && (chdir("/") < 0 || umount2(".", MNT_DETACH) < 0))
+        return step_fail(err, STEP, errno, NULL, "cannot detach the host's root");
+    return chdir("/") < 0 ? step_fail(err, STEP, errno, NULL, "chdir /") : 0;
 }

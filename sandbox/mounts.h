@@ -2,8 +2,8 @@
  *
  * Called by process 1 in its new mount namespace while it still may mount: as the host's root,
  * or with all capabilities of the first user namespace. Sources are cloned as detached mounts
- * with their final attributes before anything of the host is covered; targets are resolved
- * beneath the new root only, so a link in a workspace or a rootfs leads nowhere else. */
+ * while the host's tree is still there; then the new, empty root takes its place, and all the
+ * rest is built beneath "/", so that no link of a work tree or a rootfs leads anywhere else. */
 #ifndef SANDBOX_MOUNTS_H
 #define SANDBOX_MOUNTS_H
 
@@ -16,8 +16,21 @@ struct mounts_idmap {
     int base_fd;
 };
 
-/* Build, then pivot_root; on return "/" is the box's. */
-int mounts_apply(struct plan *plan, const struct mounts_idmap *idmap,
-                 struct pj_err *err) PJ_MUST_CHECK;
+/* A build that goes on. */
+struct mounts {
+    struct plan *plan;
+    size_t next;   /* the first entry of the plan that is not in place */
+    bool pivoted;  /* the host's tree is still there, on top of ours */
+    bool covering; /* /proc and the root are read-only for as long as they are being covered */
+};
+
+/* Leave the host's tree, and build all that does not depend on the work tree: what the outer
+ * process has to prepare for that, it prepares meanwhile. */
+int mounts_begin(struct mounts *m, struct plan *plan, struct pj_err *err) PJ_MUST_CHECK;
+/* The rest; "/" is then complete and read-only. */
+int mounts_finish(struct mounts *m, const struct mounts_idmap *idmap,
+                  struct pj_err *err) PJ_MUST_CHECK;
+/* Take away the host's tree: nothing of it stays reachable. */
+int mounts_leave_host(struct mounts *m, struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

@@ -13,20 +13,18 @@
 #include <unistd.h>
 #include "lib/base/cleanup.h"
 #include "sandbox/detached.h"
-#include "sandbox/inside.h"
 #include "sandbox/step.h"
 
 #define STEP "mounts"
-#define LOWER ".lower"
-#define UPPER ".upper"
+#define LOWER "/.lower"
+#define UPPER "/.upper"
 
 #define REMEDY_OVERLAY                                                                             \
     "put --workspace on a file system that can be an overlay's upper layer (ext4, xfs, btrfs, "    \
     "tmpfs), or give a plain copy "                                                                \
     "as --workspace"
 
-int overlay_upper(const struct plan *plan, const struct plan_mount *m, int work_userns,
-                  struct pj_err *err)
+int overlay_upper(const struct plan *plan, const struct plan_mount *m, struct pj_err *err)
 {
     const char *slash = strrchr(m->data, '/');
     char parent[4096];
@@ -37,7 +35,7 @@ int overlay_upper(const struct plan *plan, const struct plan_mount *m, int work_
         return step_fail(err, STEP, EINVAL, "rename the directory", "overlay cannot name %s",
                          m->data);
     snprintf(parent, sizeof parent, "%.*s", (int)(slash == m->data ? 1 : slash - m->data), m->data);
-    return detached_source(plan, parent, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, work_userns, err);
+    return detached_source(parent, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, !plan->root, err);
 }
 
 /* Names of an overlay's two writable directories within its upper mount. A sized layer is empty
@@ -97,17 +95,17 @@ static int overlay_by_fd(const struct plan *plan, const struct plan_mount *m, co
     return fd;
 }
 
-/* The same by path, for older kernels: the layers are attached for a moment beneath the new
- * root, where we stand. */
-static int overlay_by_path(const struct plan *plan, const struct plan_mount *m, int root,
-                           const char *upper, const char *work, struct pj_err *err)
+/* The same by path, for older kernels: the layers are attached for a moment at the root. */
+static int overlay_by_path(const struct plan *plan, const struct plan_mount *m, const char *upper,
+                           const char *work, struct pj_err *err)
 {
     char path[300];
     int fs = -1, fd = -1, e;
 
-    if (inside_attach(root, m->fd, "/" LOWER, err) < 0 ||
-        inside_attach(root, m->upper_fd, "/" UPPER, err) < 0 || fchdir(root) < 0)
-        return -1;
+    if (mkdir(LOWER, 0755) < 0 || mkdir(UPPER, 0755) < 0 ||
+        move_mount(m->fd, "", AT_FDCWD, LOWER, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
+        move_mount(m->upper_fd, "", AT_FDCWD, UPPER, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return step_fail(err, STEP, errno, NULL, "cannot attach the layers");
     fs = fsopen("overlay", FSOPEN_CLOEXEC);
     if (fs >= 0 && set_common(plan, fs) == 0 &&
         fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", LOWER, 0) == 0 &&
@@ -123,8 +121,8 @@ static int overlay_by_path(const struct plan *plan, const struct plan_mount *m, 
     if (umount2(UPPER, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ||
         umount2(LOWER, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
         pj_fd_close(&fd);
-    unlinkat(root, UPPER, AT_REMOVEDIR);
-    unlinkat(root, LOWER, AT_REMOVEDIR);
+    rmdir(UPPER);
+    rmdir(LOWER);
     errno = e;
     return fd;
 }
@@ -143,19 +141,23 @@ static int act_as(const struct plan *plan, bool box)
     return box ? 0 : prctl(PR_SET_SECUREBITS, 0, 0, 0, 0);
 }
 
-int overlay_mount(const struct plan *plan, const struct plan_mount *m, int root, struct pj_err *err)
+int overlay_mount(const struct plan *plan, const struct plan_mount *m,
+                  const struct mounts_idmap *idmap, struct pj_err *err)
 {
     char upper[260], work[280];
     struct statvfs st;
-    int fd, rc;
+    int fd, rc = -1;
 
+    if (detached_map(m->fd, idmap->base_fd, m->src, err) < 0 ||
+        (m->data[0] == '/' && detached_map(m->upper_fd, idmap->work_fd, m->data, err) < 0))
+        return -1;
     if (overlay_names(plan, m, upper, work, sizeof upper, err) < 0)
         return -1;
     if (act_as(plan, true) < 0)
         return step_fail(err, STEP, errno, NULL, "cannot act as the box's user");
     fd = overlay_by_fd(plan, m, upper, work);
     if (fd < 0 && errno == EINVAL)
-        fd = overlay_by_path(plan, m, root, upper, work, err);
+        fd = overlay_by_path(plan, m, upper, work, err);
     if (fd < 0)
         step_fail(err, STEP, errno, REMEDY_OVERLAY, "cannot make the overlay");
     if (act_as(plan, false) < 0)
@@ -166,8 +168,11 @@ int overlay_mount(const struct plan *plan, const struct plan_mount *m, int root,
      * was asked for. */
     if (fstatvfs(fd, &st) < 0 || (st.f_flag & ST_RDONLY))
         rc = step_fail(err, STEP, EROFS, REMEDY_OVERLAY, "the overlay came up read-only");
+    else if ((mkdir(m->dst, 0755) < 0 && errno != EEXIST) ||
+             move_mount(fd, "", AT_FDCWD, m->dst, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        rc = step_fail(err, STEP, errno, NULL, "cannot mount %s", m->dst);
     else
-        rc = inside_attach(root, fd, m->dst, err);
+        rc = 0;
     close(fd);
     return rc;
 }

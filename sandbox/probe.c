@@ -228,7 +228,8 @@ static void gate_cgroup(struct finding *f)
     const struct cgroup_limits limits = {64 << 20, 64, 1000};
     struct cgroup cg;
 
-    cgroup_make(&cg, &limits);
+    cgroup_begin(&cg, &limits);
+    cgroup_limit(&cg, &limits);
     f->what = "a control group with limits";
     f->sys_errno = cg.memory_kept && cg.pids_kept && cg.cpu_kept ? 0 : EACCES;
     snprintf(f->note, sizeof f->note, "memory by %s, pids by %s, cpu by %s, kill by %s",

@@ -167,6 +167,8 @@ static void hear(struct supervisor *s)
             s->result->ended = true;
             s->result->wait_status = msg.value;
             break;
+        case CHANNEL_READY: /* only we say that */
+            break;
         }
     }
     if (rc < 0)
@@ -369,7 +371,7 @@ static void release(struct supervisor *s)
     launch_release(&s->box);
 }
 
-void supervise(struct plan *plan, struct result *result)
+void supervise(struct plan *plan, struct net *net, struct result *result)
 {
     struct supervisor s = {.plan = plan,
                            .result = result,
@@ -380,10 +382,14 @@ void supervise(struct plan *plan, struct result *result)
                            .signals = -1};
 
     s.relay = relay_new(plan->spec, result);
-    s.expected =
-        (plan->spec->gateway_count || plan->spec->allow_count) + (plan->spec->tree_fd >= 0);
+    s.expected = (!net && (plan->spec->gateway_count || plan->spec->allow_count)) +
+                 (plan->spec->tree_fd >= 0);
     if (catch_signals(&s) == 0 && start_clock(&s) == 0 &&
-        launch_box(&s.box, plan, &result->err) == 0) {
+        launch_box(&s.box, plan, net, &result->err) == 0) {
+        if (net) {
+            relay_listen(s.relay, net->listeners, net->count);
+            net->count = 0;
+        }
         set_up_pumps(&s);
         while (turn(&s))
             ;

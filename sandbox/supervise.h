@@ -7,11 +7,12 @@
 #ifndef SANDBOX_SUPERVISE_H
 #define SANDBOX_SUPERVISE_H
 
+#include "sandbox/net.h"
 #include "sandbox/plan.h"
 #include "sandbox/result.h"
 
-/* Run the plan to its end. Failures of the sandbox are in result->err; the caller releases the
- * result. */
-void supervise(struct plan *plan, struct result *result);
+/* Run the plan to its end. `net` is the network that is being made, NULL in user mode. Failures of
+ * the sandbox are in result->err; the caller releases the result. */
+void supervise(struct plan *plan, struct net *net, struct result *result);
 
 #endif

@@ -143,14 +143,19 @@ static int helper_main(void *parent)
     return 0;
 }
 
-int userns_idmap(const struct plan *plan, const struct plan_owner *owner, int *fd,
+int userns_idmap(const struct plan *plan, const struct plan_owner *owner, int *fd, pid_t *helper,
                  struct pj_err *err)
 {
-    static char stack[HELPER_STACK] __attribute__((aligned(16)));
-    char path[64], map[64];
-    pid_t self = getpid();
-    pid_t pid = clone(helper_main, stack + sizeof stack, CLONE_NEWUSER | CLONE_VM | SIGCHLD, &self);
+    /* One each: the last one may not be gone yet. */
+    static char stacks[2][HELPER_STACK] __attribute__((aligned(16)));
+    static unsigned used;
+    static pid_t self;
+    char path[64], map[64], *stack = stacks[used++ % 2];
+    pid_t pid;
     int rc;
+
+    self = getpid();
+    pid = clone(helper_main, stack + HELPER_STACK, CLONE_NEWUSER | CLONE_VM | SIGCHLD, &self);
 
     if (pid < 0)
         return step_fail(err, STEP, errno, REMEDY_USERNS,
@@ -167,7 +172,7 @@ int userns_idmap(const struct plan *plan, const struct plan_owner *owner, int *f
                              plan->host_uid)
                  : 0;
     kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    *helper = pid;
     return rc;
 }
 

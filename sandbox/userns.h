@@ -21,8 +21,8 @@ bool userns_is_host_root(void);
  * has it open. */
 int userns_lease(struct plan *plan, int *lock_fd, struct pj_err *err) PJ_MUST_CHECK;
 /* A descriptor of a user namespace that maps `owner` (on disk) to the box's host uid, for
- * idmapped mounts. */
-int userns_idmap(const struct plan *plan, const struct plan_owner *owner, int *fd,
+ * idmapped mounts. *helper is a process that made it, is killed and has to be reaped, some time. */
+int userns_idmap(const struct plan *plan, const struct plan_owner *owner, int *fd, pid_t *helper,
                  struct pj_err *err) PJ_MUST_CHECK;
 /* User mode, in process 1: map the first user namespace. */
 int userns_map_first(const struct plan *plan, struct pj_err *err) PJ_MUST_CHECK;
