@@ -1,6 +1,7 @@
 /* steps_prepare.c - the clean clone at a pinned commit, and whether there is anything to work on. */
 #include <string.h>
 #include <unistd.h>
+#include "lib/base/fs.h"
 #include "lib/base/mem.h"
 #include "lib/base/proc.h"
 #include "runner/job.h"
@@ -122,6 +123,26 @@ int job_credential(struct job *job, struct pj_err *err)
     return 0;
 }
 
+/* The repository, or the settings, name a root file system that this runner may lack. */
+static int find_rootfs(const struct job *job, struct pj_err *err)
+{
+    const char *name = job->rootfs != NULL ? strrchr(job->rootfs, '/') + 1 : NULL;
+    PJ_CLEANUP(pj_freep) char *shell = NULL;
+
+    if (name == NULL)
+        return 0;
+    shell = pj_asprintf("%s/bin", job->rootfs);
+    if (pj_fs_exists(shell))
+        return 0;
+    (void)pj_fail(err, PJ_E_UNAVAILABLE, "runner %s has no root file system \"%s\"",
+                  job->settings->name, name);
+    (void)pj_err_remedy(err,
+                        "make it on the runner from a container image: pj-rootfs %s IMAGE "
+                        "(docs/operators.md), or take \"rootfs\" off the repository",
+                        name);
+    return pj_err_code(err, "sandbox_unavailable");
+}
+
 int step_prepare(struct job *job, struct pj_err *err)
 {
     struct pj_lease_note note = {0};
@@ -129,7 +150,7 @@ int step_prepare(struct job *job, struct pj_err *err)
     if (pj_find_program("pj-sandbox", &job->sandbox_program, err) < 0 ||
         pj_find_program("pj-agent", &job->agent_program, err) < 0)
         return pj_err_code(err, "sandbox_unavailable");
-    if (job_credential(job, err) < 0 || open_workspace(job, err) < 0)
+    if (find_rootfs(job, err) < 0 || job_credential(job, err) < 0 || open_workspace(job, err) < 0)
         return -1;
     note.base_sha = workspace_base_sha(job->ws);
     job_log_say(job->log, PJ_EVENT_INFO, "working on %s at %.12s", workspace_base_branch(job->ws),

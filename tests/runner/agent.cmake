@@ -11,6 +11,12 @@ pj_test(test_gateway_convert SOURCES gateway_convert.c LIBS pj_rig)
 pj_test(test_agent_repos SOURCES agent_repos.c workspace_fix.c LIBS pj_rig pj_publish pj_support TIMEOUT 300)
 add_dependencies(test_agent_repos pj-agent)
 
+find_package(Python3 COMPONENTS Interpreter)
+if(Python3_FOUND)
+    add_test(NAME test_rootfs COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_rootfs.py)
+    set_tests_properties(test_rootfs PROPERTIES TIMEOUT 120 ENVIRONMENT "PJ_TEST_SRC=${CMAKE_SOURCE_DIR};PYTHONDONTWRITEBYTECODE=1")
+endif()
+
 add_executable(bench_gateway ${CMAKE_SOURCE_DIR}/tests/bench/bench_gateway.c)
 target_link_libraries(bench_gateway PRIVATE pj_flags pj_gateway pj_support)
 set_target_properties(bench_gateway PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
