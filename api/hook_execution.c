@@ -20,12 +20,14 @@
 #include "lib/store/lease.h"
 #include "lib/store/repos.h"
 #include "lib/store/tasks.h"
+#include "lib/store/users.h"
 
 #define WEBHOOK_ID_MAX 200
 
 struct hook {
     struct hook_body body;
     struct hook_logs *logs;
+    json_t *requester; /* of a claim: who asked for the task, NULL when nobody is to be named */
     bool too_large;
     char webhook_id[WEBHOOK_ID_MAX + 1];
 };
@@ -36,6 +38,7 @@ static void hook_free(void *ctx)
 
     hook_logs_free(h->logs);
     hook_body_release(&h->body);
+    json_decref(h->requester);
 }
 
 static void answer(struct request *req, const char *status)
@@ -200,10 +203,12 @@ static void apply_usage(struct request *req)
 
 static void answer_claim(struct request *req, json_t *analysis)
 {
+    const struct hook *h = req->ctx;
+
     reply_json(req, 200,
-               json_pack("{s:s, s:s, s:o, s:o, s:o}", "taskId", req->task->id, "status", "running",
-                         "task", pj_task_json(req->task), "analysis", analysis, "repository",
-                         pj_repo_json(req->repo)));
+               json_pack("{s:s, s:s, s:o, s:o, s:o, s:O?}", "taskId", req->task->id, "status",
+                         "running", "task", pj_task_json(req->task), "analysis", analysis,
+                         "repository", pj_repo_json(req->repo), "requester", h->requester));
 }
 
 static void on_analysis(struct request *req, const struct redisReply *reply)
@@ -223,12 +228,45 @@ static void on_analysis(struct request *req, const struct redisReply *reply)
                  pj_json_parse(pj_view_of(text), &analysis, &err) == 0 ? analysis : json_null());
 }
 
+static void claim_analysis(struct request *req)
+{
+    struct pj_cmd cmd = {0};
+
+    pj_repo_analysis_get_cmd(&cmd, req->repo->id);
+    request_redis(req, &cmd, on_analysis);
+}
+
+/* For the commit's co-author. A user who is gone is nobody's loss. */
+static void on_requester(struct request *req, const struct redisReply *reply)
+{
+    struct hook *h = req->ctx;
+    struct pj_user user = {0};
+    struct pj_err err;
+
+    if (pj_user_reply(reply, &user, &err) == 0)
+        h->requester =
+            json_pack("{s:s?, s:s?}", "email", user.email, "githubLogin", user.github_login);
+    pj_user_release(&user);
+    claim_analysis(req);
+}
+
+static void claim(struct request *req)
+{
+    struct pj_cmd cmd = {0};
+
+    if (req->repo->publish.co_author == 0 || req->task->owner == NULL) {
+        claim_analysis(req);
+        return;
+    }
+    pj_user_get_cmd(&cmd, req->task->owner);
+    request_redis(req, &cmd, on_requester);
+}
+
 /* The first delivery of this id. */
 static void apply(struct request *req)
 {
     const struct hook *h = req->ctx;
     const struct pj_task *task = req->task;
-    struct pj_cmd cmd = {0};
 
     if (task->status != PJ_TASK_RUNNING) {
         reply_problem(req, 409, "not_running", NULL, "the task is %s",
@@ -237,8 +275,7 @@ static void apply(struct request *req)
         reply_problem(req, 409, "stale_attempt", NULL, "the task is at attempt %lld",
                       (long long)task->attempt);
     } else if (h->body.type == HOOK_CLAIM) {
-        pj_repo_analysis_get_cmd(&cmd, req->repo->id);
-        request_redis(req, &cmd, on_analysis);
+        claim(req);
     } else {
         apply_usage(req);
     }

@@ -23,6 +23,17 @@ static const struct pj_field trigger_fields[] = {
     {"mention", PJ_F_STR, offsetof(struct repo_body_trigger, mention), 0, 1, 100},
 };
 
+#define IN_PUBLISH(member) offsetof(struct pj_repo_publish, member)
+static const struct pj_field publish_fields[] = {
+    {"allow", PJ_F_STRS, IN_PUBLISH(allow), 0, 0, 4},
+    {"authorEmail", PJ_F_STR, IN_PUBLISH(author_email), 0, 3, 200},
+    {"authorName", PJ_F_STR, IN_PUBLISH(author_name), 0, 1, 200},
+    {"coAuthor", PJ_F_WORD, IN_PUBLISH(co_author), .words = on_off},
+    {"draft", PJ_F_BOOL, IN_PUBLISH(draft)},
+    {"labels", PJ_F_STRS, IN_PUBLISH(labels), 0, 0, 20},
+    {"reviewers", PJ_F_STRS, IN_PUBLISH(reviewers), 0, 0, 15},
+};
+
 /* The first row is left out for edits. */
 static const struct pj_field fields[] = {
     {"url", PJ_F_STR, AT(url), PJ_FF_REQUIRED, 1, 2000},
@@ -41,6 +52,8 @@ static const struct pj_field fields[] = {
     {"notifyUrl", PJ_F_STR, AT(notify_url), 0, 1, 2000, .presence_offset = AT(has_notify)},
     {"onCheckFailure", PJ_F_WORD, AT(on_check_failure), .words = pj_repo_on_check_words,
      .presence_offset = AT(has_on_check)},
+    {"publish", PJ_F_OBJ, AT(publish), .sub = publish_fields,
+     .sub_count = PJ_COUNT_OF(publish_fields), .presence_offset = AT(has_publish)},
     {"rootfs", PJ_F_STR, AT(rootfs), 0, 1, 64, .presence_offset = AT(has_rootfs)},
     {"setupCommand", PJ_F_STR, AT(setup_command), 0, 1, COMMAND_MAX,
      .presence_offset = AT(has_setup)},
@@ -77,6 +90,64 @@ static bool is_plain_name(const char *text)
                strlen(text);
 }
 
+static bool is_word_of(const char *text, const char *const *words)
+{
+    for (; *words != NULL; words++)
+        if (strcmp(text, *words) == 0)
+            return true;
+    return false;
+}
+
+/* What may stand in "Name <mail>" of a commit. */
+static bool is_signature_text(const char *text)
+{
+    for (const char *p = text; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f || *p == '<' || *p == '>')
+            return false;
+    return text[strspn(text, " .,:;\"\\'")] != '\0';
+}
+
+static bool is_reviewer(const char *text)
+{
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+
+    if (n > 0 && text[n] == '/')
+        n += 1 + strcspn(text + n + 1, "/ ");
+    return n > 0 && n <= 200 && text[n] == '\0' && text[n - 1] != '/';
+}
+
+static int check_publish(struct request *req, const struct pj_repo_publish *p)
+{
+    for (size_t i = 0; p->allow != NULL && p->allow[i] != NULL; i++)
+        if (!is_word_of(p->allow[i], pj_repo_allow_words)) {
+            reply_fault(req, "publish.allow",
+                        "entry %zu is none of owners, reviews, secrets, workflows", i);
+            return -1;
+        }
+    for (size_t i = 0; p->labels != NULL && p->labels[i] != NULL; i++)
+        if (p->labels[i][0] == '\0' || strlen(p->labels[i]) > 200) {
+            reply_fault(req, "publish.labels", "entry %zu has no or more than 200 bytes", i);
+            return -1;
+        }
+    for (size_t i = 0; p->reviewers != NULL && p->reviewers[i] != NULL; i++)
+        if (!is_reviewer(p->reviewers[i])) {
+            reply_fault(req, "publish.reviewers", "entry %zu is no login and no organisation/team",
+                        i);
+            return -1;
+        }
+    if (p->author_name != NULL && !is_signature_text(p->author_name)) {
+        reply_fault(req, "publish.authorName",
+                    "has angle brackets, control characters or no letter");
+        return -1;
+    }
+    if (p->author_email != NULL &&
+        (!is_signature_text(p->author_email) || strchr(p->author_email, '@') == NULL)) {
+        reply_fault(req, "publish.authorEmail", "is no mail address");
+        return -1;
+    }
+    return 0;
+}
+
 static int check(struct request *req, const struct repo_body *b)
 {
     for (size_t i = 0; b->network_allow != NULL && b->network_allow[i] != NULL; i++)
@@ -101,7 +172,7 @@ static int check(struct request *req, const struct repo_body *b)
         reply_fault(req, "agent", "has at least a program; null takes it away");
         return -1;
     }
-    return 0;
+    return check_publish(req, &b->publish);
 }
 
 int repo_body_read(struct request *req, bool edit, struct repo_body *out)
@@ -168,4 +239,12 @@ void repo_body_apply(struct repo_body *b, struct pj_repo *repo)
         repo->setup_timeout_ms = b->setup_timeout_ms;
     if (b->has_agent_network)
         repo->agent_network = b->agent_network;
+    if (b->has_publish) {
+        struct pj_repo_publish old = repo->publish;
+
+        repo->publish = b->publish;
+        if (repo->publish.co_author < 0)
+            repo->publish.co_author = 1; /* absent */
+        b->publish = old;                /* released with the body */
+    }
 }

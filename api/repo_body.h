@@ -23,10 +23,11 @@ struct repo_body {
     char **network_allow, **agent;
     bool agent_network;
     struct repo_body_trigger trigger;
+    struct pj_repo_publish publish;
     /* Which were in the document: an edit changes these and no other; null takes a value away. */
     bool has_branch, has_credential, has_visibility, has_executor, has_on_check, has_code_rabbit,
         has_rootfs, has_setup, has_setup_timeout, has_check, has_notify, has_network, has_agent,
-        has_agent_network, has_trigger;
+        has_agent_network, has_trigger, has_publish;
 };
 
 /* Read and check the request's body. `edit`: no url. 0, or -1 when answered. Release in both cases. */

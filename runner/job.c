@@ -129,6 +129,7 @@ void job_close(struct job *job)
     for (size_t i = 0; i < job->check_count; i++)
         job_check_release(&job->checks[i]);
     free(job->summary);
+    free(job->co_author);
     free(job->net_refused);
     free(job->question);
     free(job->check_report);
@@ -204,8 +205,8 @@ static void keep_partial(struct job *job)
         return;
     if (job->report->keep_patch(job, pj_view_n(job->collected.diff.data, job->collected.diff.len),
                                 &err) == 0)
-        job_log_say(job->log, PJ_EVENT_PATCH, "kept what was there: %zu files changed",
-                    job->collected.files);
+        job_log_say(job->log, PJ_EVENT_PATCH, "kept what was there: %zu file%s changed",
+                    job->collected.files, job->collected.files == 1 ? "" : "s");
 }
 
 /* Is this error one that ends the task, or one that ends only this delivery? */

@@ -68,7 +68,7 @@ struct job {
     struct pj_err stop; /* cls OK while nobody told us to end */
     struct box *boxes[JOB_BOXES_MAX];
     struct box *agent_box; /* while the gateway serves it */
-    bool foreign;                /* not our agent: it says that it is done by leaving */
+    bool foreign;          /* not our agent: it says that it is done by leaving */
 
     struct workspace *ws;
     int tree_fd; /* where the tree is a layer over a shared checkout: both together, as the last box saw them; -1: none */
@@ -82,7 +82,8 @@ struct job {
     struct pj_str trajectory;
     char tree_sha[PJ_SHA_SIZE], commit_sha[PJ_SHA_SIZE];
     bool coderabbit_added;
-    char *summary; /* the agent's own words */
+    char *co_author; /* "Name <mail>" of who asked for the task, or NULL */
+    char *summary;   /* the agent's own words */
     char *net_refused;
     char *question;
     struct job_check checks[JOB_CHECKS_MAX];
@@ -113,6 +114,8 @@ struct job_report {
     int (*trajectory)(struct job *job, struct pj_view lines, struct pj_err *err);
     /* The repository's CodeRabbit analysis; NULL when there is none. */
     int (*analysis)(struct job *job, json_t **out, struct pj_err *err);
+    /* Who asked for the task: owned by the caller, NULL where nothing is known. */
+    int (*requester)(struct job *job, char **login, char **email, struct pj_err *err);
     int (*stored_patch)(struct job *job, char **text, size_t *n, struct pj_err *err);
     int (*outcome)(struct job *job, struct pj_err *err);
 };

@@ -23,10 +23,11 @@
 struct remote {
     char *callback, *task_id, *secret; /* from the workflow's environment */
     struct pj_http *http,
-        *log_http;    /* two: the log is sent from the pump that a call on the first one serves */
-    json_t *analysis; /* of the claim, NULL: none */
-    char *patch;      /* kept until the end is reported */
-    int64_t sent;     /* numbers the ids of webhooks that have no name of their own */
+        *log_http;     /* two: the log is sent from the pump that a call on the first one serves */
+    json_t *analysis;  /* of the claim, NULL: none */
+    json_t *requester; /* the same */
+    char *patch;       /* kept until the end is reported */
+    int64_t sent;      /* numbers the ids of webhooks that have no name of their own */
     char run[PJ_ID_SIZE]; /* this process, in those ids: a re-run of the workflow is another */
 };
 
@@ -235,6 +236,14 @@ static int analysis(struct job *job, json_t **out, struct pj_err *err)
     return 0;
 }
 
+static int requester(struct job *job, char **login, char **email, struct pj_err *err)
+{
+    (void)err;
+    *login = pj_strdup_or_null(pj_json_str(job->remote->requester, "githubLogin", NULL));
+    *email = pj_strdup_or_null(pj_json_str(job->remote->requester, "email", NULL));
+    return 0;
+}
+
 static int stored_patch(struct job *job, char **text, size_t *n, struct pj_err *err)
 {
     (void)job;
@@ -278,6 +287,7 @@ const struct job_report job_remote_report = {
     .usage = usage,
     .usage_list = usage_list,
     .analysis = analysis,
+    .requester = requester,
     .stored_patch = stored_patch,
     .outcome = outcome,
 };
@@ -301,7 +311,7 @@ static int read_claim(struct job *job, const struct pj_str *text, struct pj_err 
         "id",       "repositoryId", "owner",      "title",      "description", "status",
         "executor", "attempt",      "model",      "baseBranch", "branch",      "prUrl",
         "pr",       "baseSha",      "commitSha",  "question",   "answer",      "feedback",
-        "limits",   "createdAt",    "executedAt", "startedAt",  NULL};
+        "limits",   "createdAt",    "executedAt", "startedAt",  "source",      NULL};
     static const char *const repo_names[] = {"id",
                                              "owner",
                                              "url",
@@ -315,6 +325,7 @@ static int read_claim(struct job *job, const struct pj_str *text, struct pj_err 
                                              "networkAllow",
                                              "agentNetwork",
                                              "agent",
+                                             "publish",
                                              NULL};
     PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
     PJ_CLEANUP(pj_json_decrefp) json_t *task = NULL;
@@ -334,6 +345,7 @@ static int read_claim(struct job *job, const struct pj_str *text, struct pj_err 
         strcmp(pj_json_str(json_object_get(doc, "repository"), "codeRabbit", "on"), "off") != 0;
     if (json_is_object(json_object_get(doc, "analysis")))
         job->remote->analysis = json_incref(json_object_get(doc, "analysis"));
+    job->remote->requester = json_incref(json_object_get(doc, "requester"));
     timeout = job->spec.task.limits.timeout_ms >= 0 ? job->spec.task.limits.timeout_ms
                                                     : job->settings->task_timeout_ms;
     passed = job->spec.task.started_ms > 0 ? pj_now_ms() - job->spec.task.started_ms : 0;
@@ -411,6 +423,7 @@ static void close_remote(struct remote *r)
     pj_http_free(r->http);
     pj_http_free(r->log_http);
     json_decref(r->analysis);
+    json_decref(r->requester);
     free(r->patch);
     pj_fd_close(&order_pipe);
 }

@@ -2,11 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include "lib/base/fs.h"
+#include "lib/base/mem.h"
 #include "lib/http/client.h"
 #include "lib/json/codec.h"
 #include "lib/store/events.h"
 #include "lib/store/repos.h"
 #include "lib/store/tasks.h"
+#include "lib/store/users.h"
 #include "runner/job.h"
 #include "runner/spawner.h"
 
@@ -119,6 +121,25 @@ static int analysis(struct job *job, json_t **out, struct pj_err *err)
     return pj_json_parse(pj_view_of(text), out, err);
 }
 
+static int requester(struct job *job, char **login, char **email, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    struct pj_user user = {0};
+
+    if (job->spec.task.owner == NULL)
+        return 0;
+    pj_user_get_cmd(&cmd, job->spec.task.owner);
+    if (job_ask(job, &cmd, &reply, err) < 0)
+        return -1;
+    if (pj_user_reply(reply, &user, err) < 0)
+        return err->cls == PJ_E_NOT_FOUND ? 0 : -1;
+    *login = pj_strdup_or_null(user.github_login);
+    *email = pj_strdup_or_null(user.email);
+    pj_user_release(&user);
+    return 0;
+}
+
 static int stored_patch(struct job *job, char **text, size_t *n, struct pj_err *err)
 {
     PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
@@ -150,6 +171,7 @@ const struct job_report job_store_report = {
     .usage_list = usage_list,
     .trajectory = trajectory,
     .analysis = analysis,
+    .requester = requester,
     .stored_patch = stored_patch,
     .outcome = outcome,
 };

@@ -1,6 +1,7 @@
 #include "runner/patch_parse.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -291,4 +292,11 @@ int patch_parse(struct pj_view text, const struct patch_limits *limits, struct p
     *out = patch;
     patch = NULL;
     return 0;
+}
+
+void patch_summary(size_t files, size_t added, size_t removed, char out[PATCH_SUMMARY_SIZE])
+{
+    (void)snprintf(
+        out, PATCH_SUMMARY_SIZE, "%zu file%s changed, %zu line%s added, %zu line%s removed", files,
+        files == 1 ? "" : "s", added, added == 1 ? "" : "s", removed, removed == 1 ? "" : "s");
 }

@@ -62,6 +62,9 @@ int patch_parse(struct pj_view text, const struct patch_limits *limits, struct p
                 struct pj_err *err) PJ_MUST_CHECK;
 void patch_free(struct patch *patch);
 void patch_freep(struct patch **patch);
+/* "2 files changed, 1 line added, 3 lines removed" */
+#define PATCH_SUMMARY_SIZE 120
+void patch_summary(size_t files, size_t added, size_t removed, char out[PATCH_SUMMARY_SIZE]);
 /* new_path, else old_path. */
 const char *patch_file_path(const struct patch_file *file);
 

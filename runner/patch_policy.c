@@ -70,6 +70,19 @@ static void find(struct patch_findings *found, const char *path, const char *why
     found->count++;
 }
 
+static bool is_allowed(const struct patch_policy *policy, enum guard guard)
+{
+    switch (guard) {
+    case GUARD_WORKFLOW:
+        return policy->allow_workflows;
+    case GUARD_OWNERS:
+        return policy->allow_owners;
+    case GUARD_REVIEW:
+        return policy->allow_reviews;
+    }
+    return false;
+}
+
 static void check_path(const char *path, const struct patch_policy *policy,
                        struct patch_findings *found)
 {
@@ -78,7 +91,7 @@ static void check_path(const char *path, const struct patch_policy *policy,
     for (size_t i = 0; i < PJ_COUNT_OF(guarded); i++) {
         size_t n = strlen(guarded[i].path);
         bool folder = guarded[i].path[n - 1] == '/';
-        if (policy->allow_workflows && guarded[i].guard == GUARD_WORKFLOW)
+        if (is_allowed(policy, guarded[i].guard))
             continue;
         /* Without regard to case: forges on such file systems, and such checkouts, read them all the same. */
         if (folder ? strncasecmp(path, guarded[i].path, n) == 0
@@ -166,6 +179,7 @@ int patch_policy_check(const struct patch *patch, const struct patch_policy *pol
     (void)pj_fail(err, PJ_E_FORBIDDEN, "%s", pj_str_cstr(&text));
     pj_str_release(&text);
     (void)pj_err_remedy(err,
-                        "look at the patch: publish it as it is, or retry the task with feedback");
+                        "look at the patch: publish it as it is, retry the task with feedback, or "
+                        "allow such changes for the repository (publish.allow)");
     return pj_err_code(err, "patch_policy");
 }

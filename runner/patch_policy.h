@@ -11,6 +11,8 @@
 
 struct patch_policy {
     bool allow_workflows; /* .github/workflows and its like */
+    bool allow_owners;    /* CODEOWNERS */
+    bool allow_reviews;   /* CodeRabbit's configuration */
     bool allow_secrets;   /* do not look for secrets */
     const char *own_file; /* a path that we add ourselves (.coderabbit.yaml), or NULL */
 };

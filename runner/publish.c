@@ -68,6 +68,23 @@ void publish_subject(const char *title, struct pj_str *out)
         (void)pj_str_puts(out, cut);
 }
 
+void publish_co_author(const char *login, const char *email, const char *forge_host,
+                       struct pj_str *out)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+-/=?^_`{|}~";
+    size_t name = email != NULL ? strspn(email, allowed) : 0;
+
+    pj_str_clear(out);
+    /* docs.github.com, "Setting your commit email address": commits by it are linked to the account. */
+    if (login != NULL && login[0] != '\0' && forge_host != NULL &&
+        strcmp(forge_host, "github.com") == 0 && login[strspn(login, allowed)] == '\0')
+        (void)pj_str_putf(out, "%s <%s@users.noreply.github.com>", login, login);
+    else if (name > 0 && email[name] == '@' && email[name + 1] != '\0' &&
+             email[name + 1 + strspn(email + name + 1, allowed)] == '\0')
+        (void)pj_str_putf(out, "%.*s <%s>", (int)name, email, email);
+}
+
 int publish_commit(struct workspace *ws, const struct publish_commit_spec *spec,
                    const char *tree_sha, char commit_sha[PJ_SHA_SIZE], struct pj_err *err)
 {

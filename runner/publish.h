@@ -37,6 +37,10 @@ struct publish_commit_spec {
     int64_t
         date_ms; /* author and committer date: the attempt's start, so that a repeated commit is the same */
 };
+/* "Name <mail>" of who asked for the task, empty when nothing is known: by the login, on a forge that gives each one an address
+ * (github.com), else by the mail address. */
+void publish_co_author(const char *login, const char *email, const char *forge_host,
+                       struct pj_str *out);
 int publish_commit(struct workspace *ws, const struct publish_commit_spec *spec,
                    const char *tree_sha, char commit_sha[PJ_SHA_SIZE],
                    struct pj_err *err) PJ_MUST_CHECK;

@@ -9,22 +9,9 @@
 #include "lib/forge/rest.h"
 #include "lib/http/client.h"
 #include "lib/json/codec.h"
-#include "runner/retry.h"
+#include "runner/pull_impl.h"
 
-#define COMMENTS_LOOKED_AT 100
-
-/* One operation over all its tries. */
-struct op {
-    const struct pull_forge *forge;
-    const struct pull_spec *spec;
-    struct pj_rest rest;
-    struct retry retry;
-    struct pj_rest_answer answer; /* of the last call */
-    struct pull_upstream *upstream;
-    bool lagged; /* "No commits between" was answered once */
-};
-
-static void op_begin(struct op *op)
+void pull_op_begin(struct pull_op *op)
 {
     op->rest = (struct pj_rest){
         .http = pj_http_new(op->forge->ca_file),
@@ -42,19 +29,19 @@ static void op_begin(struct op *op)
     };
 }
 
-static void op_end(struct op *op)
+void pull_op_end(struct pull_op *op)
 {
     pj_rest_answer_release(&op->answer);
     pj_http_free(op->rest.http);
 }
 
-static bool is_gitea(const struct op *op)
+bool pull_op_is_gitea(const struct pull_op *op)
 {
     return op->forge->forge->kind == PJ_FORGE_GITEA;
 }
 
-static int call(struct op *op, const char *method, const char *path, const json_t *body,
-                struct pj_err *err)
+int pull_op_call(struct pull_op *op, const char *method, const char *path, const json_t *body,
+                 struct pj_err *err)
 {
     pj_rest_answer_release(&op->answer);
     int rc = pj_rest_call(&op->rest, method, path, body, &op->answer, err);
@@ -71,13 +58,13 @@ static int call(struct op *op, const char *method, const char *path, const json_
 }
 
 /* After a failure: 1 to try again, 0 to give up, -1 when the pump ended the wait. */
-static int again(struct op *op, struct pj_err *err)
+int pull_op_again(struct pull_op *op, struct pj_err *err)
 {
     return retry_forge(&op->retry, op->answer.retry_after_ms, err);
 }
 
 /* "/repos/<owner>/<name>" and what follows. */
-static char *repo_path(const struct op *op, const char *rest)
+char *pull_op_path(const struct pull_op *op, const char *rest)
 {
     struct pj_str path;
 
@@ -90,12 +77,12 @@ static char *repo_path(const struct op *op, const char *rest)
     return pj_str_take(&path);
 }
 
-static char *lookup_path(const struct op *op)
+static char *lookup_path(const struct pull_op *op)
 {
     struct pj_str rest;
 
     pj_str_init(&rest, 4096);
-    if (is_gitea(op)) {
+    if (pull_op_is_gitea(op)) {
         (void)pj_str_puts(&rest, "/pulls/");
         pj_url_escape(&rest, op->spec->base);
         (void)pj_str_putc(&rest, '/');
@@ -106,7 +93,7 @@ static char *lookup_path(const struct op *op)
         (void)pj_str_puts(&rest, "%3A");
         pj_url_escape(&rest, op->spec->head);
     }
-    char *path = repo_path(op, pj_str_cstr(&rest));
+    char *path = pull_op_path(op, pj_str_cstr(&rest));
     pj_str_release(&rest);
     return path;
 }
@@ -129,14 +116,14 @@ static int take_pull(const json_t *doc, bool adopted, struct pull_result *out, s
 }
 
 /* Is there an open pull request from our branch? PJ_NONE: no. */
-static int lookup(struct op *op, struct pull_result *out, struct pj_err *err)
+static int lookup(struct pull_op *op, struct pull_result *out, struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *path = lookup_path(op);
     const json_t *found = NULL;
 
-    if (call(op, "GET", path, NULL, err) < 0)
+    if (pull_op_call(op, "GET", path, NULL, err) < 0)
         return -1;
-    if (is_gitea(op)) {
+    if (pull_op_is_gitea(op)) {
         if (op->answer.status == 404)
             return PJ_NONE;
         if (op->answer.status == 200 &&
@@ -160,21 +147,21 @@ static int lookup(struct op *op, struct pull_result *out, struct pj_err *err)
     return found != NULL ? take_pull(found, true, out, err) : PJ_NONE;
 }
 
-static json_t *create_body(const struct op *op)
+static json_t *create_body(const struct pull_op *op)
 {
     const struct pull_spec *spec = op->spec;
-    bool wip = spec->draft && is_gitea(op);
+    bool wip = spec->draft && pull_op_is_gitea(op);
     /* Gitea has no drafts: a title that begins with WIP: is one. */
     PJ_CLEANUP(pj_freep) char *title = pj_asprintf("%s%s", wip ? "WIP: " : "", spec->title);
     json_t *body = json_pack("{s:s, s:s, s:s, s:s}", "title", title, "head", spec->head, "base",
                              spec->base, "body", spec->body);
 
-    if (body != NULL && !is_gitea(op))
+    if (body != NULL && !pull_op_is_gitea(op))
         (void)json_object_set_new(body, "draft", json_boolean(spec->draft));
     return body;
 }
 
-static int refused(struct op *op, struct pull_result *out, struct pj_err *err)
+static int refused(struct pull_op *op, struct pull_result *out, struct pj_err *err)
 {
     const char *words = op->answer.message;
     bool exists = strstr(words, "already exists") != NULL || op->answer.status == 409;
@@ -195,14 +182,14 @@ static int refused(struct op *op, struct pull_result *out, struct pj_err *err)
     return -1;
 }
 
-static int create(struct op *op, struct pull_result *out, struct pj_err *err)
+static int create(struct pull_op *op, struct pull_result *out, struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp) json_t *body = create_body(op);
-    PJ_CLEANUP(pj_freep) char *path = repo_path(op, "/pulls");
+    PJ_CLEANUP(pj_freep) char *path = pull_op_path(op, "/pulls");
 
     if (body == NULL)
         return pj_fail(err, PJ_E_INTERNAL, "the pull request's text is not valid UTF-8");
-    if (call(op, "POST", path, body, err) < 0)
+    if (pull_op_call(op, "POST", path, body, err) < 0)
         return -1;
     if (op->answer.status == 201 || op->answer.status == 200)
         return take_pull(op->answer.doc, false, out, err);
@@ -212,7 +199,7 @@ static int create(struct op *op, struct pull_result *out, struct pj_err *err)
     return rc;
 }
 
-static int check_forge(const struct pull_forge *forge, struct pj_err *err)
+int pull_check_forge(const struct pull_forge *forge, struct pj_err *err)
 {
     if (forge->token != NULL && forge->token[0] != '\0')
         return 0;
@@ -226,14 +213,14 @@ static int check_forge(const struct pull_forge *forge, struct pj_err *err)
 int pull_open(const struct pull_forge *forge, const struct pull_spec *spec, struct pull_result *out,
               struct pj_err *err)
 {
-    struct op op = {.forge = forge, .spec = spec, .upstream = &out->upstream};
+    struct pull_op op = {.forge = forge, .spec = spec, .upstream = &out->upstream};
     int rc = 0;
     int more = 1;
 
     memset(out, 0, sizeof(*out));
-    if (check_forge(forge, err) < 0)
+    if (pull_check_forge(forge, err) < 0)
         return -1;
-    op_begin(&op);
+    pull_op_begin(&op);
     do {
         /* Looked up before every try: the last one may have made it, though its answer was lost. */
         rc = lookup(&op, out, err);
@@ -241,12 +228,12 @@ int pull_open(const struct pull_forge *forge, const struct pull_spec *spec, stru
         if (creating)
             rc = create(&op, out, err);
         if (rc < 0)
-            more = again(&op, err);
+            more = pull_op_again(&op, err);
         /* R4.2: what could not be created after all retries is pr_failed, with the forge's answer beside it. */
         if (rc < 0 && more == 0 && creating && strcmp(err->code, "github_service") == 0)
             (void)pj_err_code(err, "pr_failed");
     } while (rc < 0 && more > 0);
-    op_end(&op);
+    pull_op_end(&op);
     return rc;
 }
 
@@ -254,61 +241,4 @@ void pull_result_release(struct pull_result *result)
 {
     free(result->url);
     result->url = NULL;
-}
-
-/* PJ_NONE: no comment with this text yet. */
-static int find_comment(struct op *op, const char *path, const char *text, struct pj_err *err)
-{
-    PJ_CLEANUP(pj_freep) char *list = pj_asprintf("%s?per_page=%d", path, COMMENTS_LOOKED_AT);
-    const json_t *item = NULL;
-    size_t i = 0;
-
-    if (call(op, "GET", list, NULL, err) < 0)
-        return -1;
-    if (op->answer.rate_limited || op->answer.status >= 500)
-        return pj_rest_fail(&op->answer, "read the comments", err);
-    /* A token that may write but not read them: the comment itself tells. */
-    json_array_foreach(op->answer.doc, i, item)
-    {
-        if (strcmp(pj_json_str(item, "body", ""), text) == 0)
-            return 0;
-    }
-    return PJ_NONE;
-}
-
-static int add_comment(struct op *op, const char *path, const char *text, struct pj_err *err)
-{
-    PJ_CLEANUP(pj_json_decrefp) json_t *body = json_pack("{s:s}", "body", text);
-
-    if (body == NULL)
-        return pj_fail(err, PJ_E_INTERNAL, "the comment is not valid UTF-8");
-    if (call(op, "POST", path, body, err) < 0)
-        return -1;
-    return op->answer.status == 201 ? 0
-                                    : pj_rest_fail(&op->answer, "comment on the pull request", err);
-}
-
-int pull_comment(const struct pull_forge *forge, const struct pull_spec *spec, int64_t number,
-                 const char *text, struct pull_upstream *upstream, struct pj_err *err)
-{
-    struct op op = {.forge = forge, .spec = spec, .upstream = upstream};
-    char rest[64];
-    int rc = 0;
-    int more = 1;
-
-    memset(upstream, 0, sizeof(*upstream));
-    if (check_forge(forge, err) < 0)
-        return -1;
-    (void)snprintf(rest, sizeof(rest), "/issues/%lld/comments", (long long)number);
-    PJ_CLEANUP(pj_freep) char *path = repo_path(&op, rest);
-    op_begin(&op);
-    do {
-        rc = find_comment(&op, path, text, err);
-        if (rc == PJ_NONE)
-            rc = add_comment(&op, path, text, err);
-        if (rc < 0)
-            more = again(&op, err);
-    } while (rc < 0 && more > 0);
-    op_end(&op);
-    return rc;
 }

@@ -66,6 +66,18 @@ int pull_comment(const struct pull_forge *forge, const struct pull_spec *spec, i
                  const char *text, struct pull_upstream *upstream,
                  struct pj_err *err) PJ_MUST_CHECK;
 
+/* Add labels; those that are there stay. A forge may make the ones it does not know. */
+int pull_label(const struct pull_forge *forge, const struct pull_spec *spec, int64_t number,
+               char *const *labels, struct pull_upstream *upstream,
+               struct pj_err *err) PJ_MUST_CHECK;
+/* Ask people ("login") and teams ("organisation/team") for a review. */
+int pull_request_review(const struct pull_forge *forge, const struct pull_spec *spec,
+                        int64_t number, char *const *reviewers, struct pull_upstream *upstream,
+                        struct pj_err *err) PJ_MUST_CHECK;
+/* The forge's own number for the repository. */
+int pull_repository_id(const struct pull_forge *forge, const struct pull_spec *spec, int64_t *id,
+                       struct pull_upstream *upstream, struct pj_err *err) PJ_MUST_CHECK;
+
 struct pull_check {
     const char *command;
     const char *before; /* "passed", "failed (exit 1)", NULL: not run */

@@ -6,6 +6,7 @@
 
 #include "lib/base/view.h"
 #include "runner/coderabbit.h"
+#include "runner/patch_parse.h"
 #include "runner/pull.h"
 
 #define SUMMARY_MAX ((size_t)12000)
@@ -222,9 +223,10 @@ static void put_run(struct pj_str *out, const struct pull_body_spec *spec)
 /* Everything but the task's own text. */
 static void put_tail(struct pj_str *out, const struct pull_body_spec *spec)
 {
-    (void)pj_str_putf(out, "\n### Changes\n\n%zu file%s, %zu line%s added, %zu removed.\n",
-                      spec->files, spec->files == 1 ? "" : "s", spec->added,
-                      spec->added == 1 ? "" : "s", spec->removed);
+    char change[PATCH_SUMMARY_SIZE];
+
+    patch_summary(spec->files, spec->added, spec->removed, change);
+    (void)pj_str_putf(out, "\n### Changes\n\n%s.\n", change);
     if (spec->summary != NULL && spec->summary[0] != '\0') {
         (void)pj_str_puts(out, "\n");
         put_quoted(out, spec->summary, SUMMARY_MAX);
@@ -238,7 +240,7 @@ static void put_tail(struct pj_str *out, const struct pull_body_spec *spec)
                                "`, because the repository had none. "
                                "CodeRabbit reads it from the base branch, so it takes effect once "
                                "this is merged; a review of this pull "
-                               "request is asked for by a comment. The repository's setting "
+                               "request has been asked for. The repository's setting "
                                "`codeRabbit: \"off\"` turns both off.\n");
     if (spec->fixes != NULL && spec->fixes[0] != '\0')
         (void)pj_str_putf(out, "\nFixes %.40s\n", spec->fixes);

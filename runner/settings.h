@@ -33,6 +33,7 @@ struct runner_settings {
     char *anthropic_api_key, *anthropic_base_url;
     char *replay_file, *prices;
     char *github_token, *github_api_url, *github_app_id, *github_app_private_key;
+    char *coderabbit_api_key, *coderabbit_api_url;
     char *actions_repository, *actions_workflow, *actions_ref;
     char *smtp_url, *smtp_user, *smtp_password, *smtp_tls, *mail_from;
     char *notify_url, *notify_secret;

@@ -21,8 +21,15 @@ static bool publishes_kept(const struct job *job)
 static int judge(struct job *job, struct pj_view diff, struct pj_err *err)
 {
     PJ_CLEANUP(patch_freep) struct patch *patch = NULL;
-    const struct patch_policy policy = {.allow_workflows = publishes_kept(job),
-                                        .allow_secrets = publishes_kept(job)};
+    const struct pj_repo_publish *own = &job->spec.repo.publish;
+    bool seen = publishes_kept(job);
+    const struct patch_policy policy = {
+        .allow_workflows = seen || pj_repo_allows(own, "workflows"),
+        .allow_owners = seen || pj_repo_allows(own, "owners"),
+        .allow_reviews = seen || pj_repo_allows(own, "reviews"),
+        .allow_secrets = seen || pj_repo_allows(own, "secrets"),
+    };
+    char change[PATCH_SUMMARY_SIZE];
     struct patch_findings found;
     int rc = patch_parse(diff, NULL, &patch, err);
 
@@ -32,17 +39,43 @@ static int judge(struct job *job, struct pj_view diff, struct pj_err *err)
     }
     if (rc < 0)
         return -1;
-    job_log_say(job->log, PJ_EVENT_PATCH, "%zu files changed, %zu lines added, %zu removed",
-                patch->file_count, patch->added, patch->removed);
+    patch_summary(patch->file_count, patch->added, patch->removed, change);
+    job_log_say(job->log, PJ_EVENT_PATCH, "%s", change);
     return patch_policy_check(patch, &policy, &found, err);
+}
+
+/* Who asked for the task, unless the repository wants nobody named. */
+static int find_co_author(struct job *job, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_freep) char *login = NULL;
+    PJ_CLEANUP(pj_freep) char *email = NULL;
+    PJ_CLEANUP(pj_str_release) struct pj_str who;
+
+    if (job->spec.repo.publish.co_author == 0)
+        return 0;
+    if (job->report->requester(job, &login, &email, err) < 0)
+        return -1;
+    pj_str_init(&who, 600);
+    publish_co_author(login, email, job->address.forge->host, &who);
+    if (who.len > 0)
+        pj_str_set(&job->co_author, pj_str_cstr(&who));
+    return 0;
 }
 
 static int commit(struct job *job, struct pj_err *err)
 {
     char branch[PJ_BRANCH_SIZE];
     const struct pj_task *task = &job->spec.task;
+    if (find_co_author(job, err) < 0)
+        return -1;
     const struct publish_commit_spec spec = {
-        .task_id = task->id, .title = task->title, .date_ms = task->started_ms};
+        .task_id = task->id,
+        .title = task->title,
+        .author_name = job->spec.repo.publish.author_name,
+        .author_email = job->spec.repo.publish.author_email,
+        .co_author = job->co_author,
+        .date_ms = task->started_ms,
+    };
     struct pj_lease_note note = {.commit_sha = job->commit_sha, .branch = branch};
 
     publish_branch_name(task->id, branch);
@@ -137,11 +170,43 @@ static char **words(const char *text)
     return out;
 }
 
+#define LIMITS_MAX 4
+
+/* What was reached and did not end the task; the array is the caller's. */
+static char **limits_hit(const struct job *job)
+{
+    char **out = pj_alloc(LIMITS_MAX + 1, sizeof(*out));
+    size_t left_out = job->collected.note_count + job->collected.notes_dropped;
+    size_t n = 0;
+
+    if (job->checks_worse)
+        out[n++] = pj_asprintf("%d rounds of checks", job->check_rounds);
+    if (job->diff_rounds > 0)
+        out[n++] = pj_asprintf("%d diff%s of the model sent back", job->diff_rounds,
+                               job->diff_rounds == 1 ? "" : "s");
+    if (left_out > 0)
+        out[n++] =
+            pj_asprintf("%zu path%s left out of the change", left_out, left_out == 1 ? "" : "s");
+    return out;
+}
+
+/* "#12" when an issue of this repository asked for the task; owned by the caller. */
+static char *issue_of(const struct pj_task *task)
+{
+    int64_t number = pj_json_i64(task->source, "number", 0);
+
+    return number > 0 && strcmp(pj_json_str(task->source, "kind", ""), "github_issue") == 0
+               ? pj_asprintf("#%lld", (long long)number)
+               : NULL;
+}
+
 static void make_body(struct job *job, struct pj_str *out)
 {
     const struct pj_task *task = &job->spec.task;
     struct pull_check checks[JOB_CHECKS_MAX];
     char **refused = words(job->net_refused);
+    char **limits = limits_hit(job);
+    PJ_CLEANUP(pj_freep) char *fixes = issue_of(task);
     PJ_CLEANUP(pj_freep)
     char *url = job->settings->public_url != NULL
                     ? pj_asprintf("%s/tasks/%s", job->settings->public_url, task->id)
@@ -168,7 +233,11 @@ static void make_body(struct job *job, struct pj_str *out)
         .duration_ms = task->started_ms > 0 ? pj_now_ms() - task->started_ms : -1,
         .base_branch = workspace_base_branch(job->ws),
         .base_sha = workspace_base_sha(job->ws),
-        .executor = "sandbox",
+        .executor = pj_task_executor_words[job->remote != NULL ? PJ_EXECUTOR_GITHUB_ACTIONS
+                                                               : PJ_EXECUTOR_SANDBOX],
+        .limits_hit = (const char *const *)limits,
+        .fixes = fixes,
+        .co_author = job->co_author,
         .hosts_refused = refused[0] != NULL ? (const char *const *)refused : NULL,
         .coderabbit_added = job->coderabbit_added,
     };
@@ -178,6 +247,7 @@ static void make_body(struct job *job, struct pj_str *out)
                                         job->checks[i].after};
     pull_body(&spec, out);
     pj_strs_free(refused);
+    pj_strs_free(limits);
 }
 
 static int open_pull(struct job *job, const struct pull_forge *forge, const struct pull_spec *spec,
@@ -232,6 +302,58 @@ int job_ask_forge(struct job *job, struct pj_err *err)
     return -1;
 }
 
+/* By CodeRabbit's API where a key is set (it knows github.com alone), else, or when that fails, by a comment. */
+static int ask_coderabbit(struct job *job, const struct pull_forge *forge,
+                          const struct pull_spec *spec, int64_t number, struct pj_err *err)
+{
+    const struct runner_settings *s = job->settings;
+    const struct coderabbit_api api = {
+        .base_url = s->coderabbit_api_url,
+        .key = s->coderabbit_api_key,
+        .ca_file = s->ca_file,
+        .retry_base_ms = s->retry_base_ms,
+        .deadline_ms = job->spec.deadline_mono_ms,
+        .pump = &job->pump,
+    };
+    struct pull_upstream upstream;
+    int64_t repository = 0;
+
+    if (s->coderabbit_api_key != NULL) {
+        if (pull_repository_id(forge, spec, &repository, &upstream, err) == 0 &&
+            coderabbit_ask(&api, repository, number, err) == 0) {
+            job_log_say(job->log, PJ_EVENT_INFO, "CodeRabbit was asked for a review");
+            return 0;
+        }
+        if (job->stop.cls != PJ_E_OK)
+            return -1;
+        job_log_say(job->log, PJ_EVENT_WARN, "CodeRabbit's API: %s; asking by a comment",
+                    err->message);
+    }
+    return pull_comment(forge, spec, number, CODERABBIT_COMMENT, &upstream, err);
+}
+
+/* What the pull request is given beside its text. It is there: what cannot be had is said, and no reason to fail. */
+static int decorate(struct job *job, const struct pull_forge *forge, const struct pull_spec *spec,
+                    int64_t number, struct pj_err *err)
+{
+    const struct pj_repo_publish *own = &job->spec.repo.publish;
+    struct pull_upstream upstream;
+    struct pj_err why;
+
+    if (own->labels != NULL && own->labels[0] != NULL &&
+        pull_label(forge, spec, number, own->labels, &upstream, &why) < 0)
+        job_log_say(job->log, PJ_EVENT_WARN, "the labels are missing: %s", why.message);
+    if (own->reviewers != NULL && own->reviewers[0] != NULL &&
+        pull_request_review(forge, spec, number, own->reviewers, &upstream, &why) < 0)
+        job_log_say(job->log, PJ_EVENT_WARN, "no review was asked for: %s", why.message);
+    if (job->coderabbit_added && ask_coderabbit(job, forge, spec, number, &why) < 0)
+        job_log_say(job->log, PJ_EVENT_WARN, "CodeRabbit was not asked: %s", why.message);
+    if (job->stop.cls == PJ_E_OK)
+        return 0;
+    *err = job->stop;
+    return -1;
+}
+
 int step_pull(struct job *job, struct pj_err *err)
 {
     struct pull_forge forge = forge_of(job);
@@ -240,12 +362,10 @@ int step_pull(struct job *job, struct pj_err *err)
         .name = job->address.name,
         .head = job->outcome.branch,
         .base = workspace_base_branch(job->ws),
-        .draft = job->checks_worse,
+        .draft = job->checks_worse || job->spec.repo.publish.draft,
     };
     struct pull_result result = {0};
-    struct pull_upstream upstream = {0};
     struct pj_str title, body;
-    struct pj_err trouble;
     int rc;
 
     if (forge.forge->kind == PJ_FORGE_GIT) {
@@ -258,9 +378,8 @@ int step_pull(struct job *job, struct pj_err *err)
     spec.title = pj_str_cstr(&title);
     spec.body = pj_str_cstr(&body);
     rc = open_pull(job, &forge, &spec, &result, err);
-    if (rc == 0 && job->coderabbit_added &&
-        pull_comment(&forge, &spec, result.number, CODERABBIT_COMMENT, &upstream, &trouble) < 0)
-        job_log_say(job->log, PJ_EVENT_WARN, "the review was not asked for: %s", trouble.message);
+    if (rc == 0)
+        rc = decorate(job, &forge, &spec, result.number, err);
     pull_result_release(&result);
     pj_str_release(&title);
     pj_str_release(&body);

@@ -1,6 +1,7 @@
 #include "lib/task/repo.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include "lib/task/state.h"
 
 const char *const pj_repo_status_words[] = {"connected", "invalid", NULL};
@@ -8,9 +9,23 @@ const char *const pj_repo_visibility_words[] = {"private", "shared", NULL};
 const char *const pj_repo_on_check_words[] = {"needs_review", "draft_pr", NULL};
 const char *const pj_repo_credential_words[] = {"repository", "app", "forge", "env", NULL};
 
+const char *const pj_repo_allow_words[] = {"owners", "reviews", "secrets", "workflows", NULL};
+static const char *const off_on[] = {"off", "on", NULL};
+
+#define IN_PUBLISH(member) offsetof(struct pj_repo_publish, member)
+static const struct pj_field publish_fields[] = {
+    {"draft", PJ_F_BOOL, IN_PUBLISH(draft)},
+    {"labels", PJ_F_STRS, IN_PUBLISH(labels)},
+    {"reviewers", PJ_F_STRS, IN_PUBLISH(reviewers)},
+    {"authorName", PJ_F_STR, IN_PUBLISH(author_name)},
+    {"authorEmail", PJ_F_STR, IN_PUBLISH(author_email)},
+    {"coAuthor", PJ_F_WORD, IN_PUBLISH(co_author), .words = off_on},
+    {"allow", PJ_F_STRS, IN_PUBLISH(allow)},
+};
+
 #define AT(member) offsetof(struct pj_repo, member)
 /* Clients see the first SHOWN as they are; the others in a form of their own, or never. */
-#define SHOWN 21
+#define SHOWN 22
 static const struct pj_field repo_fields[] = {
     {"id", PJ_F_STR, AT(id)},
     {"owner", PJ_F_STR, AT(owner)},
@@ -30,6 +45,8 @@ static const struct pj_field repo_fields[] = {
     {"agentNetwork", PJ_F_BOOL, AT(agent_network)},
     {"agent", PJ_F_STRS, AT(agent)},
     {"notifyUrl", PJ_F_STR, AT(notify_url)},
+    {"publish", PJ_F_OBJ, AT(publish), .sub = publish_fields,
+     .sub_count = PJ_COUNT_OF(publish_fields)},
     {"createdAt", PJ_F_TIME, AT(created_ms)},
     {"updatedAt", PJ_F_TIME, AT(updated_ms)},
     {"verifiedAt", PJ_F_TIME, AT(verified_ms)},
@@ -46,8 +63,19 @@ static const struct pj_field repo_fields[] = {
 
 void pj_repo_init(struct pj_repo *repo)
 {
-    *repo = (struct pj_repo){
-        .executor = -1, .setup_timeout_ms = -1, .code_rabbit = true, .credential_source = -1};
+    *repo = (struct pj_repo){.executor = -1,
+                             .setup_timeout_ms = -1,
+                             .code_rabbit = true,
+                             .publish = {.co_author = 1},
+                             .credential_source = -1};
+}
+
+bool pj_repo_allows(const struct pj_repo_publish *publish, const char *word)
+{
+    for (size_t i = 0; publish->allow != NULL && publish->allow[i] != NULL; i++)
+        if (strcmp(publish->allow[i], word) == 0)
+            return true;
+    return false;
 }
 
 void pj_repo_release(struct pj_repo *repo)
@@ -108,6 +136,8 @@ int pj_repo_from_wire(const json_t *doc, struct pj_repo *out, struct pj_err *err
         pj_repo_release(&repo);
         return pj_err_wrap(err, "repository");
     }
+    if (repo.publish.co_author < 0)
+        repo.publish.co_author = 1; /* absent */
     *out = repo;
     return 0;
 }

@@ -24,6 +24,20 @@ extern const char *const pj_repo_visibility_words[];
 extern const char *const pj_repo_on_check_words[];
 extern const char *const pj_repo_credential_words[];
 
+/* How the result of a task is published; every member may be absent. */
+struct pj_repo_publish {
+    bool draft;        /* pull requests are opened as drafts */
+    char **labels;     /* put on the pull request; NULL-terminated, or NULL */
+    char **reviewers;  /* asked for a review: "login", or "organisation/team" */
+    char *author_name; /* of the commit; NULL: Pithy Jaunt */
+    char *author_email;
+    int co_author; /* 0: who asked for the task is not named as co-author */
+    char **allow;  /* pj_repo_allow_words: what needs nobody's look before it is pushed */
+};
+/* "owners", "reviews", "secrets", "workflows" */
+extern const char *const pj_repo_allow_words[];
+bool pj_repo_allows(const struct pj_repo_publish *publish, const char *word);
+
 struct pj_repo {
     char *id;
     char *owner; /* user id */
@@ -46,6 +60,7 @@ struct pj_repo {
     char *trigger_label;
     char *trigger_mention;
     char *notify_url;
+    struct pj_repo_publish publish;
     int credential_source; /* enum pj_repo_credential; -1: none */
     int64_t created_ms;
     int64_t updated_ms;

@@ -4,6 +4,7 @@ pj_test(test_checkout SOURCES workspace_fix.c test_checkout.c LIBS pj_runner pj_
 add_dependencies(test_checkout pj-sandbox)
 pj_test(test_collect SOURCES workspace_fix.c test_collect.c LIBS pj_publish pj_support)
 pj_test(test_publish SOURCES workspace_fix.c test_publish.c LIBS pj_publish pj_support)
+pj_test(test_coderabbit SOURCES test_coderabbit.c LIBS pj_publish pj_support)
 pj_test(test_pull SOURCES workspace_fix.c test_pull.c LIBS pj_publish pj_support)
 pj_test(test_patch_parse SOURCES test_patch_parse.c LIBS pj_publish)
 pj_test(test_patch_property SOURCES workspace_fix.c test_patch_property.c LIBS pj_publish pj_support TIMEOUT 900)

@@ -333,7 +333,7 @@ Test(pull, r4_1_the_body_has_the_task_and_the_run)
     pull_body(&b, &out);
     static const char *const wanted[] = {"> Greet the user.",
                                          "Said hello.",
-                                         "1 file, 2 lines added, 1 removed",
+                                         "1 file changed, 2 lines added, 1 line removed",
                                          "`make test` | passed | passed",
                                          "openai / gpt-x",
                                          "100 prompt (50 cached), 20 completion",

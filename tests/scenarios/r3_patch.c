@@ -138,6 +138,54 @@ Test(r3, r3_3_a_change_that_policy_forbids_is_kept_for_review)
     scene_stop(&s);
 }
 
+/* A person has looked: what policy stopped is pushed as it is, and that is on record. */
+Test(r3, r3_2_what_policy_stopped_is_published_as_it_is)
+{
+    static const struct model_answer answers[] = {
+        SCENE_WRITE(".github/workflows/ci.yml", "on: push\\n"),
+        SCENE_FINISH,
+    };
+    struct scene s;
+
+    scene_start(&s, answers, 2);
+    char *task = scene_run(&s, "Add a workflow");
+    json_decref(world_wait_status(&s.w, task, "needs_review"));
+    char *path = pj_asprintf("/tasks/%s/publish", task);
+    json_decref(world_call(&s.w, "POST", path, "{}", 202));
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    char *branch = scene_branch(task), *spec = pj_asprintf("%s:.github/workflows/ci.yml", branch);
+    char *content = gitfix_show(s.remote, spec);
+    cr_expect_str_eq(content, "on: push\n");
+    json_t *audit = world_call(&s.w, "GET", "/admin/audit", NULL, 200);
+    char *said = json_dumps(audit, 0);
+    cr_expect_not_null(strstr(said, "publish"), "%s", said);
+    cr_expect_not_null(strstr(said, task), "%s", said);
+    free(said);
+    json_decref(audit);
+    free(content);
+    free(spec);
+    free(branch);
+    free(path);
+    free(task);
+    scene_stop(&s);
+}
+
+Test(r3, r3_3_a_repository_may_allow_what_policy_forbids)
+{
+    static const struct model_answer answers[] = {
+        SCENE_WRITE(".github/workflows/ci.yml", "on: push\\n"),
+        SCENE_FINISH,
+    };
+    struct scene s;
+
+    scene_prepare(&s, answers, 2);
+    scene_open(&s, ",\"publish\":{\"allow\":[\"workflows\"]}");
+    char *task = scene_run(&s, "Add a workflow");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    free(task);
+    scene_stop(&s);
+}
+
 Test(r3, r3_3_a_planted_git_folder_is_ignored)
 {
     static const struct model_answer answers[] = {

@@ -295,6 +295,26 @@ static void labels_add(struct forge_server *f, const char *repo, int number,
     forge_json(f, x, 200, made);
 }
 
+/* Adds to what was asked for before. */
+static void reviewers_add(struct forge_server *f, const char *repo, int number,
+                          const struct stand_in_request *r, struct stand_in_exchange *x)
+{
+    PJ_CLEANUP(pj_json_decrefp) json_t *want = json_loadb(r->body, r->body_len, 0, NULL);
+
+    pthread_mutex_lock(&f->lock);
+    json_t *pull = forge_pull_numbered(f, repo, number);
+    if (pull != NULL)
+        json_object_set(pull, "asked", want);
+    json_t *made = json_deep_copy(pull);
+    pthread_mutex_unlock(&f->lock);
+    if (made == NULL) {
+        forge_error(f, x, 404, "Not Found");
+        return;
+    }
+    (void)json_object_del(made, "asked");
+    forge_json(f, x, 201, made);
+}
+
 /* ---- the calls ---- */
 
 static void issue_call(struct forge_server *f, const char *repo, const char *path,
@@ -321,6 +341,7 @@ void forge_rest(struct forge_server *f, const char *path, const struct stand_in_
     const char *slash = strchr(path, '/');
     const char *end = slash ? strchrnul(slash + 1, '/') : NULL;
     bool get = strcmp(r->method, "GET") == 0, post = strcmp(r->method, "POST") == 0;
+    char what[21] = "";
     int number = 0;
 
     if (!end) {
@@ -343,6 +364,9 @@ void forge_rest(struct forge_server *f, const char *path, const struct stand_in_
         pulls_create(f, repo, r, x);
     else if (strncmp(end, "/issues/", 8) == 0)
         issue_call(f, repo, end, r, x);
+    else if (post && sscanf(end, "/pulls/%d/%20s", &number, what) == 2 &&
+             strcmp(what, "requested_reviewers") == 0)
+        reviewers_add(f, repo, number, r, x);
     else if (get && sscanf(end, "/pulls/%d", &number) == 1)
         pull_get(f, repo, number, x);
     else

@@ -304,6 +304,9 @@ Test(repo, shows_no_secret_and_says_where_the_credential_is_from)
     repo.webhook_old_sealed = pj_strdup("SECRET3");
     repo.credential_source = PJ_REPO_CREDENTIAL_REPOSITORY;
     repo.trigger_label = pj_strdup("pj");
+    repo.publish.author_name = pj_strdup("Bot");
+    repo.publish.allow = pj_alloc(2, sizeof(char *));
+    repo.publish.allow[0] = pj_strdup("secrets");
     shown = pj_repo_json(&repo);
     text = pj_json_text(shown);
     cr_assert_null(strstr(text, "SECRET"));
@@ -315,6 +318,15 @@ Test(repo, shows_no_secret_and_says_where_the_credential_is_from)
     cr_assert_eq(pj_repo_from_wire(wire, &back, &err), 0, "%s", err.message);
     cr_assert_str_eq(back.webhook_sealed, "SECRET2");
     cr_assert_eq(back.executor, -1);
+    cr_assert_str_eq(back.publish.author_name, "Bot");
+    cr_assert(pj_repo_allows(&back.publish, "secrets"));
+    cr_assert_not(pj_repo_allows(&back.publish, "workflows"));
+    cr_assert_eq(back.publish.co_author, 1);
+    pj_repo_release(&back);
+    /* One that was stored before there was such a member. */
+    (void)json_object_del(wire, "publish");
+    cr_assert_eq(pj_repo_from_wire(wire, &back, &err), 0, "%s", err.message);
+    cr_assert_eq(back.publish.co_author, 1);
     pj_repo_release(&back);
     pj_repo_release(&repo);
 }

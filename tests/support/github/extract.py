@@ -34,6 +34,7 @@ OPERATIONS = [
     "POST /repos/{owner}/{repo}/issues/{issue_number}/comments",
     "POST /repos/{owner}/{repo}/issues/{issue_number}/labels",
     "POST /repos/{owner}/{repo}/pulls",
+    "POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers",
 ]
 DROPPED = {"description", "summary", "example", "examples", "externalDocs", "deprecated", "title", "tags", "readOnly", "default"}
 
