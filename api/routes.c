@@ -63,6 +63,7 @@ const struct route route_table[] = {
     {METHOD_POST, P "/tasks/:id/retry", SCOPE_TASKS_WRITE, 128 * K, IDEM, task_retry},   /* R3.2 */
     {METHOD_GET, P "/tasks/:id/trajectory", SCOPE_TASKS_READ, 0, 0, task_trajectory},
     {METHOD_GET, P "/tasks/:id/usage", SCOPE_TASKS_READ, 0, 0, task_usage}, /* R11.1 */
+    {METHOD_GET, P "/tasks/:id/wait", SCOPE_TASKS_READ, 0, 0, task_wait},
     {METHOD_GET, P "/tokens", SCOPE_SELF, 0, 0, token_list},
     {METHOD_POST, P "/tokens", SCOPE_TOKENS_WRITE, 16 * K, IDEM, token_create},
     {METHOD_DELETE, P "/tokens/:id", SCOPE_TOKENS_WRITE, 0, 0, token_delete},

@@ -19,5 +19,7 @@ void task_publish(struct request *req);
 void task_patch(struct request *req);
 void task_usage(struct request *req);
 void task_trajectory(struct request *req);
+/* task_wait.c */
+void task_wait(struct request *req);
 
 #endif

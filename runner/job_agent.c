@@ -185,8 +185,10 @@ static void let_leave(struct job *job, struct box *box, bool accepted)
     struct pj_err err;
 
     job_end_box(job, box, accepted ? AGENT_LEAVES_MS : 0);
-    if (box_result_get(box, &result, &err) == 0 && result.net_refused != NULL &&
-        result.net_refused[0] != '\0') {
+    bool told = box_result_get(box, &result, &err) == 0;
+    if (told && result.isolation != NULL)
+        job_log_mark(job->log, "isolation", result.isolation);
+    if (told && result.net_refused != NULL && result.net_refused[0] != '\0') {
         job_log_say(job->log, PJ_EVENT_WARN, "the box was refused: %s", result.net_refused);
         pj_str_set(&job->net_refused, result.net_refused);
     }

@@ -40,6 +40,7 @@ struct job_log {
     int64_t last_sent_ms, retry_at_ms, retry_wait_ms;
     int64_t output_bytes;
     bool output_dropped;
+    json_t *marks; /* members that the next entry gets; NULL when none wait */
 };
 
 static void list_append(struct chunk_list *list, struct chunk *c)
@@ -97,6 +98,7 @@ void job_log_free(struct job_log *log)
     list_release(&log->kept);
     for (size_t i = 0; i < PJ_COUNT_OF(log->lines); i++)
         pj_str_release(&log->lines[i].text);
+    json_decref(log->marks);
     free(log);
 }
 
@@ -120,9 +122,30 @@ static struct chunk *open_chunk(struct job_log *log)
     return c;
 }
 
+void job_log_mark(struct job_log *log, const char *name, const char *value)
+{
+    if (log->marks == NULL)
+        log->marks = json_object();
+    json_object_set_new(log->marks, name, json_string(value));
+}
+
+/* `data` with the marks that wait, which are then gone; NULL when there is neither. */
+static json_t *marked(struct job_log *log, const json_t *data)
+{
+    json_t *all = log->marks;
+
+    log->marks = NULL;
+    if (all == NULL)
+        return data != NULL ? json_copy((json_t *)(uintptr_t)data) : NULL;
+    if (data != NULL)
+        json_object_update(all, (json_t *)(uintptr_t)data);
+    return all;
+}
+
 static void add(struct job_log *log, enum pj_event_stream stream, enum pj_event_type type,
                 struct pj_view masked, const json_t *data)
 {
+    json_t *members = marked(log, data);
     struct pj_event event = {
         .attempt = log->config.attempt,
         .n = log->next_n,
@@ -130,7 +153,7 @@ static void add(struct job_log *log, enum pj_event_stream stream, enum pj_event_
         .stream = stream,
         .type = type,
         .message = masked,
-        .data = data,
+        .data = members,
     };
     struct chunk *c = open_chunk(log);
     size_t before = c->lines.len;
@@ -140,6 +163,7 @@ static void add(struct job_log *log, enum pj_event_stream stream, enum pj_event_
     c->count++;
     log->next_n++;
     log->waiting.bytes += c->lines.len - before;
+    json_decref(members);
 }
 
 /* Mask, and see that a secret cut in two by our own limit leaves no half behind. */

@@ -45,6 +45,8 @@ void job_log_freep(struct job_log **log);
 /* One entry. `message` may hold anything; it is masked and cut like output. `data` may be NULL. */
 void job_log_event(struct job_log *log, enum pj_event_stream stream, enum pj_event_type type,
                    const char *message, const json_t *data);
+/* A member of the next entry, whatever that will be: where a stage begins, what the box was. */
+void job_log_mark(struct job_log *log, const char *name, const char *value);
 /* info, warn, error of stream `system`, formatted. */
 void job_log_say(struct job_log *log, enum pj_event_type type, const char *fmt, ...)
     PJ_PRINTF(3, 4);

@@ -282,6 +282,30 @@ Test(job_log, says_when_its_reader_should_stop_reading)
     pj_str_release(&s.text);
 }
 
+Test(job_log, a_mark_goes_with_the_next_entry_and_with_no_other)
+{
+    struct store s;
+    struct job_log *log;
+    PJ_CLEANUP(pj_json_decrefp) json_t *data = json_pack("{s:s}", "tool", "run");
+
+    store_init(&s);
+    log = log_to(&s, NULL);
+    job_log_mark(log, "stage", "preparing");
+    job_log_mark(log, "stage", "analyzing");
+    job_log_event(log, PJ_STREAM_AGENT, PJ_EVENT_TOOL, "a tool", data);
+    job_log_say(log, PJ_EVENT_INFO, "and on");
+    flush(log);
+    const char *text = pj_str_cstr(&s.text), *mark = strstr(text, "\"stage\":\"analyzing\"");
+    cr_assert_not_null(mark, "%s", text);
+    cr_expect_not_null(strstr(text, "\"tool\":\"run\""), "%s", text);
+    cr_expect(mark < strchr(text, '\n'), "%s", text);
+    cr_expect_null(strstr(mark + 1, "\"stage\""), "%s", text);
+    cr_expect_null(json_object_get(data, "stage"), "the caller's object is left as it was");
+    job_log_mark(log, "stage", "never told");
+    job_log_free(log);
+    pj_str_release(&s.text);
+}
+
 Test(job_log, drops_output_beyond_its_bound_and_says_so_once)
 {
     struct store s;

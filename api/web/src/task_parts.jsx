@@ -44,10 +44,10 @@ export function Timeline({ task, store }) {
 }
 
 const reasons = {
-  no_runner: w => ["No runner is online.", w.draining ? `${plural(w.draining, "runner")} finishing and taking nothing new. ` + "An admin can start another: pj-runner." : "An admin has to start one: pj-runner."],
-  slots_busy: w => [`All ${plural(w.slots, "slot")} of ${plural(w.runners, "runner")} are busy.`, w.ahead > 0 ? `${plural(w.ahead, "task")} waiting before or beside this one.` : "This one is next."],
-  user_limit: w => [`You have ${plural(w.yourRunning, "task")} at work, which is the most that one user may have.`, "It starts when one of them ends."],
-  starting: () => ["A slot is free: it starts any moment.", ""],
+  no_runner: w => w.draining ? `No runner takes tasks: ${plural(w.draining, "runner")} finishing what they have. An admin can start another one: pj-runner.` : "No runner is online. An admin has to start one: pj-runner.",
+  slots_busy: w => `All ${plural(w.slots, "slot")} of ${plural(w.runners, "runner")} are busy; ${plural(w.waiting, "task")} waiting, this one among them.`,
+  held_back: () => "A slot is free, but you have as many tasks at work as one user may, or the free runner does not take tasks of this kind.",
+  starting: () => "A slot is free: it starts any moment.",
 };
 
 export function Waiting({ task }) {
@@ -59,9 +59,7 @@ export function Waiting({ task }) {
     const timer = setInterval(ask, 3000);
     return () => { alive = false; clearInterval(timer); };
   }, [task.id]);
-  if (!why || !reasons[why.reason]) return null;
-  const [title, more] = reasons[why.reason](why);
-  return <div class="panel note" role="status"><strong>Why it waits: </strong>{title} {more}</div>;
+  return why?.reason ? <div class="panel note" role="status"><strong>Why it waits: </strong>{reasons[why.reason](why)}</div> : null;
 }
 
 export function Question({ task, changed }) {
