@@ -6,7 +6,7 @@
  *
  *     daemon.c  loop, tickets, drain      slot.c    one attempt: start, orders, outcome, settling
  *     keep.c    renewing, heartbeat       reaper.c  expired work of any runner      janitor.c  retention
- *     helper.c  the outbox process */
+ *     helper.c  the outbox process        health.c  probes and metrics */
 #ifndef RUNNER_DAEMON_H
 #define RUNNER_DAEMON_H
 
@@ -23,6 +23,7 @@
 struct event;
 struct event_base;
 struct daemon;
+struct health;
 struct helper;
 
 /* Why a job was told to stop; the first reason stays, but for LOST, which always wins: the task is no longer ours. */
@@ -60,12 +61,16 @@ struct daemon {
     struct pj_sub *doorbell;
     struct spawner spawner;
     struct helper *outbox;
+    struct health *health; /* NULL: not asked for */
     struct slot *slots;
     size_t slot_count;
     uint32_t next_token;
     size_t claiming; /* slots promised to a take under way */
     bool waiting;    /* for tickets */
     int draining;    /* signals seen */
+    bool leaving;    /* enough tasks were done, or idle for long enough */
+    bool subscribed; /* orders are heard: ready */
+    int64_t attempts, idle_since_mono; /* begun so far; 0: not idle */
     bool failed;     /* the spawner died: leave with an error */
     char instance[PJ_ID_SIZE];
     char *isolation;

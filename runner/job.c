@@ -157,10 +157,9 @@ void job_close(struct job *job)
 
 int job_stage(struct job *job, enum pj_task_stage stage, struct pj_err *err)
 {
-    if (job_log_flush(job->log, true, err) < 0 || job->report->stage(job, stage, err) < 0)
+    if (job_log_flush(job->log, true, err) < 0)
         return -1;
-    job_log_mark(job->log, "stage", pj_task_stage_words[stage]);
-    return 0;
+    return job->report->stage(job, stage, err);
 }
 
 /* Ours to hand over: in the workflow the same task runs the steps itself. */
@@ -175,6 +174,15 @@ static int run_steps(struct job *job, const char **fallback, struct pj_err *err)
     const struct step *table = is_dispatched(job) ? dispatch_steps : steps;
     size_t count = is_dispatched(job) ? PJ_COUNT_OF(dispatch_steps) : PJ_COUNT_OF(steps);
 
+    if (job->remote == NULL && !is_dispatched(job) && job->spec.task.mode == NULL &&
+        !runner_makes_boxes(job->settings)) {
+        (void)pj_fail(err, PJ_E_UNAVAILABLE,
+                      "runner %s makes no boxes: it only starts workflows (PJ_RUNNER_EXECUTORS)",
+                      job->settings->name);
+        (void)pj_err_remedy(err, "run the task with executor github_actions, or start runners with "
+                                 "PJ_RUNNER_EXECUTORS=all and no others");
+        return pj_err_code(err, "sandbox_unavailable");
+    }
     for (size_t i = 0; i < count; i++) {
         *fallback = table[i].fallback_code;
         if (job_stage(job, table[i].stage, err) < 0 || table[i].run(job, err) < 0)

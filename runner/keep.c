@@ -146,5 +146,5 @@ void keep_tick(struct daemon *d)
     }
     for (unsigned p = 0; p < d->meta.partitions; p++)
         renew(d, p);
-    keep_beat(d, d->draining ? "draining" : "ready");
+    keep_beat(d, d->draining || d->leaving ? "draining" : "ready");
 }

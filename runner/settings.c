@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "runner/health.h"
 
 #define AT(field) offsetof(struct runner_settings, field)
 #define STATE_DIR_MAX 64 /* sun_path holds 107 bytes: /work/<taskId>/gateway follows */
@@ -13,6 +14,7 @@
 
 static const char *const providers[] = {"openai", "anthropic", "replay", NULL};
 static const char *const openai_apis[] = {"auto", "chat", "responses", NULL};
+static const char *const executors[] = {"all", "github_actions", NULL};
 static const char *const smtp_tls_words[] = {"offered", "required", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
@@ -78,6 +80,8 @@ const struct pj_setting runner_setting_table[] = {
      "most tokens a task may use"},
     {"PJ_MAX_TASK_TURNS", PJ_SET_INT, AT(max_task_turns), "100", 1, 100000, NULL,
      "most turns of the agent"},
+    {"PJ_METRICS_LISTEN", PJ_SET_STR, AT(metrics_listen), NULL, 0, 0, NULL,
+     "address:port that serves /metrics, /livez and /readyz, without a token; default: nowhere"},
     {"PJ_NOTIFY_SECRET", PJ_SET_SECRET, AT(notify_secret), NULL, 0, 0, NULL,
      "signs outgoing notifications (whsec_…)"},
     {"PJ_NOTIFY_URL", PJ_SET_STR, AT(notify_url), NULL, 0, 0, NULL, "told of every end of a task"},
@@ -91,12 +95,18 @@ const struct pj_setting runner_setting_table[] = {
      "answers for the replay provider"},
     {"PJ_RETRY_BASE", PJ_SET_DURATION, AT(retry_base_ms), "1s", 1, 600000, NULL,
      "first wait between tries of a peer"},
+    {"PJ_RUNNER_EXECUTORS", PJ_SET_WORD, AT(executors), "all", 0, 0, executors,
+     "github_actions: make no boxes here, only start workflows; a sandbox task then fails"},
+    {"PJ_RUNNER_IDLE", PJ_SET_DURATION, AT(idle_ms), NULL, 100, 30 * DAY, NULL,
+     "leave after so long without a task; default: never"},
     {"PJ_RUNNER_LABELS", PJ_SET_STR, AT(labels), NULL, 0, 0, NULL,
      "words shown with this runner, comma separated"},
     {"PJ_RUNNER_NAME", PJ_SET_STR, AT(name), NULL, 0, 0, NULL,
      "this runner's name; default: the host's"},
     {"PJ_RUNNER_SLOTS", PJ_SET_INT, AT(slots), NULL, 1, 256, NULL,
      "tasks at once; default: one a core"},
+    {"PJ_RUNNER_TASKS", PJ_SET_INT, AT(max_tasks), NULL, 1, 1000000000, NULL,
+     "leave after so many tasks; default: never"},
     {"PJ_SANDBOX_ROOTFS", PJ_SET_STR, AT(sandbox_rootfs), NULL, 0, 0, NULL,
      "a name under rootfs/ for the box's system; default: the host's /usr"},
     {"PJ_SECRET_KEY", PJ_SET_SECRET, AT(secret_key), NULL, 0, 0, NULL,
@@ -175,6 +185,11 @@ static int check_model(struct runner_settings *s, struct pj_err *err)
         return pj_err_remedy(err, "name a readable file of recorded answers");
     }
     return 0;
+}
+
+bool runner_makes_boxes(const struct runner_settings *s)
+{
+    return strcmp(s->executors, "github_actions") != 0;
 }
 
 bool runner_settings_remote(const struct pj_settings_args *args)
@@ -276,9 +291,10 @@ static int check(struct runner_settings *s, struct pj_err *err)
         (void)pj_fail(err, PJ_E_INVALID, "PJ_RUNNER_NAME: %s is not a usable name", s->name);
         return pj_err_remedy(err, "use at most 64 of the characters A-Z a-z 0-9 . _ -");
     }
-    if (check_pairs(s, err) < 0 || check_addresses(s, err) < 0)
+    if (check_pairs(s, err) < 0 || check_addresses(s, err) < 0 ||
+        (s->metrics_listen != NULL && health_address_check(s->metrics_listen, err) < 0))
         return -1;
-    return check_model(s, err);
+    return runner_makes_boxes(s) ? check_model(s, err) : 0; /* a workflow has a key of its own */
 }
 
 /* libcurl and libgit2 read these from the environment, where they are not when PJ_CONFIG or a flag gave them. */

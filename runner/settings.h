@@ -19,6 +19,9 @@ struct runner_settings {
     int64_t slots; /* 0: one a core */
     char *name;    /* NULL: the host's name */
     char *labels;
+    char *executors;            /* "all", "github_actions" */
+    int64_t max_tasks, idle_ms; /* 0: none */
+    char *metrics_listen;       /* NULL: nowhere */
     int64_t task_timeout_ms, llm_timeout_ms, lease_ttl_ms;
     int64_t user_max_running; /* 0: none */
     int64_t max_task_tokens, max_task_cost_microusd, max_task_turns;
@@ -50,6 +53,8 @@ extern const size_t runner_setting_count;
  * (a workflow's job) PJ_SECRET_KEY is not asked for: nothing sealed gets there. */
 int runner_settings_load(struct runner_settings *out, struct pj_settings_args *args,
                          struct pj_err *err) PJ_MUST_CHECK;
+/* False for a runner that only starts workflows (PJ_RUNNER_EXECUTORS): it has no box and needs no model. */
+bool runner_makes_boxes(const struct runner_settings *s);
 bool runner_settings_remote(const struct pj_settings_args *args);
 void runner_settings_release(struct runner_settings *s);
 /* `all`: each setting explained. */
