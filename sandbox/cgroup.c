@@ -139,29 +139,32 @@ static void find_mounts(struct cgroup_hierarchy h[H_COUNT])
         fclose(f);
 }
 
+/* One line of /proc/self/cgroup: "id:controllers:path". */
+static void note_own(struct cgroup_hierarchy h[H_COUNT], char *line)
+{
+    char *list = strchr(line, ':');
+    char *path = list ? strchr(list + 1, ':') : NULL;
+
+    if (!path)
+        return;
+    *path++ = '\0';
+    for (int i = 0; i < H_COUNT; i++) {
+        if (i == H_V2 ? list[1] == '\0' : has_word(list + 1, controllers[i]))
+            snprintf(h[i].own, sizeof h[i].own, "%s", path);
+    }
+}
+
 /* Our own groups, and where their hierarchies are mounted. */
 static void find_hierarchies(struct cgroup_hierarchy h[H_COUNT])
 {
-    char line[1024];
-    FILE *f = fopen("/proc/self/cgroup", "re");
+    char text[4096], *line, *rest = text;
     bool all_usual = true;
 
     memset(h, 0, H_COUNT * sizeof *h);
-    while (f && fgets(line, sizeof line, f)) {
-        char *list = strchr(line, ':');
-        char *path = list ? strchr(list + 1, ':') : NULL;
-
-        if (!path)
-            continue;
-        *path++ = '\0';
-        path[strcspn(path, "\n")] = '\0';
-        for (int i = 0; i < H_COUNT; i++) {
-            if (i == H_V2 ? list[1] == '\0' : has_word(list + 1, controllers[i]))
-                snprintf(h[i].own, sizeof h[i].own, "%s", path);
-        }
-    }
-    if (f)
-        fclose(f);
+    if (read_at("/proc/self", "cgroup", text, sizeof text) <= 0)
+        return;
+    while ((line = strsep(&rest, "\n")))
+        note_own(h, line);
     for (int i = 0; i < H_COUNT; i++) {
         if (h[i].own[0] && !find_usual_mount(i, &h[i])) {
             h[i].mount[0] = '\0';
@@ -242,6 +245,9 @@ static struct cgroup_dir *make_dir(struct cgroup *cg, const struct cgroup_hierar
     if (cg->count == CGROUP_DIRS_MAX || make_locked(dir, parent) < 0)
         return NULL;
     dir->v2 = v2;
+    dir->controllers[0] = '\0';
+    if (v2)
+        (void)read_at(dir->path, "cgroup.controllers", dir->controllers, sizeof dir->controllers);
     /* A single thread that moves itself through v1's `tasks` needs no lock over all of the
      * machine's processes. */
     dir->join_fd = open_at(dir->path, v2 ? "cgroup.procs" : "tasks", O_WRONLY);
@@ -256,10 +262,7 @@ static struct cgroup_dir *make_dir(struct cgroup *cg, const struct cgroup_hierar
 
 static bool offers(const struct cgroup_dir *dir, const char *controller)
 {
-    char list[512];
-
-    return read_at(dir->path, "cgroup.controllers", list, sizeof list) > 0 &&
-           has_word(list, controller);
+    return has_word(dir->controllers, controller);
 }
 
 /* Our children get a controller only when their parent passes it on. One at a time: a single one
@@ -267,9 +270,14 @@ static bool offers(const struct cgroup_dir *dir, const char *controller)
 static void pass_on(const char *parent)
 {
     static const char *const words[] = {"+cpu", "+memory", "+pids"};
+    char list[512];
 
-    for (size_t i = 0; i < PJ_COUNT_OF(words); i++)
-        write_at(parent, "cgroup.subtree_control", words[i]);
+    if (read_at(parent, "cgroup.controllers", list, sizeof list) <= 0)
+        return;
+    for (size_t i = 0; i < PJ_COUNT_OF(words); i++) {
+        if (has_word(list, words[i] + 1))
+            write_at(parent, "cgroup.subtree_control", words[i]);
+    }
 }
 
 /* Is there a controller that is asked for, that `parent` has, and that its child did not get? */

@@ -20,6 +20,7 @@ struct cgroup_dir {
     int dir_fd;  /* locked: says that the maker lives */
     int join_fd; /* cgroup.procs, or tasks in v1 */
     bool v2;
+    char controllers[256]; /* v2: what it has of them */
 };
 
 /* Where a hierarchy is mounted, and where in it this process is. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 #include "lib/base/fs.h"
 #include "lib/base/mem.h"
@@ -19,9 +20,13 @@
 
 /* Read-only parts of the host's /etc that programs need to start and to check certificates. */
 static const char *const etc_parts[] = {
-    "/etc/alternatives", "/etc/ca-certificates.conf", "/etc/ld.so.cache", "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d", "/etc/pki/tls/certs",        "/etc/ssl/certs",   "/etc/ssl/openssl.cnf",
+    "/etc/alternatives", "/etc/ld.so.cache",     "/etc/pki/tls/certs",
+    "/etc/ssl/certs",    "/etc/ssl/openssl.cnf",
 };
+
+/* What the root holds besides: made-up files, directories, links, the places of mounts. */
+#define ROOT_BYTES (512 << 10)
+#define ROOT_INODES 512
 
 #define HOSTS "127.0.0.1 localhost pj\n"
 
@@ -35,8 +40,12 @@ static const struct {
                     "sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"},
 };
 
-static const char *const devices[] = {"/dev/full", "/dev/null", "/dev/random", "/dev/urandom",
-                                      "/dev/zero"};
+static const struct {
+    const char *path;
+    unsigned minor; /* of major 1; kernel: Documentation/admin-guide/devices.txt */
+} devices[] = {
+    {"/dev/full", 7}, {"/dev/null", 3}, {"/dev/random", 8}, {"/dev/urandom", 9}, {"/dev/zero", 5},
+};
 
 static const struct {
     const char *path, *target;
@@ -214,24 +223,30 @@ static void add_dev(struct plan *plan)
 {
     add(plan, MOUNT_DIR, NULL, "/dev", NULL);
     for (size_t i = 0; i < PJ_COUNT_OF(devices); i++) {
-        if (access(devices[i], F_OK) == 0)
-            add(plan, MOUNT_DEVICE, devices[i], devices[i], NULL);
+        struct plan_mount *m =
+            add(plan, MOUNT_DEVICE, devices[i].path, devices[i].path, NULL);
+
+        if (m)
+            m->device = makedev(1, devices[i].minor);
     }
     for (size_t i = 0; i < PJ_COUNT_OF(dev_links); i++)
         add(plan, MOUNT_SYMLINK, NULL, dev_links[i].path, dev_links[i].target);
     add(plan, MOUNT_PTS, NULL, "/dev/pts", NULL);
-    add(plan, MOUNT_TMPFS, NULL, "/dev/shm", "mode=1777,size=67108864,nr_inodes=16384");
+    add(plan, MOUNT_SCRATCH, NULL, "/dev/shm", NULL);
 }
 
 static void add_tmp(struct plan *plan)
 {
-    /* One inode for every 4 KiB, at least 1024: files without content take memory too. */
+    /* One inode for every 4 KiB, at least 1024: files without content take memory too. What the
+     * root itself holds comes on top. */
     int64_t inodes = plan->tmp_bytes / 4096 < 1024 ? 1024 : plan->tmp_bytes / 4096;
-    char *options =
-        pj_asprintf("mode=1777,size=%" PRId64 ",nr_inodes=%" PRId64, plan->tmp_bytes, inodes);
 
-    add(plan, MOUNT_TMPFS, NULL, "/tmp", weakened("tmp-size") ? "mode=1777" : options);
-    free(options);
+    add(plan, MOUNT_SCRATCH, NULL, "/tmp", NULL);
+    plan->root_options =
+        weakened("tmp-size")
+            ? pj_strdup("source=pj-root,mode=0755")
+            : pj_asprintf("source=pj-root,mode=0755,size=%" PRId64 ",nr_inodes=%" PRId64,
+                          plan->tmp_bytes + ROOT_BYTES, inodes + ROOT_INODES);
 }
 
 static int add_workspace(struct plan *plan, struct pj_err *err)

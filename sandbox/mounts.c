@@ -19,6 +19,7 @@
 #define MASK_FILE "/.mask-file"
 #define MASK_DIR "/.mask-dir"
 #define COVER_FILE "/.cover-file"
+#define PARKING "/usr" /* a directory that every host has */
 
 static int new_proc(struct pj_err *err)
 {
@@ -46,9 +47,6 @@ static int open_sources(struct plan *plan, struct pj_err *err)
         case MOUNT_BIND_RO:
             m->fd = detached_source(m->src, MOUNT_ATTR_RDONLY | harmless, true, err);
             break;
-        case MOUNT_DEVICE:
-            m->fd = detached_source(m->src, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, true, err);
-            break;
         /* As root these get an idmap, which a tree of several file systems cannot have as one. */
         case MOUNT_WORK:
             m->fd = detached_source(m->src, harmless, !plan->root, err);
@@ -65,6 +63,8 @@ static int open_sources(struct plan *plan, struct pj_err *err)
         case MOUNT_DIR:
         case MOUNT_FILE:
         case MOUNT_SYMLINK:
+        case MOUNT_DEVICE:
+        case MOUNT_SCRATCH:
         case MOUNT_TMPFS:
         case MOUNT_PTS:
         case MOUNT_COVER_RO:
@@ -177,7 +177,7 @@ static int make_file(const char *path, const char *content)
 }
 
 /* Put a detached mount where the plan says. Where links may lie in the way, slowly. */
-static int attach(const struct plan_mount *m, struct pj_err *err)
+static int attach(struct plan_mount *m, struct pj_err *err)
 {
     struct stat st;
     int rc;
@@ -187,6 +187,7 @@ static int attach(const struct plan_mount *m, struct pj_err *err)
 
         rc = inside_attach(root, m->fd, m->dst, err);
         pj_fd_close(&root);
+        pj_fd_close(&m->fd);
         return rc;
     }
     rc = fstat(m->fd, &st);
@@ -194,7 +195,32 @@ static int attach(const struct plan_mount *m, struct pj_err *err)
         rc = S_ISDIR(st.st_mode) ? make_dir(m->dst) : make_file(m->dst, "");
     if (rc == 0)
         rc = move_mount(m->fd, "", AT_FDCWD, m->dst, MOVE_MOUNT_F_EMPTY_PATH);
-    return rc < 0 ? step_fail(err, STEP, errno, NULL, "cannot mount %s", m->dst) : 0;
+    if (rc < 0)
+        step_fail(err, STEP, errno, NULL, "cannot mount %s", m->dst);
+    pj_fd_close(&m->fd);
+    return rc;
+}
+
+/* A node of our own where we may make one, else the host's: in a user namespace nodes of devices
+ * are dead. */
+static int add_device(const struct mounts *b, struct plan_mount *m, struct pj_err *err)
+{
+    if (b->plan->root && mknod(m->dst, S_IFCHR | 0666, m->device) == 0)
+        return 0;
+    m->fd = detached_clone(b->host, m->src + 1, 0);
+    if (m->fd < 0 && errno == ENOENT)
+        return 0; /* the host does not have it either */
+    if (m->fd < 0 || detached_set(m->fd, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, -1, false) < 0)
+        return step_fail(err, STEP, errno, NULL, "cannot clone the mount of %s", m->src);
+    return attach(m, err);
+}
+
+/* A mount of its own over the same directory stays writable when the root no longer is. */
+static int add_scratch(const struct plan_mount *m, struct pj_err *err)
+{
+    if (mkdir(m->dst, 01777) < 0 || mount(m->dst, m->dst, NULL, MS_BIND, NULL) < 0)
+        return step_fail(err, STEP, errno, NULL, "cannot make %s", m->dst);
+    return 0;
 }
 
 static int mount_tmpfs(const struct plan *plan, const struct plan_mount *m, struct pj_err *err)
@@ -245,9 +271,12 @@ static int apply_one(struct mounts *b, struct plan_mount *m, const struct mounts
             return -1;
         return attach(m, err);
     case MOUNT_BIND_RO:
-    case MOUNT_DEVICE:
     case MOUNT_PROC:
         return attach(m, err);
+    case MOUNT_DEVICE:
+        return add_device(b, m, err);
+    case MOUNT_SCRATCH:
+        return add_scratch(m, err);
     case MOUNT_TMPFS:
         return mount_tmpfs(b->plan, m, err);
     case MOUNT_PTS:
@@ -258,7 +287,7 @@ static int apply_one(struct mounts *b, struct plan_mount *m, const struct mounts
     case MOUNT_COVER_FILE:
         return cover_file(m, err);
     case MOUNT_OVERLAY:
-        return overlay_mount(b->plan, m, idmap, err);
+        return overlay_mount(b, m, idmap, err);
     }
     return 0;
 }
@@ -283,34 +312,46 @@ static int become_root(struct mounts *b, int root, struct pj_err *err)
     return chdir("/") < 0 ? step_fail(err, STEP, errno, NULL, "chdir /") : 0;
 }
 
+/* The first things in the new root. Nodes of devices count in /dev only. */
+static int furnish(const struct mounts *b, struct pj_err *err)
+{
+    if (make_file(MASK_FILE, "") < 0 || mkdir(MASK_DIR, 0555) < 0 || mkdir("/dev", 0755) < 0 ||
+        mount("/dev", "/dev", NULL, MS_BIND, NULL) < 0 ||
+        (b->plan->root && detached_change(AT_FDCWD, "/dev", 0, MOUNT_ATTR_NODEV) < 0))
+        return step_fail(err, STEP, errno, NULL, "cannot fill the new root");
+    return 0;
+}
+
+static int new_root(struct mounts *b, struct pj_err *err)
+{
+    int root = detached_new("tmpfs", b->plan->root_options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+                            err);
+    int rc;
+
+    if (root < 0)
+        return -1;
+    if (move_mount(root, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0 &&
+        move_mount(root, "", AT_FDCWD, PARKING, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        rc = step_fail(err, STEP, errno, NULL, "cannot attach the new root");
+    else
+        rc = become_root(b, root, err);
+    close(root);
+    return rc;
+}
+
 int mounts_begin(struct mounts *b, struct plan *plan, struct pj_err *err)
 {
-    int root, rc;
+    int rc = 0;
 
-    *b = (struct mounts){.plan = plan};
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+    *b = (struct mounts){.plan = plan, .host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    if (b->host < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return step_fail(
             err, STEP, errno,
             "allow mount inside this container (CAP_SYS_ADMIN, or its seccomp profile)",
             "cannot make the mounts private");
-    if (open_sources(plan, err) < 0)
+    umask(0);
+    if (open_sources(plan, err) < 0 || new_root(b, err) < 0 || furnish(b, err) < 0)
         return -1;
-    root = detached_new("tmpfs", "source=pj-root,mode=0755,size=4194304,nr_inodes=4096",
-                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
-    if (root < 0)
-        return -1;
-    if (move_mount(root, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0 &&
-        move_mount(root, "", AT_FDCWD, "/usr", MOVE_MOUNT_F_EMPTY_PATH) < 0) {
-        step_fail(err, STEP, errno, NULL, "cannot attach the new root");
-        close(root);
-        return -1;
-    }
-    rc = become_root(b, root, err);
-    close(root);
-    if (rc < 0)
-        return -1;
-    if (make_file(MASK_FILE, "") < 0 || mkdir(MASK_DIR, 0555) < 0)
-        return step_fail(err, STEP, errno, NULL, "cannot fill the new root");
     for (; b->next < plan->mount_count && rc == 0; b->next++) {
         struct plan_mount *m = &plan->mounts[b->next];
 
@@ -331,13 +372,24 @@ int mounts_finish(struct mounts *b, const struct mounts_idmap *idmap, struct pj_
         return -1;
     unlink(MASK_FILE);
     rmdir(MASK_DIR);
-    if (detached_change(AT_FDCWD, "/", MOUNT_ATTR_RDONLY, 0) < 0)
+    umask(022);
+    if (detached_change(AT_FDCWD, "/", MOUNT_ATTR_RDONLY, 0) < 0 ||
+        detached_change(AT_FDCWD, "/dev", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, 0) < 0)
         return step_fail(err, STEP, errno, NULL, "cannot make the root read-only");
     return 0;
 }
 
+void mounts_park(const struct mounts *b, int *fd)
+{
+    /* Should it not work, closing does it too. */
+    if (*fd >= 0 && b->pivoted)
+        (void)move_mount(*fd, "", b->host, PARKING + 1, MOVE_MOUNT_F_EMPTY_PATH);
+    pj_fd_close(fd);
+}
+
 int mounts_leave_host(struct mounts *b, struct pj_err *err)
 {
+    pj_fd_close(&b->host);
     if (b->pivoted && (chdir("/") < 0 || umount2(".", MNT_DETACH) < 0))
         return step_fail(err, STEP, errno, NULL, "cannot detach the host's root");
     return chdir("/") < 0 ? step_fail(err, STEP, errno, NULL, "chdir /") : 0;

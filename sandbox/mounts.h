@@ -20,7 +20,8 @@ struct mounts_idmap {
 struct mounts {
     struct plan *plan;
     size_t next;   /* the first entry of the plan that is not in place */
-    bool pivoted;  /* the host's tree is still there, on top of ours */
+    int host;      /* the root of the host's tree, as long as that is there */
+    bool pivoted;  /* ... on top of ours, then */
     bool covering; /* /proc and the root are read-only for as long as they are being covered */
 };
 
@@ -30,6 +31,9 @@ int mounts_begin(struct mounts *m, struct plan *plan, struct pj_err *err) PJ_MUS
 /* The rest; "/" is then complete and read-only. */
 int mounts_finish(struct mounts *m, const struct mounts_idmap *idmap,
                   struct pj_err *err) PJ_MUST_CHECK;
+/* A detached mount that was needed for a moment: it goes with the host's tree. To close it would
+ * wait for all processors once more. */
+void mounts_park(const struct mounts *m, int *fd);
 /* Take away the host's tree: nothing of it stays reachable. */
 int mounts_leave_host(struct mounts *m, struct pj_err *err) PJ_MUST_CHECK;
 

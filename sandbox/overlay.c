@@ -141,9 +141,10 @@ static int act_as(const struct plan *plan, bool box)
     return box ? 0 : prctl(PR_SET_SECUREBITS, 0, 0, 0, 0);
 }
 
-int overlay_mount(const struct plan *plan, const struct plan_mount *m,
+int overlay_mount(const struct mounts *b, struct plan_mount *m,
                   const struct mounts_idmap *idmap, struct pj_err *err)
 {
+    const struct plan *plan = b->plan;
     char upper[260], work[280];
     struct statvfs st;
     int fd, rc = -1;
@@ -160,6 +161,8 @@ int overlay_mount(const struct plan *plan, const struct plan_mount *m,
         fd = overlay_by_path(plan, m, upper, work, err);
     if (fd < 0)
         step_fail(err, STEP, errno, REMEDY_OVERLAY, "cannot make the overlay");
+    mounts_park(b, &m->fd);
+    mounts_park(b, &m->upper_fd);
     if (act_as(plan, false) < 0)
         return step_fail(err, STEP, errno, NULL, "cannot act as root again");
     if (fd < 0)

@@ -167,6 +167,7 @@ void plan_release(struct plan *plan)
     for (size_t i = 0; i < plan->isolation_count; i++)
         free(plan->isolation[i]);
     free(plan->work_dir);
+    free(plan->root_options);
     *plan = (struct plan){0};
 }
 
@@ -185,6 +186,8 @@ static const char *mount_word(enum mount_kind kind)
         return "workspace";
     case MOUNT_DEVICE:
         return "device";
+    case MOUNT_SCRATCH:
+        return "scratch";
     case MOUNT_TMPFS:
         return "tmpfs";
     case MOUNT_PROC:
@@ -276,6 +279,7 @@ void plan_print(const struct plan *plan, struct pj_str *out)
     print_strings(out, "command", spec->command);
     jsonw_member_string(out, "cwd", plan->cwd);
     print_strings(out, "environment", plan->envp);
+    jsonw_member_string(out, "root", plan->root_options);
     print_mounts(plan, out);
     print_network(spec, out);
     jsonw_key(out, "limits");

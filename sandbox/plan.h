@@ -26,7 +26,8 @@ enum mount_kind {
     MOUNT_SYMLINK,    /* dst -> data */
     MOUNT_BIND_RO,    /* src, read-only, recursive */
     MOUNT_WORK,       /* src, read-write, idmapped when root */
-    MOUNT_DEVICE,     /* src is a device node of the host */
+    MOUNT_DEVICE,     /* src is a harmless device node of the host, `device` its number */
+    MOUNT_SCRATCH,    /* writable by all, in the memory of the root, whose size bounds it */
     MOUNT_TMPFS,      /* `data` are its options */
     MOUNT_PROC,       /* a new instance for the box's pid namespace */
     MOUNT_PTS,        /* a new instance of devpts */
@@ -42,6 +43,7 @@ struct plan_mount {
     char *dst; /* inside, absolute */
     char *data;
     bool ours;    /* nothing above dst is anybody's but ours: no link can stand in the way */
+    dev_t device;
     int fd;       /* process 1: the detached mount */
     int upper_fd; /* process 1, overlay: the mount that holds its writable layer */
 };
@@ -56,6 +58,7 @@ struct plan {
     bool root; /* mounts are made with the host's privilege, then the user namespace is entered */
     uid_t host_uid; /* what the box's user is on the host */
     gid_t host_gid;
+    char *root_options; /* of the tmpfs that is the root, and holds all that is scratch */
     struct plan_mount mounts[PLAN_MOUNTS_MAX];
     size_t mount_count;
     char

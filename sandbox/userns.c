@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -31,23 +32,54 @@
     "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), in a container a seccomp profile "   \
     "that allows unshare"
 
+/* What our own user namespace maps, read once: it cannot change any more. */
+struct id_map {
+    bool known;
+    size_t count;
+    struct {
+        uint32_t inside, outside, length;
+    } extents[16]; /* more are no use to us */
+};
+
+static const struct id_map *own_map(void)
+{
+    static struct id_map map;
+    char text[1024];
+    const char *p = text;
+    ssize_t n;
+    int fd;
+
+    if (map.known || (fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC)) < 0)
+        return &map;
+    n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    map.known = n > 0;
+    while (*p && map.count < PJ_COUNT_OF(map.extents)) {
+        char *end;
+
+        map.extents[map.count].inside = (uint32_t)strtoul(p, &end, 10);
+        map.extents[map.count].outside = (uint32_t)strtoul(end, &end, 10);
+        map.extents[map.count].length = (uint32_t)strtoul(end, &end, 10);
+        map.count++;
+        p = *end == '\n' ? end + 1 : end;
+    }
+    return &map;
+}
+
 /* In a container only some ids exist: take them from the top of the largest extent of our own
  * map. */
-static int lease_range(const char *map_file, uint32_t *base, uint32_t *count)
+static int lease_range(uint32_t *base, uint32_t *count)
 {
-    FILE *f = fopen(map_file, "re");
-    unsigned inside, outside, length, best = 0, best_start = 0;
+    const struct id_map *map = own_map();
+    uint32_t best = 0, best_start = 0;
 
-    if (!f)
-        return -1;
-    /* NOLINTNEXTLINE(cert-err34-c): the kernel wrote these numbers */
-    while (fscanf(f, "%u %u %u", &inside, &outside, &length) == 3) {
-        if (length > best) {
-            best = length;
-            best_start = inside;
+    for (size_t i = 0; i < map->count; i++) {
+        if (map->extents[i].length > best) {
+            best = map->extents[i].length;
+            best_start = map->extents[i].inside;
         }
     }
-    fclose(f);
     if (best_start <= LEASE_BASE && best > LEASE_BASE - best_start &&
         best - (LEASE_BASE - best_start) >= LEASE_COUNT) {
         *base = LEASE_BASE;
@@ -66,24 +98,21 @@ bool userns_can_lease(void)
 {
     uint32_t base, count;
 
-    return lease_range("/proc/self/uid_map", &base, &count) == 0;
+    return lease_range(&base, &count) == 0;
 }
 
 bool userns_is_host_root(void)
 {
-    FILE *f = fopen("/proc/self/uid_map", "re");
-    unsigned inside, outside, length, uid = getuid();
-    bool root = false;
+    const struct id_map *map = own_map();
+    uint32_t uid = getuid();
 
-    if (!f)
+    if (!map->known)
         return uid == 0;
-    /* NOLINTNEXTLINE(cert-err34-c): the kernel wrote these numbers */
-    while (fscanf(f, "%u %u %u", &inside, &outside, &length) == 3) {
-        if (uid >= inside && uid - inside < length)
-            root = outside + (uid - inside) == 0;
+    for (size_t i = map->count; i-- > 0;) {
+        if (uid >= map->extents[i].inside && uid - map->extents[i].inside < map->extents[i].length)
+            return map->extents[i].outside + (uid - map->extents[i].inside) == 0;
     }
-    fclose(f);
-    return root;
+    return false;
 }
 
 int userns_lease(struct plan *plan, int *lock_fd, struct pj_err *err)
@@ -92,7 +121,7 @@ int userns_lease(struct plan *plan, int *lock_fd, struct pj_err *err)
     uint32_t base, count, start;
     int fd = -1;
 
-    if (lease_range("/proc/self/uid_map", &base, &count) < 0)
+    if (lease_range(&base, &count) < 0)
         return step_fail(err, STEP, 0, "give the container at least 65536 uids",
                          "no range of free uids in this namespace");
     for (size_t i = 0; i < PJ_COUNT_OF(files) && fd < 0; i++)
