@@ -1,7 +1,9 @@
 /* hook_coderabbit.c - CodeRabbit's review comments become findings of the repository's analysis (R2.2).
  *
  * Who speaks is decided by login and type together: anybody may register a similar name, nobody a bot's. Comments look like
- * "_severity line_\n\n**Title**\n\ntext …" (docs.coderabbit.ai, seen in public pull requests of 2026). */
+ * "_severity line_\n\n**Title**\n\ntext …" (docs.coderabbit.ai, seen in public pull requests of 2026). The walkthrough, a comment on
+ * the pull request that begins with a mark of theirs, is the summary. A review brings many comments at once: what was read is
+ * written back only where nobody else wrote meanwhile. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +11,11 @@
 #include "api/hook_github.h"
 #include "api/reply.h"
 #include "lib/base/mem.h"
+#include "lib/task/state.h"
 
 #define FINDINGS_MAX 500
 #define DETAIL_MAX 16000
+#define TRIES_MAX 50 /* of writing it back */
 
 static const struct severity {
     const char *sign, *word;
@@ -83,35 +87,60 @@ static void on_put(struct request *req, const struct redisReply *reply)
     struct github_hook *h = req->ctx;
     struct pj_err err;
 
-    if (pj_reply_error(reply, &err) < 0) {
-        reply_err(req, &err);
-        return;
+    if (pj_repo_analysis_swap_reply(reply, &err) < 0) {
+        if (err.cls == PJ_E_NOT_FOUND || (err.cls == PJ_E_CONFLICT && ++h->tries < TRIES_MAX))
+            h->at += err.cls == PJ_E_NOT_FOUND; /* taken away meanwhile; else read it again */
+        else {
+            reply_err(req, &err);
+            return;
+        }
+    } else {
+        h->at++;
+        h->tries = 0;
     }
-    h->at++;
     next(req);
 }
 
-static void put(struct request *req, json_t *analysis)
+/* The walkthrough; a comment of theirs of another kind (an answer in a chat, "Review skipped") is none. */
+static bool is_walkthrough(const char *body)
+{
+    return strstr(body, "<!-- walkthrough_start -->") != NULL ||
+           strstr(body, "\n## Walkthrough") != NULL;
+}
+
+static void set_summary(json_t *analysis, const char *text)
+{
+    if (text[0] != '\0')
+        json_object_set_new(analysis, "summary", cut(text, strlen(text), DETAIL_MAX));
+}
+
+static void add_finding(json_t *analysis, const json_t *comment)
+{
+    json_t *findings = json_object_get(analysis, "findings"), *finding = finding_of(comment);
+
+    if (!is_known(findings, finding)) {
+        json_array_append(findings, finding);
+        if (json_array_size(findings) > FINDINGS_MAX)
+            json_array_remove(findings, 0);
+    }
+    json_decref(finding);
+}
+
+static void put(struct request *req, json_t *analysis, struct pj_view before)
 {
     const struct github_hook *h = req->ctx;
-    const json_t *comment = json_object_get(h->doc, "comment");
+    const json_t *comment = json_object_get(h->doc, "comment"),
+                 *review = json_object_get(h->doc, "review");
     struct pj_cmd cmd = {0};
 
-    if (comment != NULL) {
-        json_t *findings = json_object_get(analysis, "findings"), *finding = finding_of(comment);
-        if (!is_known(findings, finding)) {
-            json_array_append(findings, finding);
-            if (json_array_size(findings) > FINDINGS_MAX)
-                json_array_remove(findings, 0);
-        }
-        json_decref(finding);
-    } else {
-        const char *summary = pj_json_str(json_object_get(h->doc, "review"), "body", "");
-        if (summary[0] != '\0')
-            json_object_set_new(analysis, "summary", cut(summary, strlen(summary), DETAIL_MAX));
-    }
+    if (json_object_get(h->doc, "issue") != NULL)
+        set_summary(analysis, pj_json_str(comment, "body", ""));
+    else if (comment != NULL)
+        add_finding(analysis, comment);
+    else if (json_object_get(analysis, "summary") == NULL)
+        set_summary(analysis, pj_json_str(review, "body", ""));
     PJ_CLEANUP(pj_freep) char *text = pj_json_text(analysis);
-    pj_repo_analysis_put_cmd(&cmd, h->repos.items[h->at]->id, pj_view_of(text));
+    pj_repo_analysis_swap_cmd(&cmd, h->repos.items[h->at]->id, before, pj_view_of(text));
     request_redis(req, &cmd, on_put);
 }
 
@@ -130,7 +159,7 @@ static void on_analysis(struct request *req, const struct redisReply *reply)
         json_decref(analysis);
         analysis = json_pack("{s:s, s:[]}", "source", "coderabbit", "findings");
     }
-    put(req, analysis);
+    put(req, analysis, text != NULL ? pj_view_of(text) : (struct pj_view){0});
 }
 
 static void next(struct request *req)
@@ -147,7 +176,7 @@ static void next(struct request *req)
     request_redis(req, &cmd, on_analysis);
 }
 
-static bool is_coderabbit(const json_t *said)
+bool hook_by_coderabbit(const json_t *said)
 {
     const json_t *user = json_object_get(said, "user");
 
@@ -157,13 +186,15 @@ static bool is_coderabbit(const json_t *said)
 
 void hook_coderabbit(struct request *req)
 {
+    static const char *const actions[] = {"created", "edited", "submitted", NULL};
     const struct github_hook *h = req->ctx;
     const json_t *comment = json_object_get(h->doc, "comment"),
                  *review = json_object_get(h->doc, "review");
-    const char *action = pj_json_str(h->doc, "action", "");
+    bool on_pull = json_object_get(h->doc, "issue") != NULL;
 
-    if (!is_coderabbit(comment != NULL ? comment : review) ||
-        (strcmp(action, "created") != 0 && strcmp(action, "submitted") != 0)) {
+    if (!hook_by_coderabbit(comment != NULL ? comment : review) ||
+        pj_word_index(actions, pj_json_str(h->doc, "action", "")) < 0 ||
+        (on_pull && !is_walkthrough(pj_json_str(comment, "body", "")))) {
         hook_github_nothing(req, "review");
         return;
     }

@@ -8,6 +8,7 @@
 #include "api/reply.h"
 #include "lib/base/id.h"
 #include "lib/base/mem.h"
+#include "lib/crypto/hmac.h"
 #include "lib/forge/hosts.h"
 #include "lib/store/tasks.h"
 
@@ -126,16 +127,29 @@ static void on_ping(struct request *req)
     reply_json(req, 200, json_pack("{s:s, s:b}", "event", "ping", "handled", 1));
 }
 
+/* A comment on a pull request may be CodeRabbit's walkthrough, one on an issue a trigger. */
+static void on_comment(struct request *req)
+{
+    const struct github_hook *h = req->ctx;
+    const json_t *issue = json_object_get(h->doc, "issue");
+
+    if (json_object_get(issue, "pull_request") != NULL)
+        hook_coderabbit(req);
+    else
+        hook_trigger(req);
+}
+
 static const struct event_row {
     const char *name;
     void (*handle)(struct request *req);
 } events[] = {
-    {"issue_comment", hook_trigger},
+    {"issue_comment", on_comment},
     {"issues", hook_trigger},
     {"ping", on_ping},
     {"pull_request", on_pull_request},
     {"pull_request_review", hook_coderabbit},
     {"pull_request_review_comment", hook_coderabbit},
+    {"workflow_run", hook_run},
 };
 
 static void dispatch(struct request *req)
@@ -154,7 +168,6 @@ void hook_github(struct request *req)
 {
     const char *secret = req->api->settings.github_webhook_secret;
     const struct pj_view body = pj_view_n(req->body.data, req->body.len);
-    const struct pj_view delivery = http_header(&req->head, "x-github-delivery");
     struct github_hook *h = request_ctx(req, sizeof *h, hook_free);
     struct pj_err err;
 
@@ -172,7 +185,8 @@ void hook_github(struct request *req)
                       "the body is not a JSON object");
         return;
     }
-    snprintf(h->delivery, sizeof h->delivery, "%.*s", (int)(delivery.n < 70 ? delivery.n : 70),
-             delivery.p != NULL ? delivery.p : "");
+    /* The signature covers the body alone, not X-GitHub-Delivery: who replays a delivery may give it another id, not another
+     * body. A redelivery has the same body, too. */
+    pj_sha256_hex(body.p != NULL ? body.p : "", body.n, h->digest);
     dispatch(req);
 }

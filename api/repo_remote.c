@@ -7,10 +7,13 @@
 #include "api/helpers.h"
 #include "api/remote/wire.h"
 #include "api/reply.h"
+#include "api/repo_secret.h"
 #include "lib/base/mem.h"
 #include "lib/forge/hosts.h"
 
 #define CALL_MS 20000 /* the App's token and the remote: two calls */
+#define PERSON_MS                                                                                  \
+    3000 /* GitHub waits ten seconds for a webhook's answer; three calls with an App */
 
 struct check {
     struct request *req;
@@ -54,6 +57,8 @@ static void on_answer(void *arg, struct pj_view text, const struct pj_err *err)
     } else if (remote_answer_read(text, &said, &answer.err) < 0) {
         pj_err_wrap(&answer.err, "answer of pj-remote");
         answer.err.cls = PJ_E_INTERNAL;
+    } else if (said.permission != NULL) {
+        snprintf(answer.permission, sizeof answer.permission, "%s", said.permission);
     } else if (said.reached && said.branch != NULL) {
         answer.reached = true;
         snprintf(answer.branch, sizeof answer.branch, "%s", said.branch);
@@ -70,15 +75,12 @@ static void on_answer(void *arg, struct pj_view text, const struct pj_err *err)
     free(check);
 }
 
-void repo_remote_check(struct request *req, const char *url, const char *branch, const char *token,
-                       const char *username, repo_remote_then *then)
+static void fill_question(const struct request *req, const char *url, struct remote_question *q)
 {
     const struct settings *settings = &req->api->settings;
-    struct remote_question q = {
+
+    *q = (struct remote_question){
         .url = pj_strdup(url),
-        .branch = pj_strdup_or_null(branch),
-        .token = token != NULL && token[0] != '\0' ? pj_strdup(token) : NULL,
-        .username = pj_strdup_or_null(username),
         .env_token = pj_strdup_or_null(settings->github_token),
         .app_id = pj_strdup_or_null(settings->github_app_id),
         .app_private_key = pj_strdup_or_null(settings->github_app_private_key),
@@ -87,13 +89,18 @@ void repo_remote_check(struct request *req, const char *url, const char *branch,
         .github_api_url = pj_strdup_or_null(settings->github_api_url),
         .timeout_ms = CALL_MS,
     };
+}
+
+/* The question is consumed. */
+static void ask(struct request *req, struct remote_question *q, repo_remote_then *then)
+{
     struct check *check = pj_alloc(1, sizeof *check);
     struct pj_str question;
 
     *check = (struct check){req, then};
     pj_str_init(&question, REMOTE_QUESTION_MAX);
-    int rc = remote_question_put(&q, &question);
-    remote_question_release(&q);
+    int rc = remote_question_put(q, &question);
+    remote_question_release(q);
     if (rc < 0) {
         free(check);
         reply_problem(req, 422, "repository_unreachable",
@@ -107,4 +114,34 @@ void repo_remote_check(struct request *req, const char *url, const char *branch,
     if (question.data != NULL)
         pj_wipe(question.data, question.len);
     pj_str_release(&question);
+}
+
+void repo_remote_check(struct request *req, const char *url, const char *branch, const char *token,
+                       const char *username, repo_remote_then *then)
+{
+    struct remote_question q;
+
+    fill_question(req, url, &q);
+    q.branch = pj_strdup_or_null(branch);
+    q.token = token != NULL && token[0] != '\0' ? pj_strdup(token) : NULL;
+    q.username = pj_strdup_or_null(username);
+    ask(req, &q, then);
+}
+
+void repo_remote_permission(struct request *req, const struct pj_repo *repo, const char *login,
+                            repo_remote_then *then)
+{
+    struct remote_question q;
+    struct repo_remote_answer answer = {.credential_source = -1};
+
+    fill_question(req, repo->url, &q);
+    q.login = pj_strdup(login);
+    q.username = pj_strdup_or_null(repo->credential_username);
+    q.timeout_ms = PERSON_MS;
+    if (repo_secret_open_credential(req->api, repo, &q.token, &answer.err) < 0) {
+        remote_question_release(&q);
+        then(req, &answer);
+        return;
+    }
+    ask(req, &q, then);
 }

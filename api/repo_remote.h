@@ -4,10 +4,13 @@
 
 #include "api/request.h"
 #include "lib/base/err.h"
+#include "lib/task/repo.h"
 
 struct repo_remote_answer {
     char branch[256];      /* the branch asked for, else the remote's default */
     int credential_source; /* enum pj_repo_credential of lib/task/repo.h, -1: none was used */
+    char permission
+        [16]; /* of the person asked for: "admin", "write", "read", "none"; "" when that is not known */
     bool reached;
     struct pj_err err; /* when not */
 };
@@ -22,5 +25,9 @@ typedef void repo_remote_then(struct request *req, const struct repo_remote_answ
  * default one). Answers 503 when the pool is full. Strings are copied. */
 void repo_remote_check(struct request *req, const char *url, const char *branch, const char *token,
                        const char *username, repo_remote_then *then);
+/* What may a person of the forge do in `repo`, asked with its own credential or the best there is? answer->permission, or "" and
+ * answer->err. Short: a webhook's sender waits. */
+void repo_remote_permission(struct request *req, const struct pj_repo *repo, const char *login,
+                            repo_remote_then *then);
 
 #endif

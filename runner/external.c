@@ -8,9 +8,8 @@
 #include "lib/http/client.h"
 #include "lib/store/keys.h"
 #include "lib/store/lease.h"
-#include "lib/store/repos.h"
 #include "lib/store/tasks.h"
-#include "runner/credential.h"
+#include "runner/forge_view.h"
 
 #define LOOK_FACTOR 15   /* of PJ_RETRY_BASE: between looks at a run that nobody wants to end */
 #define URGENT_FACTOR 20 /* how long after a cancel its run is looked at each time */
@@ -92,9 +91,7 @@ static int ask(struct external *w, struct pj_cmd *cmd, struct redisReply **reply
 /* ---- one task's forge ---- */
 
 struct view {
-    struct pj_repo repo;
-    struct pj_repo_address address;
-    struct credential credential;
+    struct forge_view forge;
     struct external_workflow workflow;
     struct pj_rest rest;
 };
@@ -102,69 +99,21 @@ struct view {
 static void view_release(struct view *v)
 {
     external_workflow_release(&v->workflow);
-    credential_release(&v->credential);
-    pj_repo_address_release(&v->address);
-    pj_repo_release(&v->repo);
-}
-
-static int unseal(struct external *w, const struct pj_repo *repo, struct pj_str *token,
-                  struct pj_err *err)
-{
-    PJ_CLEANUP(pj_freep) char *context = pj_asprintf("repo:%s:credential", repo->id);
-
-    if (repo->credential_sealed == NULL)
-        return 0;
-    if (pj_unseal(w->settings->keyring, context, pj_view_of(repo->credential_sealed), token, err) <
-        0)
-        return -1;
-    pj_redact_add(w->settings->redact, pj_str_cstr(token));
-    return 0;
-}
-
-static int find_credential(struct external *w, struct view *v, struct pj_err *err)
-{
-    struct pj_str token;
-    struct credential_spec spec = {
-        .address = &v->address,
-        .given = {.repository_username = v->repo.credential_username,
-                  .env_token = w->settings->github_token},
-        .app = {.id = w->settings->github_app_id,
-                .private_key = w->settings->github_app_private_key,
-                .actions = true},
-        .ca_file = w->settings->ca_file,
-        .retry_base_ms = w->settings->retry_base_ms,
-        .redact = w->settings->redact,
-    };
-    int rc;
-
-    pj_str_init(&token, 65536);
-    rc = unseal(w, &v->repo, &token, err);
-    if (rc == 0) {
-        spec.given.repository_token = token.len > 0 ? pj_str_cstr(&token) : NULL;
-        rc = credential_get(&spec, &v->credential, err);
-    }
-    if (token.data != NULL)
-        pj_wipe(token.data, token.len);
-    pj_str_release(&token);
-    return rc;
+    forge_view_release(&v->forge);
 }
 
 static int view_open(struct external *w, const struct pj_task *task, struct view *v,
                      struct pj_err *err)
 {
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
-    struct pj_cmd cmd = {0};
+    const struct forge_view_spec spec = {
+        .settings = w->settings, .redis = w->redis, .forges = w->forges, .actions = true};
 
     *v = (struct view){0};
-    pj_repo_init(&v->repo);
-    pj_repo_get_cmd(&cmd, task->repository_id);
-    if (ask(w, &cmd, &reply, err) < 0 || pj_repo_reply(reply, &v->repo, err) < 0 ||
-        pj_repo_address_parse(w->forges, v->repo.url, &v->address, err) < 0 ||
-        find_credential(w, v, err) < 0 ||
-        external_workflow_of(w->settings, &v->address, &v->repo, &v->workflow, err) < 0)
+    if (forge_view_open(&spec, task->repository_id, &v->forge, err) < 0 ||
+        external_workflow_of(w->settings, &v->forge.address, &v->forge.repo, &v->workflow, err) < 0)
         return -1;
-    v->rest =
-        (struct pj_rest){.http = w->http, .forge = v->address.forge, .token = v->credential.token};
+    v->rest = (struct pj_rest){
+        .http = w->http, .forge = v->forge.address.forge, .token = v->forge.credential.token};
     return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "lib/store/tasks.h"
 #include "lib/store/users.h"
 #include "runner/external.h"
+#include "runner/issue.h"
 #include "runner/mail.h"
 #include "runner/notify.h"
 #include "runner/workspace.h"
@@ -220,6 +221,14 @@ static int deliver_mail(struct outbox *o, unsigned partition, const struct pj_ou
     return send_mail(o, record, task, repo->name, *to, err);
 }
 
+static int deliver_comment(struct outbox *o, const struct pj_task *task, struct pj_err *err)
+{
+    const struct forge_view_spec spec = {
+        .settings = o->settings, .redis = o->redis, .forges = o->forges, .issues = true};
+
+    return issue_comment(&spec, task, err);
+}
+
 /* 0 delivered, PJ_NONE nothing to do, -1 with err. */
 static int deliver(struct outbox *o, unsigned partition, const struct pj_outbox *record, char **to,
                    struct pj_err *err)
@@ -237,7 +246,10 @@ static int deliver(struct outbox *o, unsigned partition, const struct pj_outbox 
         return -1;
     }
     read_repo(o, task.repository_id, &repo);
-    if (strcmp(record->kind, "webhook") == 0) {
+    if (strcmp(record->kind, "comment") == 0) {
+        *to = pj_strdup_or_null(record->to);
+        rc = deliver_comment(o, &task, err);
+    } else if (strcmp(record->kind, "webhook") == 0) {
         *to = pj_strdup_or_null(record->to);
         rc = deliver_webhook(o, record, &task, &repo, err);
     } else {

@@ -41,6 +41,7 @@ struct pull_spec {
     const char *title; /* as made by publish_subject() */
     const char *body;  /* as made by pull_body() */
     bool draft;
+    int64_t comments_since_ms; /* pull_comment(): ours is not older; 0: look from the first one */
 };
 
 struct pull_result {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
 #include "runner/pull_impl.h"
@@ -12,7 +13,12 @@
 /* PJ_NONE: no comment with this text yet. */
 static int find_comment(struct pull_op *op, const char *path, const char *text, struct pj_err *err)
 {
-    PJ_CLEANUP(pj_freep) char *list = pj_asprintf("%s?per_page=%d", path, COMMENTS_LOOKED_AT);
+    char since[PJ_RFC3339_SIZE] = "";
+    if (op->spec->comments_since_ms > 0)
+        (void)pj_rfc3339(op->spec->comments_since_ms, since);
+    PJ_CLEANUP(pj_freep)
+    char *list = pj_asprintf("%s?per_page=%d%s%s", path, COMMENTS_LOOKED_AT,
+                             since[0] != '\0' ? "&since=" : "", since);
     const json_t *item = NULL;
     size_t i = 0;
 

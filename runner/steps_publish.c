@@ -5,6 +5,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "runner/coderabbit.h"
+#include "runner/issue.h"
 #include "runner/job.h"
 #include "runner/patch_policy.h"
 #include "runner/publish.h"
@@ -193,11 +194,9 @@ static char **limits_hit(const struct job *job)
 /* "#12" when an issue of this repository asked for the task; owned by the caller. */
 static char *issue_of(const struct pj_task *task)
 {
-    int64_t number = pj_json_i64(task->source, "number", 0);
+    int64_t number = issue_number(task);
 
-    return number > 0 && strcmp(pj_json_str(task->source, "kind", ""), "github_issue") == 0
-               ? pj_asprintf("#%lld", (long long)number)
-               : NULL;
+    return number > 0 ? pj_asprintf("#%lld", (long long)number) : NULL;
 }
 
 static void make_body(struct job *job, struct pj_str *out)

@@ -10,6 +10,7 @@
 #include "lib/forge/permissions.h"
 #include "lib/git/remote.h"
 #include "lib/http/client.h"
+#include "lib/json/codec.h"
 
 #define APP_TOKEN_MAX 8192
 
@@ -88,6 +89,37 @@ static int may_publish(const struct check *check, const char *token, struct pj_e
     return rc;
 }
 
+static int person(const struct check *check, const char *token, struct pj_err *err)
+{
+    struct pj_http *http = pj_http_new(check->q->ca_file);
+    const struct pj_rest rest = {.http = http,
+                                 .forge = check->address.forge,
+                                 .token = token,
+                                 .timeout_ms = check->q->timeout_ms};
+    struct pj_rest_answer answer;
+    struct pj_str path;
+
+    pj_str_init(&path, 2048);
+    (void)pj_str_puts(&path, "/repos/");
+    pj_url_escape(&path, check->address.owner);
+    (void)pj_str_putc(&path, '/');
+    pj_url_escape(&path, check->address.name);
+    (void)pj_str_puts(&path, "/collaborators/");
+    pj_url_escape(&path, check->q->login);
+    (void)pj_str_puts(&path, "/permission");
+    int rc = pj_rest_call(&rest, "GET", pj_str_cstr(&path), NULL, &answer, err);
+    if (rc == 0 && answer.status == 404)
+        check->answer->permission = pj_strdup("none");
+    else if (rc == 0 && answer.status != 200)
+        rc = pj_rest_fail(&answer, "ask what a person may do", err);
+    else if (rc == 0)
+        check->answer->permission = pj_strdup(pj_json_str(answer.doc, "permission", "none"));
+    pj_rest_answer_release(&answer);
+    pj_str_release(&path);
+    pj_http_free(http);
+    return rc;
+}
+
 static int reach(struct check *check, const char *app_token, struct pj_err *err)
 {
     const struct remote_question *q = check->q;
@@ -101,6 +133,8 @@ static int reach(struct check *check, const char *app_token, struct pj_err *err)
     enum pj_credential_source source = pj_credential_choose(
         check->address.forge, &choice, &credential.token, &credential.username);
     check->answer->credential_source = source == PJ_CREDENTIAL_NONE ? -1 : (int64_t)source;
+    if (q->login != NULL)
+        return person(check, credential.token, err);
     const struct pj_git_net net = {.credential = &credential,
                                    .ca_file = q->ca_file,
                                    .timeout_ms = q->timeout_ms,

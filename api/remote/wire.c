@@ -16,6 +16,7 @@ static const struct pj_field question_table[] = {
     {"envToken", PJ_F_STR, AT_Q(env_token), 0, 0, 4096, NULL, NULL, 0, 0},
     {"forges", PJ_F_STR, AT_Q(forges), 0, 0, 4096, NULL, NULL, 0, 0},
     {"githubApiUrl", PJ_F_STR, AT_Q(github_api_url), 0, 0, 4096, NULL, NULL, 0, 0},
+    {"login", PJ_F_STR, AT_Q(login), 0, 1, 100, NULL, NULL, 0, 0},
     {"timeoutMs", PJ_F_INT, AT_Q(timeout_ms), PJ_FF_REQUIRED, 1, 600000, NULL, NULL, 0, 0},
     {"token", PJ_F_STR, AT_Q(token), 0, 0, 8192, NULL, NULL, 0, 0},
     {"url", PJ_F_STR, AT_Q(url), PJ_FF_REQUIRED, 1, 8192, NULL, NULL, 0, 0},
@@ -29,6 +30,7 @@ static const struct pj_field answer_table[] = {
     {"credentialSource", PJ_F_INT, AT_A(credential_source), PJ_FF_REQUIRED, -1, 100, NULL, NULL, 0,
      0},
     {"message", PJ_F_STR, AT_A(message), 0, 0, 4000, NULL, NULL, 0, 0},
+    {"permission", PJ_F_STR, AT_A(permission), 0, 0, 40, NULL, NULL, 0, 0},
     {"reached", PJ_F_BOOL, AT_A(reached), PJ_FF_REQUIRED, 0, 0, NULL, NULL, 0, 0},
     {"remedy", PJ_F_STR, AT_A(remedy), 0, 0, 4000, NULL, NULL, 0, 0},
 };

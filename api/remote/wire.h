@@ -14,8 +14,9 @@
 #define REMOTE_ANSWER_MAX 16384
 
 struct remote_question {
-    char *url;                               /* normalised */
-    char *branch;                            /* NULL: the remote's default */
+    char *url;    /* normalised */
+    char *login;  /* not NULL: what may this person do there? Nothing else is asked then */
+    char *branch; /* NULL: the remote's default */
     char *token, *username;                  /* the repository's own credential; NULL: none */
     char *env_token;                         /* GITHUB_TOKEN */
     char *app_id, *app_private_key;          /* of the GitHub App */
@@ -26,6 +27,7 @@ struct remote_question {
 struct remote_answer {
     bool reached;
     char *branch;              /* the branch asked for, else the remote's default */
+    char *permission;          /* of `login`: "admin", "write", "read" or "none" */
     int64_t credential_source; /* enum pj_credential_source, -1: none was used */
     int64_t cls; /* when not reached: enum pj_err_class and the texts of a struct pj_err */
     char *code, *message, *remedy;

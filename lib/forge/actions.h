@@ -10,19 +10,12 @@
 
 #include <jansson.h>
 #include "lib/forge/rest.h"
-#include "lib/task/outcome.h"
+#include "lib/forge/run.h"
 
 struct pj_workflow {
     const char *owner, *name; /* the repository that holds it */
     const char *file;         /* "pithy-jaunt.yml" */
     const char *ref;          /* branch it is taken from */
-};
-
-struct pj_run {
-    int64_t id; /* 0: not known (yet) */
-    char url[400];
-    bool ended;
-    char conclusion[40]; /* once ended: "success", "failure", "cancelled", "timed_out", … */
 };
 
 /* `inputs`: an object of strings. *out has the run when the answer told. FORBIDDEN/"github_permission" with the remedy when there
@@ -41,10 +34,5 @@ int pj_actions_get(const struct pj_rest *rest, const struct pj_workflow *workflo
 /* Ask a run to end. One that has ended already is fine. */
 int pj_actions_cancel(const struct pj_rest *rest, const struct pj_workflow *workflow,
                       int64_t run_id, struct pj_err *err) PJ_MUST_CHECK;
-
-/* A run as GitHub writes it, in an answer or in a webhook. */
-void pj_run_read(const json_t *doc, struct pj_run *out);
-/* What a run that ended without a report means for its task; `cancel`: somebody had asked for that. *out is initialised here. */
-void pj_run_outcome(const struct pj_run *run, bool cancel, struct pj_outcome *out);
 
 #endif

@@ -63,7 +63,8 @@ static int find_installation(const struct pj_rest *rest, const char *owner, cons
 }
 
 static int ask_token(const struct pj_rest *rest, int64_t installation, const char *name,
-                     bool actions, struct pj_str *out, int64_t *expires_ms, struct pj_err *err)
+                     const struct pj_app *app, struct pj_str *out, int64_t *expires_ms,
+                     struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp)
     json_t *body = json_pack("{s:[s], s:{s:s, s:s}}", "repositories", name, "permissions",
@@ -71,8 +72,11 @@ static int ask_token(const struct pj_rest *rest, int64_t installation, const cha
     struct pj_rest_answer answer;
     char path[96];
 
-    if (actions)
+    if (app->actions)
         (void)json_object_set_new(json_object_get(body, "permissions"), "actions",
+                                  json_string("write"));
+    if (app->issues)
+        (void)json_object_set_new(json_object_get(body, "permissions"), "issues",
                                   json_string("write"));
 
     (void)snprintf(path, sizeof(path), "/app/installations/%lld/access_tokens",
@@ -83,9 +87,11 @@ static int ask_token(const struct pj_rest *rest, int64_t installation, const cha
         rc = pj_rest_fail(&answer, "get the App's token", err);
         if (answer.status == 422) {
             err->cls = PJ_E_FORBIDDEN;
-            (void)pj_err_remedy(err, "give the App read and write access to contents and pull "
-                                     "requests%s, and accept that in its installation",
-                                actions ? " and Actions" : "");
+            (void)pj_err_remedy(err,
+                                "give the App read and write access to contents and pull "
+                                "requests%s%s, and accept that in its installation",
+                                app->actions ? " and Actions" : "",
+                                app->issues ? " and issues" : "");
             (void)pj_err_code(err, "github_permission");
         }
     } else if (rc == 0 && (token == NULL || pj_str_puts(out, token) < 0)) {
@@ -112,7 +118,7 @@ int pj_app_token_mint(const struct pj_rest *rest, const struct pj_app *app, cons
         rc = find_installation(&as_app, owner, name, &installation, err);
     }
     if (rc == 0)
-        rc = ask_token(&as_app, installation, name, app->actions, out, expires_ms, err);
+        rc = ask_token(&as_app, installation, name, app, out, expires_ms, err);
     if (jwt.data != NULL)
         pj_wipe(jwt.data, jwt.len);
     pj_str_release(&jwt);

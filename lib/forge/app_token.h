@@ -1,7 +1,7 @@
 /* app_token.h - a GitHub App's installation token for one repository, minted when it is needed.
  *
  * docs.github.com/en/apps, "Generating an installation access token": a JWT of the App, the repository's installation, then a
- * token narrowed to that repository, to contents and pull requests (and actions, when asked); it lives an hour and may have any length. */
+ * token narrowed to that repository, to contents and pull requests (and actions or issues, when asked); it lives an hour and may have any length. */
 #ifndef PJ_FORGE_APP_TOKEN_H
 #define PJ_FORGE_APP_TOKEN_H
 
@@ -13,6 +13,7 @@ struct pj_app {
     const char *id;          /* GITHUB_APP_ID: the App's id or its client id */
     const char *private_key; /* GITHUB_APP_PRIVATE_KEY: PEM */
     bool actions;            /* the token is to start and watch workflows, too */
+    bool issues;             /* and to comment on issues */
 };
 
 /* `rest` gives forge, connection, timeout and pump; its token is not used. Appends the token's text to `out` (the caller wipes

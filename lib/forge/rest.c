@@ -105,6 +105,7 @@ int pj_rest_call(const struct pj_rest *rest, const char *method, const char *pat
         .header_count = PJ_COUNT_OF(headers),
         .body = text,
         .body_len = text != NULL ? strlen(text) : 0,
+        .once = strcmp(method, "GET") != 0,
         .allow_plain = strncmp(url, "http://", 7) == 0,
         .max_body = ANSWER_MAX,
         .timeout_ms = rest->timeout_ms > 0 ? rest->timeout_ms : 30000,

@@ -32,6 +32,9 @@ struct pj_http_request {
     size_t header_count;
     const void *body; /* NULL: none */
     size_t body_len;
+    /* Must not be done twice: a connection of its own, since libcurl repeats by itself, silently and POST too, what it had sent on
+     * one that was used before and broke without an answer (lib/transfer.c, Curl_retry_request). */
+    bool once;
     bool allow_plain; /* http:// too; say so only when the operator's base URL does */
     size_t
         max_body; /* bytes of the answer's body, passed to on_data or kept; 0: 1 MiB. More fails with LIMIT */

@@ -118,6 +118,22 @@ void pj_outbox_add_cmd(struct pj_cmd *cmd, unsigned partition, const char *of_id
     pj_cmd_text(cmd, to);
 }
 
+void pj_outbox_owe_cmd(struct pj_cmd *cmd, unsigned partition, const struct pj_outbox_debt *debt)
+{
+    char key[PJ_KEY_SIZE];
+
+    pj_cmd_script(cmd, "outbox_owe");
+    pj_cmd_text(cmd, pj_key_part(key, partition, "ob:due"));
+    pj_cmd_text(cmd, debt->task_id);
+    pj_cmd_text(cmd, debt->name);
+    pj_cmd_text(cmd, debt->owner);
+    pj_cmd_text(cmd, debt->kind);
+    pj_cmd_text(cmd, debt->template_name);
+    pj_cmd_text(cmd, debt->to);
+    pj_cmd_int(cmd, debt->delay_ms);
+    cmd->repeatable = true;
+}
+
 int pj_outbox_reply(const struct redisReply *reply, struct pj_err *err)
 {
     return pj_reply_word(reply, err);

@@ -11,11 +11,11 @@ extern const char *const pj_outbox_state_words[];
 
 struct pj_outbox {
     char *id;   /* "msg_<taskId>_<attempt>[_…]": stable */
-    char *kind; /* "mail" or "webhook" */
+    char *kind; /* "mail", "webhook", or "comment" on the issue that a task came from */
     char *task_id;
     char *owner;         /* user id */
     char *to;            /* address or URL, set when known */
-    char *template_name; /* completed failed needs_review needs_clarification */
+    char *template_name; /* completed failed needs_review needs_clarification; triggered */
     int64_t attempts;
     int64_t created_ms;
     int state;
@@ -35,7 +35,14 @@ void pj_outbox_settle_cmd(struct pj_cmd *cmd, unsigned partition, const char *id
 /* One more record of the same end ("webhook" to a URL), once: a second add of the same suffix does nothing. */
 void pj_outbox_add_cmd(struct pj_cmd *cmd, unsigned partition, const char *of_id,
                        const char *suffix, const char *kind, const char *to);
-/* Reply of the two above. */
+/* Something owed for a task apart from its ends, once under `name`. It is due after delay_ms; asked again with 0, at once. */
+struct pj_outbox_debt {
+    const char *task_id, *owner;
+    const char *name, *kind, *template_name, *to;
+    int64_t delay_ms;
+};
+void pj_outbox_owe_cmd(struct pj_cmd *cmd, unsigned partition, const struct pj_outbox_debt *debt);
+/* Reply of the three above. */
 int pj_outbox_reply(const struct redisReply *reply, struct pj_err *err) PJ_MUST_CHECK;
 /* Items of GET /admin/outbox: {"items":[…],"nextCursor":…}; task_id may be NULL. */
 void pj_outbox_list_cmd(struct pj_cmd *cmd, unsigned partition, const char *task_id,

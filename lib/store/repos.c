@@ -4,6 +4,7 @@
 #include <string.h>
 #include "lib/base/mem.h"
 #include "lib/store/keys.h"
+#include "lib/store/sha1.h"
 #include "lib/task/state.h"
 
 static const char *repo_key(char out[PJ_KEY_SIZE], const char *id)
@@ -206,6 +207,22 @@ void pj_repo_analysis_put_cmd(struct pj_cmd *cmd, const char *id, struct pj_view
 {
     repo_script(cmd, "repo_analysis", id);
     pj_cmd_add(cmd, text.p, text.n);
+}
+
+void pj_repo_analysis_swap_cmd(struct pj_cmd *cmd, const char *id, struct pj_view before,
+                               struct pj_view text)
+{
+    char digest[41] = "";
+
+    if (before.p)
+        pj_sha1_hex(before.p, before.n, digest);
+    pj_repo_analysis_put_cmd(cmd, id, text);
+    pj_cmd_text(cmd, digest);
+}
+
+int pj_repo_analysis_swap_reply(const struct redisReply *reply, struct pj_err *err)
+{
+    return pj_reply_word(reply, err);
 }
 
 void pj_repo_analysis_delete_cmd(struct pj_cmd *cmd, const char *id)

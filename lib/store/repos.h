@@ -43,6 +43,10 @@ void pj_repo_by_url_cmd(struct pj_cmd *cmd, const char *url);
 
 /* The CodeRabbit analysis: a JSON text as put. get: NOT_FOUND `no_analysis`; *text owned. */
 void pj_repo_analysis_put_cmd(struct pj_cmd *cmd, const char *id, struct pj_view text);
+/* The same, but only over `before` (p NULL: over none): else CONFLICT `changed`, for who read it first to read it again. */
+void pj_repo_analysis_swap_cmd(struct pj_cmd *cmd, const char *id, struct pj_view before,
+                               struct pj_view text);
+int pj_repo_analysis_swap_reply(const struct redisReply *reply, struct pj_err *err) PJ_MUST_CHECK;
 void pj_repo_analysis_delete_cmd(struct pj_cmd *cmd, const char *id);
 void pj_repo_analysis_get_cmd(struct pj_cmd *cmd, const char *id);
 int pj_repo_analysis_get_reply(const struct redisReply *reply, char **text,

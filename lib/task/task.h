@@ -129,6 +129,9 @@ extern const struct pj_field pj_task_model_fields[2];
 extern const size_t pj_task_model_field_count;
 extern const struct pj_field pj_task_error_fields[6]; /* used by outcome.c */
 
+/* What a comment of ours on an issue begins with; the forge does not show it. */
+#define PJ_COMMENT_MARK "<!-- pithy-jaunt:"
+
 /* "pj/<id>". `out` holds PJ_TASK_BRANCH_SIZE. */
 #define PJ_TASK_BRANCH_SIZE 48
 const char *pj_task_branch(const char *task_id, char out[PJ_TASK_BRANCH_SIZE]);
