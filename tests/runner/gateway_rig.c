@@ -138,10 +138,13 @@ static void start_agent(struct rig *rig, char *how, char *what)
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/pj-agent", bin ? bin : "build/bin");
     PJ_CLEANUP(pj_freep) char *workspace = pj_asprintf("--workspace=%s", rig->tree);
     char home[] = "PATH=/usr/bin:/bin";
-    char *argv[] = {path, workspace, how, what, NULL}, *envp[] = {home, NULL};
+    char without[] = "/usr/bin/setpriv", bounding[] = "--bounding-set=-all",
+         inherited[] = "--inh-caps=-all";
+    char *argv[] = {without, bounding, inherited, path, workspace, how, what, NULL},
+         *envp[] = {home, NULL};
     struct pj_spawn_fd fds[] = {{2, 1}, {2, 2}};
-    struct pj_spawn spec = {.path = path,
-                            .argv = argv,
+    struct pj_spawn spec = {.path = rig->plain_root ? without : path,
+                            .argv = rig->plain_root ? argv : argv + 3,
                             .envp = envp,
                             .fds = fds,
                             .fd_count = 2,

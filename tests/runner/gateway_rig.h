@@ -19,6 +19,8 @@ struct rig {
     int finish_refusals; /* the finish hook refuses that many times */
     int finishes;
     char *diff; /* what the diff hook got; refused once when finish_refusals is set */
+    bool
+        plain_root; /* the agent gets none of root's rights over files (CAP_DAC_OVERRIDE and the like) */
     pid_t agent;
     void *extra; /* of the test */
     struct gateway_result result;

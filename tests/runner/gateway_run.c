@@ -5,14 +5,13 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
+#include "runner/gateway/budget.h"
 #include "tests/runner/gateway_rig.h"
 #include "tests/support/model_server.h"
 
 #define FINISH                                                                                     \
     {                                                                                              \
-        .calls = {                                                                                 \
-            {"finish", "{\"summary\":\"done\",\"no_changes_reason\":\"because\"}"}                 \
-        }                                                                                          \
+        .calls = { {"finish", "{\"summary\":\"done\",\"no_changes_reason\":\"because\"}"} }        \
     }
 
 struct setup {
@@ -70,9 +69,7 @@ Test(gateway, ends_at_once_where_asking_again_is_no_use)
 
 Test(gateway, tries_a_service_error_four_times_in_all)
 {
-    static const struct model_answer always[] = {
-        {.status = 503, .repeat = true}
-    };
+    static const struct model_answer always[] = {{.status = 503, .repeat = true}};
 
     fails(always, 1, "llm_service", 4);
 }
@@ -80,8 +77,7 @@ Test(gateway, tries_a_service_error_four_times_in_all)
 Test(gateway, keeps_what_the_provider_said)
 {
     static const struct model_answer refuse[] = {
-        {.status = 401, .body = "{\"error\":{\"message\":\"Key " MODEL_SERVER_KEY " is bad\"}}"}
-    };
+        {.status = 401, .body = "{\"error\":{\"message\":\"Key " MODEL_SERVER_KEY " is bad\"}}"}};
     struct setup s;
 
     begin(&s, refuse, 1);
@@ -95,9 +91,7 @@ Test(gateway, keeps_what_the_provider_said)
 Test(gateway, waits_as_long_as_the_provider_asks)
 {
     static const struct model_answer answers[] = {
-        {.status = 429, .headers = {"retry-after-ms: 120"}},
-        FINISH
-    };
+        {.status = 429, .headers = {"retry-after-ms: 120"}}, FINISH};
     struct setup s;
     int64_t start = pj_mono_ms();
 
@@ -112,8 +106,7 @@ Test(gateway, waits_as_long_as_the_provider_asks)
 Test(gateway, does_not_wait_for_an_hour)
 {
     static const struct model_answer answers[] = {
-        {.status = 429, .headers = {"retry-after: 3600"}}
-    };
+        {.status = 429, .headers = {"retry-after: 3600"}}};
 
     fails(answers, 1, "llm_rate_limited", 1);
 }
@@ -316,11 +309,95 @@ Test(gateway, lets_the_agent_shorten_a_history_that_is_too_long_once)
     end(&s);
 }
 
+/* Shortened once, asked again, still too long: that is the end, not another round of shortening. After a turn that fits it may be
+ * shortened again. */
+Test(gateway, a_history_is_never_shortened_twice_in_a_row)
+{
+    /* clang-format off */
+#define LONG_RESULT {.calls = {{"run", "{\"command\":\"seq 1 2000\"}"}}}
+#define TOO_LONG {.status = 400, .body = "{\"error\":{\"code\":\"context_length_exceeded\",\"message\":\"too long\"}}"}
+#define LIST {.calls = {{"list_dir", "{}"}}}
+    static const struct model_answer twice[] = {LONG_RESULT, LONG_RESULT, LONG_RESULT, LONG_RESULT, LONG_RESULT, LONG_RESULT, TOO_LONG, TOO_LONG, FINISH};
+    static const struct model_answer apart[] = {LONG_RESULT, LONG_RESULT, LONG_RESULT, LONG_RESULT, LONG_RESULT, LONG_RESULT, TOO_LONG,
+                                                LONG_RESULT, LIST, LIST, LIST, LIST, TOO_LONG, FINISH};
+    /* clang-format on */
+    struct setup s;
+
+    fails(twice, PJ_COUNT_OF(twice), "llm_context", 8);
+    begin(&s, apart, PJ_COUNT_OF(apart));
+    cr_expect_eq(rig_run(&s.rig), 0, "%s", s.rig.err.message);
+    cr_expect_eq(model_server_left(s.m), 0);
+    end(&s);
+}
+
+Test(gateway, ends_a_model_that_goes_in_circles)
+{
+    static const struct model_answer answers[] = {{.repeat = true, .calls = {{"list_dir", "{}"}}}};
+    struct setup s;
+
+    begin(&s, answers, 1);
+    cr_expect_lt(rig_run(&s.rig), 0);
+    cr_expect_str_eq(s.rig.err.code, "model_protocol");
+    cr_expect_not_null(strstr(s.rig.err.message, "repeats the same call"), "%s", s.rig.err.message);
+    cr_expect_eq(model_server_count(s.m), 8);
+    cr_expect_eq(model_server_count_with(s.m, "had this same result 3 times"), 5,
+                 "it was told from the third time on");
+    end(&s);
+}
+
+/* At two thirds, and once more at nine tenths, of whichever budget is nearest to its end. */
+Test(gateway, gives_notice_at_two_thirds_of_any_budget)
+{
+    /* clang-format off */
+    static const struct {
+        struct gateway_limits limits;
+        const char *notice;
+    } rows[] = {
+        {{.tokens = 9000, .cost_microusd = -1}, "[notice: 73 % of this task's limit of tokens is used up"},
+        {{.turns = 9, .cost_microusd = -1}, "[notice: 66 % of this task's limit of turns is used up"},
+        {{.cost_microusd = 23000}, "[notice: 73 % of this task's limit of money is used up"},
+    };
+    static const struct model_answer answers[] = {
+        {.calls = {{"list_dir", "{}"}}}, {.calls = {{"list_dir", "{\"depth\":2}"}}}, {.calls = {{"list_dir", "{\"depth\":3}"}}},
+        {.calls = {{"list_dir", "{\"depth\":4}"}}}, {.calls = {{"list_dir", "{\"depth\":5}"}}}, {.calls = {{"search", "{\"pattern\":\"x\"}"}}},
+        {.calls = {{"finish", "{\"summary\":\"x\",\"no_changes_reason\":\"y\"}"}}},
+    };
+    /* clang-format on */
+
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
+        struct setup s;
+
+        begin(&s, answers, PJ_COUNT_OF(answers));
+        s.rig.config.primary.model = "gpt-4.1"; /* 2,800 micro-dollars a call */
+        s.rig.config.limits = rows[i].limits;
+        cr_expect_eq(rig_run(&s.rig), 0, "%zu: %s", i, s.rig.err.message);
+        cr_expect_eq(model_server_count_with(s.m, rows[i].notice), 1, "%zu: %zu", i,
+                     model_server_count_with(s.m, rows[i].notice));
+        cr_expect_eq(model_server_count_with(s.m, "[notice: "), 1, "%zu: only once", i);
+        end(&s);
+    }
+}
+
+Test(gateway, time_counts_among_the_budgets)
+{
+    struct budget b = {.max_cost = -1,
+                       .max_turns = 100,
+                       .turns = 1,
+                       .started_mono_ms = pj_mono_ms() - 70000,
+                       .deadline_mono_ms = pj_mono_ms() + 30000};
+    int64_t used, limit;
+
+    cr_assert_str_eq(budget_nearest(&b, &used, &limit), "time");
+    cr_expect(used >= 70000 && used < limit);
+    cr_expect_eq(limit, 100000);
+}
+
 Test(gateway, never_executes_half_a_call)
 {
     static const struct model_answer answers[] = {
         {.calls = {{"write_file", "{\"path\":\"a\",\"content\":\"half\"}"}}, .stop = "length"},
-        {.calls = {{"finish", "{\"summary\":\"x\",\"no_changes_reason\":\"y\"}"}}, .when = "cut because it was too long"},
+        {.calls = {{"finish", "{\"summary\":\"x\",\"no_changes_reason\":\"y\"}"}},
+         .when = "cut because it was too long"},
     };
     /* clang-format on */
     struct setup s;

@@ -170,6 +170,92 @@ Test(outcomes, says_that_the_set_up_failed)
     one_close(&o);
 }
 
+static void with_endless_setup(struct pj_repo *repo)
+{
+    repo->setup_command = pj_strdup("echo begun; exec tail -f /dev/null");
+    repo->setup_timeout_ms = 1500;
+}
+
+/* Perl, which every Debian has, asks the box's own proxy for a host that is not on the list. */
+static void with_curious_setup(struct pj_repo *repo)
+{
+    repo->setup_command = pj_strdup(
+        "exec perl -MIO::Socket::INET -e 'my ($at) = $ENV{HTTPS_PROXY} =~ m{//([^/]+)}; my $s = "
+        "IO::Socket::INET->new(PeerAddr => $at) or die; print $s qq(CONNECT forbidden.example:443 "
+        "HTTP/1.1\\r\\nHost: forbidden.example:443\\r\\n\\r\\n); my $l = <$s>; print "
+        "qq(proxy said: $l); exit 9'");
+    repo->network_allow = pj_alloc(2, sizeof(char *));
+    repo->network_allow[0] = pj_strdup("allowed.example");
+}
+
+Test(outcomes, a_set_up_has_its_own_time_and_reaches_only_what_is_allowed)
+{
+    static const struct {
+        void (*set)(struct pj_repo *repo);
+        const char *detail, *remedy, *log;
+    } rows[] = {
+        {with_endless_setup, "timed out", "networkAllow", "begun"},
+        {with_curious_setup, "exit 9", "refused: forbidden.example:443",
+         "proxy said: HTTP/1.1 403"},
+    };
+
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
+        struct one o;
+        struct pj_task task;
+
+        one_open(&o);
+        fleet_runner(&o.f, 0);
+        PJ_CLEANUP(pj_freep) char *remote = fleet_remote(&o.f, "limited");
+        PJ_CLEANUP(pj_freep) char *repo = fleet_repo(&o.f, remote, rows[i].set);
+        PJ_CLEANUP(pj_freep) char *id = fleet_task(&o.f, repo, "Greet the world", NULL);
+        fleet_wait_end(&o.f, id, &task);
+        one_assert_status(&o.f, &task, PJ_TASK_FAILED);
+        PJ_CLEANUP(pj_freep) char *log = fleet_log(&o.f, id);
+        cr_expect_str_eq(task.error.code, "setup_failed");
+        cr_expect_not_null(strstr(task.error.detail, rows[i].detail), "%s", task.error.detail);
+        cr_expect_not_null(strstr(task.error.remedy, rows[i].remedy), "%s", task.error.remedy);
+        cr_expect_not_null(strstr(log, rows[i].log), "%s", log);
+        pj_task_release(&task);
+        one_close(&o);
+    }
+}
+
+static void with_allowed_host(struct pj_repo *repo)
+{
+    repo->setup_command = pj_strdup("test -n \"$HTTPS_PROXY\"");
+    repo->network_allow = pj_alloc(2, sizeof(char *));
+    repo->network_allow[0] = pj_strdup("allowed.example");
+    repo->check_command = pj_strdup("test -z \"$HTTPS_PROXY\"");
+}
+
+/* networkAllow is the set-up's; agent and checks have no network unless agentNetwork says so. */
+Test(outcomes, what_the_set_up_may_reach_the_agent_may_not)
+{
+    struct one o;
+    struct pj_task task;
+
+    one_open(&o);
+    fleet_answers(
+        &o.f,
+        "[{\"toolCalls\":[{\"name\":\"run\",\"arguments\":{\"command\":\"echo "
+        "proxy=[$HTTPS_PROXY]; "
+        "ls "
+        "/sys/class/"
+        "net\"}},{\"name\":\"write_file\",\"arguments\":{\"path\":\"n\",\"content\":\"n\\n\"}}]},"
+        "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Looked.\"}}]}]");
+    fleet_runner(&o.f, 0);
+    PJ_CLEANUP(pj_freep) char *remote = fleet_remote(&o.f, "quiet");
+    PJ_CLEANUP(pj_freep) char *repo = fleet_repo(&o.f, remote, with_allowed_host);
+    PJ_CLEANUP(pj_freep) char *id = fleet_task(&o.f, repo, "Look about", NULL);
+    fleet_wait_end(&o.f, id, &task);
+    one_assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+    PJ_CLEANUP(pj_freep) char *log = fleet_log(&o.f, id);
+    cr_expect_not_null(strstr(log, "proxy=[]"), "%s", log);
+    cr_expect_str_eq(pj_json_str(json_array_get(task.checks, 0), "after", ""), "passed");
+    pj_task_release(&task);
+    one_close(&o);
+}
+
 static void with_setup(struct pj_repo *repo)
 {
     repo->setup_command = pj_strdup("mkdir -p deps && echo fetched > deps/lib.txt");
