@@ -12,6 +12,7 @@
 
 #define READ_SIZE 16384
 #define IN_MAX (HTTP_HEAD_MAX + READ_SIZE)
+#define SMALL_MAX 2048
 #define LINGER_MAX (16 * 1024 * 1024) /* within the second that the deadline allows */
 
 static void conn_process(struct conn *conn);
@@ -142,18 +143,30 @@ static void free_body(const void *data, size_t n, void *arg)
     free(arg);
 }
 
-void conn_answer(struct conn *conn, const struct pj_str *head, char *body, size_t body_n)
+/* A small answer to somebody who keeps up: one call and no buffer. What the kernel does not take of it is queued. */
+static void send_small(struct conn *conn, const char *bytes, size_t n)
+{
+    ssize_t sent = evbuffer_get_length(conn->out) == 0
+                       ? send(conn->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT)
+                       : 0;
+
+    if (sent < 0) /* what is wrong is found again by flush() */
+        sent = 0;
+    if ((size_t)sent < n)
+        evbuffer_add(conn->out, bytes + sent, n - (size_t)sent);
+}
+
+void conn_answer(struct conn *conn, struct pj_str *head, char *body, size_t body_n)
 {
     conn->request = NULL;
     conn->state = CONN_WRITE;
-    evbuffer_add(conn->out, head->data, head->len);
-    if (body != NULL && body_n > 0 && body_n < 2048) {
-        evbuffer_add(conn->out, body, body_n);
+    if (body_n < SMALL_MAX && head->len + body_n <= head->max) {
+        pj_str_append(head, body, body_n);
         free(body);
-    } else if (body != NULL && body_n > 0) {
-        evbuffer_add_reference(conn->out, body, body_n, free_body, body);
+        send_small(conn, head->data, head->len);
     } else {
-        free(body);
+        evbuffer_add(conn->out, head->data, head->len);
+        evbuffer_add_reference(conn->out, body, body_n, free_body, body);
     }
     if (flush(conn) && evbuffer_get_length(conn->out) == 0)
         answered(conn);
@@ -327,7 +340,7 @@ static void on_linger(struct conn *conn, size_t n)
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct conn *conn = arg;
-    char bytes[READ_SIZE];
+    static char bytes[READ_SIZE]; /* one loop; on the stack it would be zeroed for every request */
 
     if ((what & EV_CLOSED) != 0) {
         conn_close(conn);

@@ -80,9 +80,9 @@ void conn_close(struct conn *conn);
 /* The deadline of this connection has passed. */
 void conn_expired(struct conn *conn);
 
-/* Answer the request of this connection: `head` is the whole head with its empty line, `body` (malloc, taken, may be NULL)
+/* Answer the request of this connection: `head` is the whole head with its empty line (a small body is put behind it), `body` (malloc, taken, may be NULL)
  * follows. Afterwards the connection goes on with its next request or closes. */
-void conn_answer(struct conn *conn, const struct pj_str *head, char *body, size_t body_n);
+void conn_answer(struct conn *conn, struct pj_str *head, char *body, size_t body_n);
 
 /* Turn the answer into a stream. `head` as above; when `chunked` the writes are framed. */
 void conn_stream_begin(struct conn *conn, const struct pj_str *head, bool chunked, bool beats,

@@ -4,8 +4,8 @@
  * offset into the ring. Numbers that jump were lost on the way (pub/sub promises nothing) and are filled from the store
  * before anything after them is shown. Who is more than a megabyte behind is dropped; he resumes by Last-Event-ID.
  *
- * Flushing adapts: the first line of a quiet hub goes out at once, the next flush not before max(10 ms, twice the duration
- * of the last one), at most 250 ms. */
+ * Flushing adapts: the first line of a quiet hub goes out at once, the next flush not before eight times the duration of the last
+ * one, within 10 and 50 ms; when twice the duration is more than that, after so long, at most 250 ms. */
 #ifndef API_FANOUT_H
 #define API_FANOUT_H
 

@@ -43,12 +43,26 @@ int pj_json_parse(struct pj_view text, json_t **out, struct pj_err *err)
     return 0;
 }
 
+/* Most texts need nothing done to them. */
+static bool is_plain(struct pj_view text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] < 0x20 || text.p[i] >= 0x7f || text.p[i] == '"' || text.p[i] == '\\')
+            return false;
+    return true;
+}
+
 int pj_json_quote(struct pj_str *out, struct pj_view text)
 {
     struct pj_str clean;
     const char *p;
     size_t n;
 
+    if (is_plain(text)) {
+        (void)pj_str_putc(out, '"');
+        (void)pj_str_append(out, text.p, text.n);
+        return pj_str_putc(out, '"');
+    }
     pj_str_init(&clean, text.n * 3 + 1);
     (void)pj_utf8_append_clean(&clean, text);
     p = pj_str_cstr(&clean);

@@ -23,11 +23,8 @@ void writer_begin(struct writer *wr, struct world *w, const char *task)
     struct pj_lease lease[1];
     size_t count = 0;
     struct pj_err err = {0};
-    const struct pj_lease_take take = {.partition = 0,
-                                       .runner = "test",
-                                       .ttl_ms = 600000,
-                                       .timeout_ms = 600000,
-                                       .want = 1};
+    const struct pj_lease_take take = {
+        .partition = 0, .runner = "test", .ttl_ms = 600000, .timeout_ms = 600000, .want = 1};
 
     memset(wr, 0, sizeof *wr);
     wr->redis = test_redis_connect(&w->redis);
@@ -57,12 +54,13 @@ static void store(struct writer *wr, int64_t count, struct pj_view lines)
     cr_assert_eq(next, wr->n + 1);
 }
 
-static void encode(struct writer *wr, struct pj_str *lines, int64_t n, const char *message)
+static void encode(struct writer *wr, struct pj_str *lines, int64_t n, enum pj_event_stream stream,
+                   const char *message)
 {
     const struct pj_event event = {.attempt = wr->attempt,
                                    .n = n,
                                    .ts_ms = pj_now_ms(),
-                                   .stream = PJ_STREAM_STDOUT,
+                                   .stream = stream,
                                    .type = PJ_EVENT_INFO,
                                    .message = pj_view_of(message)};
 
@@ -83,18 +81,28 @@ void writer_append(struct writer *wr, int64_t count, size_t size)
             message[k] = 'x';
         if (size > (size_t)n)
             message[size] = '\0';
-        encode(wr, &lines, wr->n + i, message);
+        encode(wr, &lines, wr->n + i, PJ_STREAM_STDOUT, message);
     }
     store(wr, count, pj_view_n(lines.data, lines.len));
 }
 
-void writer_say(struct writer *wr, const char *message)
+static void say(struct writer *wr, enum pj_event_stream stream, const char *message)
 {
     PJ_CLEANUP(pj_str_release) struct pj_str lines;
 
     pj_str_init(&lines, 1 << 20);
-    encode(wr, &lines, wr->n + 1, message);
+    encode(wr, &lines, wr->n + 1, stream, message);
     store(wr, 1, pj_view_n(lines.data, lines.len));
+}
+
+void writer_say(struct writer *wr, const char *message)
+{
+    say(wr, PJ_STREAM_STDOUT, message);
+}
+
+void writer_say_error(struct writer *wr, const char *message)
+{
+    say(wr, PJ_STREAM_STDERR, message);
 }
 
 void writer_stage(struct writer *wr, const char *stage)

@@ -17,6 +17,8 @@ void writer_begin(struct writer *wr, struct world *w, const char *task);
 void writer_append(struct writer *wr, int64_t count, size_t size);
 /* One entry with these bytes as its message. */
 void writer_say(struct writer *wr, const char *message);
+/* The same on the stream `stderr`. */
+void writer_say_error(struct writer *wr, const char *message);
 void writer_stage(struct writer *wr, const char *stage);
 /* code NULL: completed; else the end of that code. patch may be NULL. */
 void writer_finish(struct writer *wr, const char *code, const char *patch);
