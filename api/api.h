@@ -15,6 +15,7 @@ struct helpers;
 struct limits;
 struct pages;
 struct pj_aredis;
+struct pj_gather;
 struct pj_forges;
 struct pj_keyring;
 struct pj_prices;
@@ -25,6 +26,7 @@ struct api {
     struct settings settings;
     struct event_base *base;
     struct pj_aredis *redis;
+    struct pj_gather *gather; /* new tasks, many in one script */
     struct fanout *fanout;
     struct helpers *helpers;
     struct server *server;

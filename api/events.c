@@ -110,9 +110,9 @@ static bool send_event(struct watcher *w, unsigned partition, const struct pj_st
         conn_close(w->conn);
         return false;
     }
-    pj_str_init(&frame, e->json.n + 128);
+    pj_str_init(&frame, sizeof e->json + 128);
     pj_str_putf(&frame, "id: %s\n", e->id);
-    frame_event(&frame, "status", e->json);
+    frame_event(&frame, "status", pj_view_of(e->json));
     conn_stream_write(w->conn, frame.data, frame.len);
     pj_str_release(&frame);
     return true;
@@ -189,19 +189,23 @@ static void catch_up(struct watcher *w)
 static void on_message(void *arg, struct pj_view payload)
 {
     struct watcher *w = arg;
-    struct pj_status_event e;
+    struct pj_status_event *items;
+    size_t count = 0;
     struct pj_err err;
 
     if (w->reading) { /* read it from the store afterwards, in order */
         w->again = true;
         return;
     }
-    if (pj_status_message_parse(payload, &e, &err) < 0)
-        return;
-    if (w->api->partitions == 1)
-        send_event(w, 0, &e);
-    else
+    if (w->api->partitions > 1) {
         catch_up(w);
+        return;
+    }
+    items = pj_alloc(PJ_STATUS_LINES, sizeof *items);
+    if (pj_status_message_parse(payload, items, &count, &err) == 0)
+        for (size_t i = 0; i < count && send_event(w, 0, &items[i]); i++)
+            ;
+    free(items);
 }
 
 static void on_lost(void *arg)

@@ -8,6 +8,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/store/async.h"
+#include "lib/store/status.h"
 
 #define BUCKETS 1024
 #define LINGER_MS 30000 /* a hub outlives its last viewer: he may be reconnecting */
@@ -20,7 +21,7 @@ struct fanout {
     struct event *tick;
     struct hub *bucket[BUCKETS];
     struct watch_list watches;
-    size_t watch_count;
+    size_t watch_count, hub_count;
 };
 
 struct api *fanout_api(const struct fanout *fanout)
@@ -57,14 +58,42 @@ static void tell_watches(struct fanout *fanout, struct pj_view payload)
     }
 }
 
+/* Who watches one of these tasks hears of its change; before the hub is confirmed, its viewers read the store anyway. */
+static void tell_hubs(struct fanout *fanout, struct pj_view payload)
+{
+    struct pj_status_event *items = pj_alloc(PJ_STATUS_LINES, sizeof *items);
+    char channel[PJ_KEY_SIZE];
+    struct pj_err err;
+    size_t count = 0;
+
+    if (pj_status_message_parse(payload, items, &count, &err) < 0)
+        pj_log_err(PJ_LOG_WARN, "status_message_damaged", &err, NULL, NULL);
+    for (size_t i = 0; i < count; i++) {
+        struct hub *hub = find(fanout, pj_key_task_channel(channel, items[i].task_id));
+
+        if (hub == NULL || !hub->confirmed)
+            continue;
+        PJ_CLEANUP(pj_freep)
+        char *text =
+            pj_asprintf("S %.*s %lld %lld\n%s", (int)items[i].status.n, items[i].status.p,
+                        (long long)items[i].attempt, (long long)items[i].logged_n, items[i].json);
+        hub_message(hub, pj_view_of(text));
+    }
+    free(items);
+}
+
 static void on_message(void *arg, const char *channel, struct pj_view payload)
 {
     struct fanout *fanout = arg;
     struct hub *hub = find(fanout, channel);
 
-    if (hub != NULL)
+    if (hub != NULL) {
         hub_message(hub, payload);
-    else if (fanout->watch_count > 0)
+        return;
+    }
+    if (fanout->hub_count > 0)
+        tell_hubs(fanout, payload);
+    if (fanout->watch_count > 0)
         tell_watches(fanout, payload);
 }
 
@@ -116,6 +145,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
             }
             *slot = hub->chain;
             pj_sub_remove(fanout->sub, hub->channel);
+            fanout->hub_count--;
             hub_free(hub);
         }
 }
@@ -184,6 +214,7 @@ struct hub *hub_enter(struct fanout *fanout, const char *task_id, struct hub_mem
         hub = hub_new(fanout, task_id);
         hub->chain = fanout->bucket[i];
         fanout->bucket[i] = hub;
+        fanout->hub_count++;
     }
     member->state = MEMBER_NONE;
     TAILQ_INSERT_TAIL(&hub->members, member, link);

@@ -26,6 +26,7 @@
 #include "lib/forge/hosts.h"
 #include "lib/model/prices.h"
 #include "lib/store/async.h"
+#include "lib/store/gather.h"
 #include "lib/store/meta.h"
 #include "lib/store/users.h"
 
@@ -208,6 +209,7 @@ static int build(struct api *api, struct pj_err *err)
         open_store(api, err) < 0 || pj_aredis_new(api->base, &redis, &api->redis, err) < 0 ||
         fanout_new(api, &api->fanout, err) < 0)
         return -1;
+    api->gather = pj_gather_new(api->base, api->redis);
     note_public_url(api);
     return 0;
 }
@@ -218,6 +220,7 @@ static void tear_down(struct api *api)
     server_free(api->server);
     server_free(api->metrics_server);
     helpers_free(api->helpers);
+    pj_gather_free(api->gather);
     pj_aredis_free(api->redis);
     fanout_free(api->fanout);
     limits_free(api->limits);

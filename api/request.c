@@ -15,6 +15,7 @@
 #include "lib/base/id.h"
 #include "lib/base/mem.h"
 #include "lib/crypto/hmac.h"
+#include "lib/store/gather.h"
 #include "lib/store/async.h"
 #include "lib/task/repo.h"
 #include "lib/task/task.h"
@@ -272,6 +273,16 @@ void request_redis(struct request *req, struct pj_cmd *cmd, request_then *then)
     p->req = req;
     p->then = then;
     pj_aredis_submit(req->api->redis, cmd, on_redis, p);
+}
+
+void request_create(struct request *req, const struct pj_task *task, bool execute,
+                    request_then *then)
+{
+    struct pending *p = pj_alloc(1, sizeof *p);
+
+    p->req = req;
+    p->then = then;
+    pj_gather_create(req->api->gather, task, execute, req->idempotency, on_redis, p);
 }
 
 int request_json(struct request *req, const struct pj_field *table, size_t count, void *out)

@@ -74,6 +74,10 @@ void *request_ctx(struct request *req, size_t size, void (*ctx_free)(void *ctx))
 typedef void request_then(struct request *req, const struct redisReply *reply);
 void request_redis(struct request *req, struct pj_cmd *cmd, request_then *then);
 
+/* Store a task, together with those of other requests in the same round; `then` as above, with a reply for pj_task_create_reply(). */
+void request_create(struct request *req, const struct pj_task *task, bool execute,
+                    request_then *then);
+
 /* Decode a JSON body by a table. 0, or -1 when the request was answered with 400. An absent body counts as {}. */
 int request_json(struct request *req, const struct pj_field *table, size_t count,
                  void *out) PJ_MUST_CHECK;

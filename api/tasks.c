@@ -86,13 +86,11 @@ static void store_task(struct request *req)
 {
     struct create *c = req->ctx;
     char id[PJ_ID_SIZE];
-    struct pj_cmd cmd = {0};
 
     pj_id_new(pj_partition_of_user(req->who.user_id, req->api->partitions), id);
     pj_str_set(&c->task.id, id);
     pj_str_set(&c->task.owner, req->who.user_id);
-    pj_task_create_cmd(&cmd, &c->task, c->execute, req->idempotency);
-    request_redis(req, &cmd, on_created);
+    request_create(req, &c->task, c->execute, on_created);
 }
 
 static void on_create_repo(struct request *req, const struct redisReply *reply)

@@ -13,9 +13,10 @@
 #include "lib/store/keys.h"
 #include "lib/store/queue.h"
 #include "lib/store/runners.h"
+#include "runner/health.h"
 #include "runner/preflight.h"
 
-#define TICKET_BLOCK_MS 5000
+#define WAIT_MS 5000
 #define RETRY_MS 500
 #define KEEP_MAX_MS 5000
 #define REAP_MAX_MS 5000
@@ -33,14 +34,30 @@ static struct timeval every_ms(int64_t ms)
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
 }
 
+/* Free slots that no take has been promised. An end travels ahead of the next take on the same connection: its slot is free by
+ * the time that the take is answered. */
 size_t daemon_free_slots(const struct daemon *d)
 {
-    size_t n = 0;
+    size_t n = d->departing;
 
     for (size_t i = 0; i < d->slot_count; i++)
         n += d->slots[i].state == SLOT_FREE;
-    return n - d->claiming;
+    n -= n < d->claiming ? n : d->claiming;
+    if (d->settings->max_tasks > 0) { /* PJ_RUNNER_TASKS: no more than that in all */
+        int64_t left = d->settings->max_tasks - d->attempts - (int64_t)d->claiming;
+
+        n = left <= 0 ? 0 : (int64_t)n < left ? n : (size_t)left;
+    }
+    return n;
 }
+
+/* Nothing new is taken any more. */
+static bool is_ending(const struct daemon *d)
+{
+    return d->draining > 0 || d->leaving;
+}
+
+static void next(struct daemon *d);
 
 static void retry_later(struct daemon *d)
 {
@@ -49,20 +66,45 @@ static void retry_later(struct daemon *d)
     (void)event_add(d->retry_event, &tv);
 }
 
+static void ignore_reply(void *arg, const struct redisReply *reply, struct pj_err *err)
+{
+    (void)arg;
+    (void)reply;
+    (void)err;
+}
+
+/* The end that was to make room did not get through. */
+static void give_back(struct daemon *d, const struct pj_lease *lease)
+{
+    struct pj_cmd cmd = {0};
+
+    pj_lease_release_cmd(&cmd, lease->task->id, lease->epoch, false,
+                         "the runner had no room for it");
+    pj_aredis_submit(d->redis, &cmd, ignore_reply, NULL);
+}
+
 static void begin(struct daemon *d, struct pj_lease *lease, int64_t sent_mono)
 {
     for (size_t i = 0; i < d->slot_count; i++)
         if (d->slots[i].state == SLOT_FREE) {
+            d->attempts++;
             slot_begin(&d->slots[i], lease, sent_mono);
             return;
         }
+    give_back(d, lease);
+}
+
+static void look(struct daemon *d)
+{
+    d->look_left = d->meta.partitions;
+    event_active(d->next_event, EV_TIMEOUT, 0);
 }
 
 static void on_taken(void *arg, const struct redisReply *reply, struct pj_err *err)
 {
     struct take *t = arg;
     struct daemon *d = t->daemon;
-    struct pj_lease leases[PJ_TICKETS_MAX] = {0};
+    struct pj_lease leases[PJ_TAKE_MAX] = {0};
     size_t count = 0;
     int rc = reply == NULL ? -1 : pj_lease_take_reply(reply, leases, t->want, &count, err);
 
@@ -70,51 +112,58 @@ static void on_taken(void *arg, const struct redisReply *reply, struct pj_err *e
     for (size_t i = 0; rc == 0 && i < count; i++)
         begin(d, &leases[i], t->sent_mono);
     pj_leases_release(leases, count);
+    if (rc == 0 && count == t->want && count > 0)
+        d->look_left = d->meta.partitions; /* there may be more */
     free(t);
     if (rc < 0 && err->cls == PJ_E_CANCELLED)
         return;
     if (rc < 0) {
         pj_log_err(PJ_LOG_WARN, "take_failed", err, NULL, NULL);
+        d->look_left = d->meta.partitions;
         retry_later(d);
         return;
     }
-    daemon_next(d);
+    next(d);
 }
 
-/* Lease what the tickets of one partition stand for. */
-static void take(struct daemon *d, unsigned partition, const struct pj_ticket *all, size_t count)
+/* The bells of a partition that this take answers; they are forgotten here. */
+static size_t bells_of(struct daemon *d, unsigned partition, struct pj_bell *out)
 {
-    struct pj_ticket mine[PJ_TICKETS_MAX];
+    size_t count = 0, left = 0;
+
+    for (size_t i = 0; i < d->bell_count; i++) {
+        if (d->bells[i].partition == partition)
+            out[count++] = d->bells[i];
+        else
+            d->bells[left++] = d->bells[i];
+    }
+    d->bell_count = left;
+    return count;
+}
+
+/* Lease what is next in one partition, as much as there is room for. Without room its bells are passed on to others. */
+static void take(struct daemon *d, unsigned partition)
+{
+    struct pj_bell bells[PJ_BELLS_MAX];
+    size_t room = is_ending(d) ? 0 : daemon_free_slots(d);
     struct pj_lease_take spec = {
         .partition = partition,
         .runner = d->settings->name,
         .ttl_ms = d->settings->lease_ttl_ms,
         .timeout_ms = d->settings->task_timeout_ms,
-        .tickets = mine,
+        .want = (int64_t)(room < PJ_TAKE_MAX ? room : PJ_TAKE_MAX),
+        .bells = bells,
+        .bell_count = bells_of(d, partition, bells),
     };
     struct pj_cmd cmd = {0};
-    struct take *t;
+    struct take *t = pj_alloc(1, sizeof(*t));
 
-    for (size_t i = 0; i < count; i++)
-        if (all[i].partition == partition)
-            mine[spec.ticket_count++] = all[i];
-    if (spec.ticket_count == 0)
-        return;
-    t = pj_alloc(1, sizeof(*t));
     t->daemon = d;
-    t->want = spec.ticket_count;
+    t->want = (size_t)spec.want;
     t->sent_mono = pj_mono_ms();
-    spec.want = (int64_t)t->want;
     d->claiming += t->want;
     pj_lease_take_cmd(&cmd, &spec);
     pj_aredis_submit(d->redis, &cmd, on_taken, t);
-}
-
-static void ignore_reply(void *arg, const struct redisReply *reply, struct pj_err *err)
-{
-    (void)arg;
-    (void)reply;
-    (void)err;
 }
 
 /* A Redis that came back empty has no consumer groups. */
@@ -128,12 +177,11 @@ static void make_groups(struct daemon *d)
     }
 }
 
-static void on_tickets(void *arg, const struct redisReply *reply, struct pj_err *err)
+static void on_bells(void *arg, const struct redisReply *reply, struct pj_err *err)
 {
     struct daemon *d = arg;
-    struct pj_ticket tickets[PJ_TICKETS_MAX];
     size_t count = 0;
-    int rc = reply == NULL ? -1 : pj_queue_wait_reply(reply, tickets, &count, err);
+    int rc = reply == NULL ? -1 : pj_queue_wait_reply(reply, d->bells, &count, err);
 
     d->waiting = false;
     if (rc < 0 && err->cls == PJ_E_CANCELLED)
@@ -146,10 +194,12 @@ static void on_tickets(void *arg, const struct redisReply *reply, struct pj_err 
         retry_later(d);
         return;
     }
-    /* Tickets that arrive during a drain stay pending and are offered again by the reaper. */
-    for (unsigned p = 0; rc == 0 && !d->draining && p < d->meta.partitions; p++)
-        take(d, p, tickets, count);
-    daemon_next(d);
+    d->bell_count = count;
+    if (count > 0) {
+        d->look_left = d->meta.partitions;
+        d->look_at = d->bells[0].partition;
+    }
+    next(d);
 }
 
 static bool is_idle(const struct daemon *d)
@@ -160,29 +210,49 @@ static bool is_idle(const struct daemon *d)
     return d->claiming == 0;
 }
 
-void daemon_next(struct daemon *d)
+/* Take at once what may be there; wait for a bell when nothing is. Bells that are heard during a drain go to others. */
+static void next(struct daemon *d)
 {
-    size_t free_slots = daemon_free_slots(d);
     struct pj_cmd cmd = {0};
 
-    if (d->draining) {
-        if (is_idle(d))
-            (void)event_base_loopbreak(d->base);
+    if (is_ending(d) && is_idle(d) && d->bell_count == 0) {
+        (void)event_base_loopbreak(d->base);
         return;
     }
-    if (free_slots == 0 || d->waiting)
+    while (d->bell_count > 0 && (is_ending(d) || daemon_free_slots(d) == 0))
+        take(d, d->bells[0].partition);
+    if (is_ending(d) || daemon_free_slots(d) == 0 || d->claiming > 0)
+        return;
+    if (d->look_left > 0) {
+        d->look_left--;
+        take(d, d->look_at++ % d->meta.partitions);
+        return;
+    }
+    if (d->waiting)
         return;
     d->waiting = true;
-    pj_queue_wait_cmd(&cmd, d->meta.partitions, d->settings->name,
-                      (int)(free_slots < PJ_TICKETS_MAX ? free_slots : PJ_TICKETS_MAX),
-                      TICKET_BLOCK_MS);
-    pj_aredis_submit(d->tickets, &cmd, on_tickets, d);
+    pj_queue_wait_cmd(&cmd, d->meta.partitions, d->settings->name, WAIT_MS);
+    pj_aredis_submit(d->wakeups, &cmd, on_bells, d);
+}
+
+static void on_next(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    next(arg);
+}
+
+void daemon_freed(struct daemon *d)
+{
+    look(d);
 }
 
 void daemon_drain(struct daemon *d)
 {
-    size_t busy = d->slot_count - daemon_free_slots(d);
+    size_t busy = 0;
 
+    for (size_t i = 0; i < d->slot_count; i++)
+        busy += d->slots[i].state != SLOT_FREE;
     d->draining++;
     if (d->draining == 1) {
         pj_log(PJ_LOG_INFO, "draining", "tasks", PJ_I64((int64_t)busy), NULL);
@@ -193,7 +263,29 @@ void daemon_drain(struct daemon *d)
         for (size_t i = 0; i < d->slot_count; i++)
             slot_stop(&d->slots[i], SLOT_DRAIN);
     }
-    daemon_next(d);
+    next(d);
+}
+
+/* Leave once idle, when PJ_RUNNER_TASKS were begun or PJ_RUNNER_IDLE has passed. */
+static void leave_when_due(struct daemon *d)
+{
+    int64_t now = pj_mono_ms(), idle_ms = d->settings->idle_ms;
+    bool enough = d->settings->max_tasks > 0 && d->attempts >= d->settings->max_tasks;
+
+    if (is_ending(d))
+        return;
+    if (!is_idle(d))
+        d->idle_since_mono = 0;
+    else if (d->idle_since_mono == 0)
+        d->idle_since_mono = now;
+    if (!enough && (idle_ms == 0 || d->idle_since_mono == 0 || now - d->idle_since_mono < idle_ms))
+        return;
+    d->leaving = true;
+    pj_log(PJ_LOG_INFO, "leaving", "detail",
+           enough ? "PJ_RUNNER_TASKS were taken" : "PJ_RUNNER_IDLE has passed without a task",
+           "attempts", PJ_I64(d->attempts), NULL);
+    pj_notify("STOPPING=1");
+    keep_beat(d, "draining");
 }
 
 /* ---- events ---- */
@@ -209,7 +301,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    daemon_next(arg);
+    next(arg);
 }
 
 static void on_keep(evutil_socket_t fd, short what, void *arg)
@@ -217,6 +309,8 @@ static void on_keep(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     keep_tick(arg);
+    leave_when_due(arg);
+    next(arg);
 }
 
 static void on_reap(evutil_socket_t fd, short what, void *arg)
@@ -281,6 +375,7 @@ static void on_subscribed(void *arg)
 {
     struct daemon *d = arg;
 
+    d->subscribed = true;
     pj_log(PJ_LOG_INFO, "runner_ready", "runner", d->settings->name, "slots",
            PJ_I64((int64_t)d->slot_count), "isolation", d->isolation, NULL);
     pj_notify("READY=1\nSTATUS=taking tasks as %s, %zu slots", d->settings->name, d->slot_count);
@@ -360,20 +455,28 @@ static int start(struct daemon *d, struct pj_err *err)
     const struct pj_sub_events events = {.on_message = on_doorbell};
     char channel[PJ_KEY_SIZE];
 
-    if (open_store(d, &options, err) < 0 ||
-        preflight_isolation(d->settings, &d->isolation, err) < 0)
+    if (open_store(d, &options, err) < 0)
+        return -1;
+    if (!runner_makes_boxes(d->settings))
+        d->isolation = pj_strdup("none: no boxes are made here");
+    else if (preflight_isolation(d->settings, &d->isolation, err) < 0)
         return -1;
     d->base = event_base_new();
     if (d->base == NULL)
         return pj_fail(err, PJ_E_INTERNAL, "event loop");
     if (pj_aredis_new(d->base, &options, &d->redis, err) < 0 ||
-        pj_aredis_new(d->base, &options, &d->tickets, err) < 0 ||
+        pj_aredis_new(d->base, &options, &d->wakeups, err) < 0 ||
         pj_sub_new(d->base, &options, &events, d, &d->doorbell, err) < 0)
         return -1;
     d->slot_count = (size_t)d->settings->slots;
     d->slots = pj_alloc(d->slot_count, sizeof(*d->slots));
     for (size_t i = 0; i < d->slot_count; i++)
         slot_init(&d->slots[i], d);
+    if (d->settings->metrics_listen != NULL &&
+        health_new(d, d->settings->metrics_listen, &d->health, err) < 0)
+        return -1;
+    d->gather = pj_gather_new(d->base, d->redis);
+    d->next_event = event_new(d->base, -1, 0, on_next, d);
     watch(d);
     pj_sub_add(d->doorbell, pj_key_runner_channel(channel, d->settings->name), on_subscribed, d);
     return 0;
@@ -388,9 +491,11 @@ static void free_event(struct event *ev)
 static void stop(struct daemon *d)
 {
     helper_free(d->outbox);
+    health_free(d->health);
     spawner_stop(&d->spawner);
     pj_sub_free(d->doorbell);
-    pj_aredis_free(d->tickets);
+    pj_aredis_free(d->wakeups);
+    pj_gather_free(d->gather);
     pj_aredis_free(d->redis);
     for (size_t i = 0; i < d->slot_count; i++)
         slot_release(&d->slots[i]);
@@ -402,6 +507,7 @@ static void stop(struct daemon *d)
     free_event(d->reap_event);
     free_event(d->janitor_event);
     free_event(d->retry_event);
+    free_event(d->next_event);
     if (d->base != NULL)
         event_base_free(d->base);
     free(d->isolation);
@@ -443,7 +549,7 @@ int daemon_run(const struct runner_settings *settings, const struct spawner *spa
     }
     d.outbox = helper_new(&d, outbox_argv);
     keep_beat(&d, "ready");
-    daemon_next(&d);
+    look(&d);
     (void)event_base_dispatch(d.base);
     if (!d.failed)
         leave_fleet(&d);

@@ -4,7 +4,7 @@
  * renews their leases in one call, tells jobs of cancel and deadline, kills what does not listen, and settles an attempt when
  * the spawner says that nothing of it runs any more. It holds no forge or model connection.
  *
- *     daemon.c  loop, tickets, drain      slot.c    one attempt: start, orders, outcome, settling
+ *     daemon.c  loop, bells, drain        slot.c    one attempt: start, orders, outcome, settling
  *     keep.c    renewing, heartbeat       reaper.c  expired work of any runner      janitor.c  retention
  *     helper.c  the outbox process        health.c  probes and metrics */
 #ifndef RUNNER_DAEMON_H
@@ -15,8 +15,10 @@
 #include "lib/base/err.h"
 #include "lib/base/str.h"
 #include "lib/store/async.h"
+#include "lib/store/gather.h"
 #include "lib/store/lease.h"
 #include "lib/store/meta.h"
+#include "lib/store/queue.h"
 #include "runner/settings.h"
 #include "runner/spawner.h"
 
@@ -48,6 +50,7 @@ struct slot {
     int outcome_fd, control_fd;
     struct pj_str outcome;
     bool job_ended;
+    bool departing; /* its end was sent */
     int job_status;
     int settle_tries;
     struct event *outcome_event, *deadline_event, *kill_event, *settle_event, *again_event;
@@ -57,7 +60,8 @@ struct daemon {
     const struct runner_settings *settings;
     struct event_base *base;
     struct pj_meta meta;
-    struct pj_aredis *redis, *tickets;
+    struct pj_aredis *redis, *wakeups;
+    struct pj_gather *gather; /* what slots ask for in one turn of the loop */
     struct pj_sub *doorbell;
     struct spawner spawner;
     struct helper *outbox;
@@ -65,18 +69,22 @@ struct daemon {
     struct slot *slots;
     size_t slot_count;
     uint32_t next_token;
-    size_t claiming; /* slots promised to a take under way */
-    bool waiting;    /* for tickets */
-    int draining;    /* signals seen */
-    bool leaving;    /* enough tasks were done, or idle for long enough */
-    bool subscribed; /* orders are heard: ready */
+    size_t claiming;  /* slots promised to a take under way */
+    size_t departing; /* slots whose end is on its way to Redis, ahead of any take */
+    bool waiting;     /* for bells */
+    struct pj_bell bells[PJ_BELLS_MAX]; /* heard and not answered yet */
+    size_t bell_count;
+    unsigned look_left, look_at;       /* partitions still to be looked at; the next one */
+    int draining;                      /* signals seen */
+    bool leaving;                      /* enough tasks were done, or idle for long enough */
+    bool subscribed;                   /* orders are heard: ready */
     int64_t attempts, idle_since_mono; /* begun so far; 0: not idle */
-    bool failed;     /* the spawner died: leave with an error */
+    bool failed;                       /* the spawner died: leave with an error */
     char instance[PJ_ID_SIZE];
     char *isolation;
     int64_t started_ms;
     struct event *spawner_event, *term_event, *int_event, *keep_event, *reap_event, *janitor_event,
-        *retry_event;
+        *retry_event, *next_event;
 };
 
 /* Run until drained; the process's exit code. `spawner` was forked before. `outbox_argv`: arguments of our executable as the
@@ -86,8 +94,8 @@ int daemon_run(const struct runner_settings *settings, const struct spawner *spa
 
 /* ---- daemon.c, for the other files ---- */
 size_t daemon_free_slots(const struct daemon *d);
-/* A slot became free, or none is awaited: look for work, or leave when drained. */
-void daemon_next(struct daemon *d);
+/* A slot is free, or about to be: look for work, or leave when drained. */
+void daemon_freed(struct daemon *d);
 void daemon_drain(struct daemon *d);
 
 /* ---- slot.c ---- */

@@ -87,6 +87,14 @@ void slot_init(struct slot *slot, struct daemon *d)
     slot->again_event = event_new(d->base, -1, 0, on_again, slot);
 }
 
+/* Its end has been answered. */
+static void arrive(struct slot *slot)
+{
+    if (slot->departing)
+        slot->daemon->departing--;
+    slot->departing = false;
+}
+
 static void clear(struct slot *slot)
 {
     if (slot->outcome_event != NULL)
@@ -104,6 +112,7 @@ static void clear(struct slot *slot)
     slot->state = SLOT_FREE;
     slot->stop = SLOT_GO;
     slot->job_ended = false;
+    arrive(slot);
     slot->settle_tries = 0;
 }
 
@@ -120,7 +129,7 @@ void slot_release(struct slot *slot)
 static void leave(struct slot *slot)
 {
     clear(slot);
-    daemon_next(slot->daemon);
+    daemon_freed(slot->daemon);
 }
 
 struct slot *slot_find(struct daemon *d, const char *task_id)
@@ -166,6 +175,7 @@ static void on_finished(void *arg, const struct redisReply *reply, struct pj_err
     struct pj_finished done;
     int rc = reply == NULL ? -1 : pj_lease_finish_reply(reply, &done, err);
 
+    arrive(slot);
     if (rc < 0 && err->cls == PJ_E_CANCELLED)
         return; /* the daemon is leaving */
     if (rc < 0 && err->cls == PJ_E_UNAVAILABLE) {
@@ -220,13 +230,14 @@ static void mark_invalid(struct slot *slot, const char *cause)
 
 static void finish(struct slot *slot, const struct pj_outcome *outcome)
 {
-    struct pj_cmd cmd = {0};
-
     if (outcome->repository_invalid)
         mark_invalid(slot, outcome->error.detail);
-    pj_lease_finish_cmd(&cmd, slot->lease.task->id, slot->lease.epoch, slot->lease.task->attempt,
-                        outcome);
-    pj_aredis_submit(slot->daemon->redis, &cmd, on_finished, slot);
+    pj_gather_finish(slot->daemon->gather, slot->lease.task->id, slot->lease.epoch,
+                     slot->lease.task->attempt, outcome, on_finished, slot);
+    if (!slot->departing)
+        slot->daemon->departing++;
+    slot->departing = true;
+    daemon_freed(slot->daemon); /* the next task is asked for in the same breath */
 }
 
 static void release(struct slot *slot, bool lost, const char *reason)

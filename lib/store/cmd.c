@@ -171,6 +171,13 @@ int pj_reply_word(const struct redisReply *reply, struct pj_err *err)
     return pj_err_code(err, refusal->word);
 }
 
+const struct redisReply *pj_reply_only(const struct redisReply *reply)
+{
+    const struct redisReply *first = pj_reply_at(reply, 0);
+
+    return first && first->type == REDIS_REPLY_ARRAY ? first : reply;
+}
+
 size_t pj_reply_count(const struct redisReply *reply)
 {
     return reply && reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;

@@ -57,6 +57,8 @@ bool pj_reply_is_noscript(const struct redisReply *reply);
 int pj_reply_word(const struct redisReply *reply, struct pj_err *err);
 
 /* Readers of a reply's parts: a missing element or another type gives the default. Borrowed. */
+/* The answer of a script for several, when there is one only; else `reply` itself. */
+const struct redisReply *pj_reply_only(const struct redisReply *reply);
 size_t pj_reply_count(const struct redisReply *reply);
 const struct redisReply *pj_reply_at(const struct redisReply *reply, size_t i);
 struct pj_view pj_reply_view(const struct redisReply *reply);

@@ -55,12 +55,10 @@ void pj_lease_take_cmd(struct pj_cmd *cmd, const struct pj_lease_take *take)
     pj_cmd_text(cmd, take->runner);
     pj_cmd_int(cmd, take->ttl_ms);
     pj_cmd_int(cmd, take->timeout_ms);
-    pj_cmd_int(cmd, take->want > PJ_TICKETS_MAX ? PJ_TICKETS_MAX : take->want);
-    for (size_t i = 0; i < take->ticket_count; i++) {
-        if (take->tickets[i].partition != take->partition)
-            continue;
-        pj_cmd_text(cmd, take->tickets[i].stream_id);
-        pj_cmd_text(cmd, take->tickets[i].task_id);
+    pj_cmd_int(cmd, take->want > PJ_TAKE_MAX ? PJ_TAKE_MAX : take->want);
+    for (size_t i = 0; i < take->bell_count; i++) {
+        if (take->bells[i].partition == take->partition)
+            pj_cmd_text(cmd, take->bells[i].stream_id);
     }
 }
 
@@ -204,17 +202,8 @@ static void add_checks(struct pj_cmd *cmd, const json_t *checks)
     pair(cmd, "checks", text);
 }
 
-void pj_lease_finish_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt,
-                         const struct pj_outcome *outcome)
+static void put_outcome(struct pj_cmd *cmd, const struct pj_outcome *outcome)
 {
-    char channel[PJ_KEY_SIZE];
-
-    task_script(cmd, "lease_finish", task_id, epoch);
-    pj_cmd_int(cmd, attempt);
-    pj_cmd_text(cmd, pj_task_move_from(PJ_MOVE_FINISH));
-    pj_cmd_text(cmd, pj_task_status_word((enum pj_task_status)outcome->status));
-    pj_cmd_text(cmd, outcome->patch);
-    pj_cmd_text(cmd, pj_key_runner_channel(channel, ""));
     pj_task_hash_put_error(cmd, &outcome->error);
     pair(cmd, "branch", outcome->branch);
     pair(cmd, "commitSha", outcome->commit_sha);
@@ -229,9 +218,43 @@ void pj_lease_finish_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
     add_checks(cmd, outcome->checks);
 }
 
+void pj_lease_finish_add(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt,
+                         const struct pj_outcome *outcome)
+{
+    PJ_CLEANUP(pj_cmd_release) struct pj_cmd set = {0};
+    char key[PJ_KEY_SIZE];
+
+    if (cmd->argc == 0) {
+        pj_cmd_script(cmd, "lease_finish");
+        pj_cmd_text(cmd, pj_key_task(key, task_id));
+        pj_cmd_text(cmd, pj_key_runner_channel(key, ""));
+        pj_cmd_text(cmd, pj_task_move_from(PJ_MOVE_FINISH));
+    }
+    pj_cmd_text(cmd, task_id);
+    pj_cmd_int(cmd, epoch);
+    pj_cmd_int(cmd, attempt);
+    pj_cmd_text(cmd, pj_task_status_word((enum pj_task_status)outcome->status));
+    pj_cmd_text(cmd, outcome->patch);
+    put_outcome(&set, outcome);
+    pj_cmd_int(cmd, (int64_t)set.argc);
+    for (size_t i = 0; i < set.argc; i++) {
+        struct pj_view arg = pj_cmd_arg(&set, i);
+
+        pj_cmd_add(cmd, arg.p, arg.n);
+    }
+}
+
+void pj_lease_finish_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt,
+                         const struct pj_outcome *outcome)
+{
+    pj_cmd_release(cmd);
+    pj_lease_finish_add(cmd, task_id, epoch, attempt, outcome);
+}
+
 int pj_lease_finish_reply(const struct redisReply *reply, struct pj_finished *out,
                           struct pj_err *err)
 {
+    reply = pj_reply_only(reply);
     if (pj_reply_word(reply, err) < 0)
         return -1;
     out->repeated = pj_reply_int(pj_reply_at(reply, 1), 0) != 0;

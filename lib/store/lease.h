@@ -25,16 +25,17 @@ struct pj_lease {
 };
 void pj_leases_release(struct pj_lease *leases, size_t count);
 
-/* Lease the tasks of `tickets` (may be none), then whatever is ready or next in the backlogs, up to `want` (at most
- * PJ_TICKETS_MAX) in one partition. leases[] holds `want`; 0 leases is fine: tickets go stale. `timeout_ms` is PJ_TASK_TIMEOUT. */
+/* Lease what is next in the backlogs of one partition, up to `want` (at most PJ_TAKE_MAX), and answer `bells` (may be none). leases[]
+ * holds `want`; 0 leases is fine: others were faster. `timeout_ms` is PJ_TASK_TIMEOUT. */
+#define PJ_TAKE_MAX 64
 struct pj_lease_take {
     unsigned partition;
     const char *runner;
     int64_t ttl_ms;
     int64_t timeout_ms;
     int64_t want;
-    const struct pj_ticket *tickets;
-    size_t ticket_count;
+    const struct pj_bell *bells;
+    size_t bell_count;
 };
 void pj_lease_take_cmd(struct pj_cmd *cmd, const struct pj_lease_take *take);
 int pj_lease_take_reply(const struct redisReply *reply, struct pj_lease *leases, size_t cap,
@@ -85,6 +86,10 @@ int pj_lease_write_reply(const struct redisReply *reply, struct pj_err *err) PJ_
  * `not_running`); a runner that holds it is told to drop it. Repeating the same finish (epoch and status) answers done again.
  * Also: indexes, totals, analytics bucket, one outbox record, the messages on the channels. The patch of the outcome is stored. */
 void pj_lease_finish_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt,
+                         const struct pj_outcome *outcome);
+/* The same, one more of the same partition in one command (an empty one is begun), at most PJ_TAKE_MAX: pj_reply_at(reply, i) is the
+ * answer for the i-th. */
+void pj_lease_finish_add(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt,
                          const struct pj_outcome *outcome);
 struct pj_finished {
     int status;    /* now, enum pj_task_status */

@@ -17,8 +17,7 @@ int pj_queue_init_reply(const struct redisReply *reply, struct pj_err *err)
     return pj_reply_word(reply, err);
 }
 
-void pj_queue_wait_cmd(struct pj_cmd *cmd, unsigned partitions, const char *runner, int max,
-                       int block_ms)
+void pj_queue_wait_cmd(struct pj_cmd *cmd, unsigned partitions, const char *runner, int block_ms)
 {
     char key[PJ_KEY_SIZE];
 
@@ -27,7 +26,8 @@ void pj_queue_wait_cmd(struct pj_cmd *cmd, unsigned partitions, const char *runn
     pj_cmd_text(cmd, "r");
     pj_cmd_text(cmd, runner);
     pj_cmd_text(cmd, "COUNT");
-    pj_cmd_int(cmd, max < 1 ? 1 : max > PJ_TICKETS_MAX ? PJ_TICKETS_MAX : max);
+    pj_cmd_int(
+        cmd, 1); /* one bell a stream is enough: a take brings as many tasks as there is room for */
     pj_cmd_text(cmd, "BLOCK");
     pj_cmd_int(cmd, block_ms);
     pj_cmd_text(cmd, "STREAMS");
@@ -50,23 +50,7 @@ static unsigned partition_of_stream(struct pj_view key)
     return pj_parse_i64(number, &partition) == 0 ? (unsigned)partition : 0;
 }
 
-static void add_ticket(const struct redisReply *entry, unsigned partition,
-                       struct pj_ticket *tickets, size_t *count)
-{
-    struct pj_view stream_id = pj_reply_view(pj_reply_at(entry, 0));
-    struct pj_view task_id = pj_reply_view(pj_reply_at(pj_reply_at(entry, 1), 1));
-    struct pj_ticket *t = &tickets[*count];
-
-    if (*count == PJ_TICKETS_MAX || stream_id.n >= sizeof(t->stream_id) ||
-        task_id.n >= sizeof(t->task_id))
-        return;
-    (void)snprintf(t->stream_id, sizeof(t->stream_id), "%.*s", (int)stream_id.n, stream_id.p);
-    (void)snprintf(t->task_id, sizeof(t->task_id), "%.*s", (int)task_id.n, task_id.p);
-    t->partition = partition;
-    (*count)++;
-}
-
-int pj_queue_wait_reply(const struct redisReply *reply, struct pj_ticket *tickets, size_t *count,
+int pj_queue_wait_reply(const struct redisReply *reply, struct pj_bell *bells, size_t *count,
                         struct pj_err *err)
 {
     (void)err;
@@ -76,8 +60,13 @@ int pj_queue_wait_reply(const struct redisReply *reply, struct pj_ticket *ticket
         const struct redisReply *entries = pj_reply_at(stream, 1);
         unsigned partition = partition_of_stream(pj_reply_view(pj_reply_at(stream, 0)));
 
-        for (size_t i = 0; i < pj_reply_count(entries); i++)
-            add_ticket(pj_reply_at(entries, i), partition, tickets, count);
+        for (size_t i = 0; i < pj_reply_count(entries) && *count < PJ_BELLS_MAX; i++) {
+            struct pj_view id = pj_reply_view(pj_reply_at(pj_reply_at(entries, i), 0));
+            struct pj_bell *bell = &bells[(*count)++];
+
+            (void)snprintf(bell->stream_id, sizeof(bell->stream_id), "%.*s", (int)id.n, id.p);
+            bell->partition = partition;
+        }
     }
     return *count ? 0 : PJ_NONE;
 }

@@ -1,31 +1,27 @@
-/* queue.h - tickets: the stream that wakes runners.
+/* queue.h - bells: the stream that wakes runners.
  *
- * `execute` puts a task into its user's backlog; admission (inside the scripts) moves the next fair ones into a short stream.
- * A ticket only says "look at this task"; the task's hash is the truth, and lease_take decides. */
+ * `execute` puts a task into its user's backlog; the scripts keep a few bells in a short stream while there is a backlog. A bell says
+ * "somebody waits" and names nobody: lease_take decides who is next. */
 #ifndef PJ_STORE_QUEUE_H
 #define PJ_STORE_QUEUE_H
 
-#include "lib/base/id.h"
 #include "lib/store/cmd.h"
+#include "lib/store/keys.h"
 
-#define PJ_TICKET_ID_SIZE 48
-struct pj_ticket {
-    char stream_id[PJ_TICKET_ID_SIZE];
+#define PJ_BELLS_MAX PJ_PARTITIONS_MAX /* one a partition */
+struct pj_bell {
+    char stream_id[48];
     unsigned partition;
-    char task_id[PJ_ID_SIZE + 10];
 };
-
-#define PJ_TICKETS_MAX 64
 
 /* Make the consumer group; repeat at start and after a NOGROUP error (code `no_group`, UNAVAILABLE) of pj_queue_wait. */
 void pj_queue_init_cmd(struct pj_cmd *cmd, unsigned partition);
 int pj_queue_init_reply(const struct redisReply *reply, struct pj_err *err) PJ_MUST_CHECK;
 
-/* Wait for up to `max` tickets on all `partitions` streams, at most block_ms (> 0), as consumer `runner`. Needs a connection of
- * its own: nothing else is answered meanwhile. PJ_NONE when none came. tickets[] has PJ_TICKETS_MAX. */
-void pj_queue_wait_cmd(struct pj_cmd *cmd, unsigned partitions, const char *runner, int max,
-                       int block_ms);
-int pj_queue_wait_reply(const struct redisReply *reply, struct pj_ticket *tickets, size_t *count,
+/* Wait for a bell on each of all `partitions` streams, at most block_ms (> 0), as consumer `runner`. Needs a connection of its own:
+ * nothing else is answered meanwhile. PJ_NONE when none came. bells[] has PJ_BELLS_MAX. */
+void pj_queue_wait_cmd(struct pj_cmd *cmd, unsigned partitions, const char *runner, int block_ms);
+int pj_queue_wait_reply(const struct redisReply *reply, struct pj_bell *bells, size_t *count,
                         struct pj_err *err) PJ_MUST_CHECK;
 
 struct pj_queue_depth {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
 
 enum kind {
     STR,
@@ -11,6 +12,9 @@ enum kind {
     BOOL,
     JSON,
 };
+
+/* A title, a description and the like: the API bounds them far below. */
+#define GIVEN_MAX ((size_t)4 * 1024 * 1024)
 
 struct row {
     const char *name;
@@ -32,10 +36,7 @@ static const struct row rows[] = {
     {"checks", JSON, AT(checks)},
     {"commitSha", STR, AT(commit_sha)},
     {"created", INT, AT(created_ms)},
-    {"dTimeout", INT, AT(timeout_default_ms)},
-    {"deliveries", INT, AT(deliveries)},
     {"desc", STR, AT(description), NULL, GIVEN},
-    {"epoch", INT, AT(epoch)},
     {"errCode", STR, AT(error.code), NULL, ERROR},
     {"errDetail", STR, AT(error.detail), NULL, ERROR},
     {"errRemedy", STR, AT(error.remedy), NULL, ERROR},
@@ -44,7 +45,6 @@ static const struct row rows[] = {
     {"executed", INT, AT(executed_ms)},
     {"executor", WORD, AT(executor), pj_task_executor_words, GIVEN},
     {"feedback", STR, AT(feedback)},
-    {"finished", INT, AT(finished_ms)},
     {"hasPatch", INT, AT(has_patch)},
     {"id", STR, AT(id)},
     {"lCost", INT, AT(limits.cost_microusd), NULL, LIMITS},
@@ -67,10 +67,8 @@ static const struct row rows[] = {
     {"repo", STR, AT(repository_id)},
     {"runFloor", INT, AT(run_floor)},
     {"runId", INT, AT(run_id)},
-    {"runner", STR, AT(runner)},
     {"source", JSON, AT(source), NULL, GIVEN},
     {"stage", WORD, AT(stage), pj_task_stage_words},
-    {"started", INT, AT(started_ms)},
     {"status", WORD, AT(status), pj_task_status_words},
     {"title", STR, AT(title), NULL, GIVEN},
     {"uCacheWrite", INT, AT(usage.cache_write_tokens)},
@@ -96,13 +94,6 @@ static int by_name(const void *key, const void *row)
     return order ? order : (name->n > n) - (name->n < n);
 }
 
-static void put_json(struct pj_cmd *cmd, const json_t *doc)
-{
-    PJ_CLEANUP(pj_freep) char *text = doc ? pj_json_text(doc) : NULL;
-
-    pj_cmd_text(cmd, text);
-}
-
 static bool is_absent(const struct row *row, const void *slot)
 {
     switch (row->kind) {
@@ -120,50 +111,72 @@ static bool is_absent(const struct row *row, const void *slot)
     return false;
 }
 
-/* One member; an absent one is the empty string, or left out. */
-static void put(struct pj_cmd *cmd, const struct row *row, const char *in, bool absent_too)
+/* The text of one member, "" when it is absent. Lent until the next call; `digits` and *own hold it. */
+static const char *text_of(const struct row *row, const void *slot, char digits[24], char **own)
 {
-    const void *slot = in + row->offset;
-    int word;
-
-    if (!absent_too && is_absent(row, slot))
-        return;
-    pj_cmd_text(cmd, row->name);
+    if (is_absent(row, slot))
+        return "";
     switch (row->kind) {
     case STR:
-        pj_cmd_text(cmd, *(char *const *)slot);
-        break;
+        return *(char *const *)slot;
     case INT:
-        if (*(const int64_t *)slot < 0)
-            pj_cmd_text(cmd, "");
-        else
-            pj_cmd_int(cmd, *(const int64_t *)slot);
-        break;
+        (void)snprintf(digits, 24, "%lld", (long long)*(const int64_t *)slot);
+        return digits;
     case WORD:
-        word = *(const int *)slot;
-        pj_cmd_text(cmd, word < 0 ? "" : row->words[word]);
-        break;
+        return row->words[*(const int *)slot];
     case BOOL:
-        pj_cmd_text(cmd, *(const bool *)slot ? "1" : "");
-        break;
+        return "1";
     case JSON:
-        put_json(cmd, *(json_t *const *)slot);
-        break;
+        free(*own);
+        *own = pj_json_text(*(json_t *const *)slot);
+        return *own;
     }
+    return "";
 }
 
 static void put_group(struct pj_cmd *cmd, int group, const void *task, bool absent_too)
 {
+    PJ_CLEANUP(pj_freep) char *own = NULL;
+    char digits[24];
+
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
-        if ((int)rows[i].group == group)
-            put(cmd, &rows[i], task, absent_too);
+        const void *slot = (const char *)task + rows[i].offset;
+
+        if ((int)rows[i].group != group || (!absent_too && is_absent(&rows[i], slot)))
+            continue;
+        pj_cmd_text(cmd, rows[i].name);
+        pj_cmd_text(cmd, text_of(&rows[i], slot, digits, &own));
     }
 }
 
-void pj_task_hash_put(struct pj_cmd *cmd, const struct pj_task *task)
+static void add_word(struct pj_str *out, const char *word)
 {
-    put_group(cmd, GIVEN, task, false);
-    put_group(cmd, LIMITS, task, false);
+    (void)pj_str_append(out, word ? word : "", (word ? strlen(word) : 0) + 1);
+}
+
+void pj_task_hash_put_given(struct pj_cmd *cmd, const struct pj_task *task)
+{
+    PJ_CLEANUP(pj_freep) char *own = NULL;
+    PJ_CLEANUP(pj_str_release) struct pj_str text;
+    char digits[24] = "";
+
+    pj_str_init(&text, GIVEN_MAX);
+    add_word(&text, task->owner);
+    add_word(&text, task->repository_id);
+    add_word(&text, task->priority < 0 ? "" : pj_task_priority_words[task->priority]);
+    if (task->limits.timeout_ms >= 0)
+        (void)snprintf(digits, sizeof(digits), "%lld", (long long)task->limits.timeout_ms);
+    add_word(&text, digits);
+    add_word(&text, task->id);
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
+        const void *slot = (const char *)task + rows[i].offset;
+
+        if ((rows[i].group != GIVEN && rows[i].group != LIMITS) || is_absent(&rows[i], slot))
+            continue;
+        add_word(&text, rows[i].name);
+        add_word(&text, text_of(&rows[i], slot, digits, &own));
+    }
+    pj_cmd_add(cmd, text.data, text.len);
 }
 
 void pj_task_hash_put_limits(struct pj_cmd *cmd, const struct pj_task_limits *limits)
@@ -182,19 +195,23 @@ void pj_task_hash_put_error(struct pj_cmd *cmd, const struct pj_task_error *erro
     put_group(cmd, ERROR, &task, false);
 }
 
-static void get(const struct row *row, const struct redisReply *value, char *out)
+static void get(const struct row *row, struct pj_view v, struct pj_task *task)
 {
-    void *slot = out + row->offset;
-    struct pj_view v = pj_reply_view(value);
+    void *slot = (char *)task + row->offset;
     struct pj_err ignored;
 
     switch (row->kind) {
     case STR:
         free(*(char **)slot);
-        *(char **)slot = pj_reply_dup(value);
+        *(char **)slot = v.n ? pj_strndup(v.p, v.n) : NULL;
         break;
     case INT:
-        *(int64_t *)slot = pj_reply_int(value, *(int64_t *)slot);
+        if (pj_parse_i64(v, slot) < 0) { /* cleared: as a new task has it */
+            struct pj_task blank;
+
+            pj_task_init(&blank);
+            *(int64_t *)slot = *(int64_t *)((char *)&blank + row->offset);
+        }
         break;
     case WORD:
         *(int *)slot = pj_word_index(row->words, v.p);
@@ -203,10 +220,82 @@ static void get(const struct row *row, const struct redisReply *value, char *out
         *(bool *)slot = pj_view_is(v, "1");
         break;
     case JSON:
+        json_decref(*(json_t **)slot);
+        *(json_t **)slot = NULL;
         if (v.n && pj_json_parse(v, (json_t **)slot, &ignored) < 0)
             *(json_t **)slot = NULL;
         break;
     }
+}
+
+static const struct row *find_row(struct pj_view name)
+{
+    return bsearch(&name, rows, PJ_COUNT_OF(rows), sizeof(rows[0]), by_name);
+}
+
+static void get_named(const char *name, struct pj_view v, struct pj_task *task)
+{
+    get(find_row(pj_view_of(name)), v, task);
+}
+
+/* What a task was created with (lua/state.lua): words with a NUL after each. */
+static void get_given(struct pj_view rest, struct pj_task *task)
+{
+    static const char *const head[] = {"created",  "",         "owner", "repo",
+                                       "priority", "lTimeout", "id"};
+    struct pj_view word, value;
+    const struct row *row;
+
+    for (size_t i = 0; i < PJ_COUNT_OF(head) && pj_view_cut(&rest, '\0', &word); i++) {
+        bool running = i == 1 && pj_view_is(word, "1");
+
+        if (head[i][0] && word.n)
+            get_named(head[i], word, task);
+        else if (i == 1)
+            task->status = running ? PJ_TASK_RUNNING : PJ_TASK_QUEUED;
+        if (running) {
+            task->stage = PJ_STAGE_WAITING;
+            task->executed_ms = task->created_ms;
+        }
+    }
+    task->updated_ms = task->created_ms;
+    task->attempt = 1;
+    while (pj_view_cut(&rest, '\0', &word) && pj_view_cut(&rest, '\0', &value)) {
+        row = find_row(word);
+        if (row && (row->group == GIVEN || row->group == LIMITS))
+            get(row, value, task);
+    }
+}
+
+/* The last lease (lua/prelude.lua): epoch, deliveries, since when, first start, default time limit, deadline, runner. */
+static void get_lease(struct pj_view rest, struct pj_task *task)
+{
+    int64_t taken = 0, deadline = 0, *const numbers[] = {&task->epoch,
+                                                         &task->deliveries,
+                                                         &taken,
+                                                         &task->started_ms,
+                                                         &task->timeout_default_ms,
+                                                         &deadline};
+    struct pj_view word;
+
+    for (size_t i = 0; i < PJ_COUNT_OF(numbers) && pj_view_cut(&rest, ' ', &word); i++) {
+        if (pj_parse_i64(word, numbers[i]) < 0)
+            *numbers[i] = 0;
+    }
+    free(task->runner);
+    task->runner = rest.n ? pj_strndup(rest.p, rest.n) : NULL;
+    if (taken > task->updated_ms)
+        task->updated_ms = taken;
+}
+
+/* When it ended, and by which epoch. */
+static void get_end(struct pj_view rest, struct pj_task *task)
+{
+    struct pj_view word;
+
+    if (pj_view_cut(&rest, ' ', &word) && pj_parse_i64(word, &task->finished_ms) == 0 &&
+        task->finished_ms > task->updated_ms)
+        task->updated_ms = task->finished_ms;
 }
 
 /* Members that follow from others. */
@@ -215,28 +304,42 @@ static void complete(struct pj_task *task, struct pj_view slot, int64_t unpriced
     task->leased = pj_view_is(slot, "l") ? 1 : pj_view_is(slot, "x") ? 2 : 0;
     if (unpriced > 0)
         task->usage.cost_microusd = -1;
+    if (task->status != PJ_TASK_RUNNING)
+        task->stage = -1;
     pj_str_set(&task->pr.url, task->pr_url);
 }
 
 int pj_task_hash_get(const struct redisReply *hash, struct pj_task *out, struct pj_err *err)
 {
-    struct pj_view slot = pj_view_n("", 0);
+    struct pj_view slot = pj_view_n("", 0), lease = slot, end = slot;
     int64_t unpriced = 0;
     struct pj_task task;
 
     pj_task_init(&task);
     for (size_t i = 0; i + 1 < pj_reply_count(hash); i += 2) {
+        if (pj_view_is(pj_reply_view(pj_reply_at(hash, i)), "d"))
+            get_given(pj_reply_view(pj_reply_at(hash, i + 1)), &task);
+    }
+    for (size_t i = 0; i + 1 < pj_reply_count(hash); i += 2) {
         struct pj_view name = pj_reply_view(pj_reply_at(hash, i));
         const struct redisReply *value = pj_reply_at(hash, i + 1);
-        const struct row *row = bsearch(&name, rows, PJ_COUNT_OF(rows), sizeof(rows[0]), by_name);
+        const struct row *row = find_row(name);
 
         if (row)
-            get(row, value, (char *)&task);
+            get(row, pj_reply_view(value), &task);
         else if (pj_view_is(name, "slot"))
             slot = pj_reply_view(value);
+        else if (pj_view_is(name, "lease"))
+            lease = pj_reply_view(value);
+        else if (pj_view_is(name, "fin"))
+            end = pj_reply_view(value);
         else if (pj_view_is(name, "uUnpriced"))
             unpriced = pj_reply_int(value, 0);
     }
+    if (lease.n)
+        get_lease(lease, &task);
+    if (end.n)
+        get_end(end, &task);
     complete(&task, slot, unpriced);
     if (task.id && task.owner && task.repository_id && task.status >= 0) {
         *out = task;

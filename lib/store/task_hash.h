@@ -5,8 +5,8 @@
 #include "lib/store/cmd.h"
 #include "lib/task/task.h"
 
-/* Add names and values of the members that a client gives (title, limits, model, …). */
-void pj_task_hash_put(struct pj_cmd *cmd, const struct pj_task *task);
+/* Add, as one argument, what a task is created with (owner, title, limits, model, …): `d` of lua/state.lua without its first two. */
+void pj_task_hash_put_given(struct pj_cmd *cmd, const struct pj_task *task);
 /* Only the limits. */
 void pj_task_hash_put_limits(struct pj_cmd *cmd, const struct pj_task_limits *limits);
 /* Only the error. */

@@ -23,22 +23,37 @@ static void pair(struct pj_cmd *cmd, const char *name, const char *value)
     pj_cmd_text(cmd, value);
 }
 
+void pj_task_create_add(struct pj_cmd *cmd, const struct pj_task *task, bool execute,
+                        const char *idem_key)
+{
+    char key[PJ_KEY_SIZE];
+
+    if (cmd->argc == 0) {
+        pj_cmd_script(cmd, "task_create");
+        pj_cmd_text(cmd, pj_key_task(key, task->id));
+        cmd->repeatable = true;
+    }
+    pj_cmd_text(cmd, task->id);
+    pj_cmd_int(cmd, execute);
+    pj_cmd_text(cmd, idem_key);
+    pj_cmd_text(cmd, task->owner);
+    pj_cmd_text(cmd, task->repository_id);
+    pj_cmd_text(cmd, task->priority < 0 ? "" : pj_task_priority_words[task->priority]);
+    pj_task_hash_put_given(cmd, task);
+    cmd->repeatable = cmd->repeatable && idem_key != NULL;
+}
+
 void pj_task_create_cmd(struct pj_cmd *cmd, const struct pj_task *task, bool execute,
                         const char *idem_key)
 {
-    task_script(cmd, "task_create", task->id);
-    pj_cmd_text(cmd, task->owner);
-    pj_cmd_text(cmd, task->repository_id);
-    pj_cmd_int(cmd, execute);
-    pj_cmd_text(cmd, idem_key);
-    pj_cmd_text(cmd, task->priority < 0 ? "" : pj_task_priority_words[task->priority]);
-    pj_task_hash_put(cmd, task);
-    cmd->repeatable = idem_key != NULL;
+    pj_cmd_release(cmd);
+    pj_task_create_add(cmd, task, execute, idem_key);
 }
 
 int pj_task_create_reply(const struct redisReply *reply, struct pj_task *out, bool *existing,
                          struct pj_err *err)
 {
+    reply = pj_reply_only(reply);
     if (pj_reply_word(reply, err) < 0)
         return -1;
     if (existing)

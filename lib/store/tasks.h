@@ -8,7 +8,12 @@
 #include "lib/store/cmd.h"
 #include "lib/task/task.h"
 
-/* Store a new task with the members of `task` that a client gives (id, repository_id, owner, title, … and status ignored):
+/* Store new tasks. pj_task_create_add() adds one more of the same partition to a command (an empty one is begun): it is repeatable when
+ * all of its tasks have an idem_key, and pj_reply_at(reply, i) is the answer for the i-th. */
+#define PJ_CREATE_MAX 500
+void pj_task_create_add(struct pj_cmd *cmd, const struct pj_task *task, bool execute,
+                        const char *idem_key);
+/* One, with the members of `task` that a client gives (id, repository_id, owner, title, … and status ignored):
  * queued, attempt 1; with `execute`, running and waiting in the same step. `idem_key` (may be NULL): the full key text of idem.h;
  * when a task was made under it, that task is answered and *existing set. The id must be of the owner's partition
  * (pj_id_new(pj_partition_of_user(…))). */

@@ -59,7 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = pj_strndup(size > 1 ? (const char *)data + 1 : "", size > 1 ? size - 1 : 0);
     struct pj_view view = size > 1 ? pj_view_n((const char *)data + 1, size - 1) : pj_view_of("");
-    struct pj_status_event status;
+    static struct pj_status_event status[PJ_STATUS_LINES];
+    size_t count;
     struct pj_message message;
     struct pj_err err;
 
@@ -74,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)!pj_message_parse(view, &message, &err);
         break;
     case 3:
-        (void)!pj_status_message_parse(view, &status, &err);
+        (void)!pj_status_message_parse(view, status, &count, &err);
         (void)pj_token_is_plausible(text);
         break;
     default:

@@ -315,7 +315,8 @@ static void watch(struct fleet *f, const char *id, const char *text, int64_t cou
     struct pj_err err;
 
     cr_assert_eq(pj_sub_new(w.base, &options, &events, &w, &sub, &err), 0, "%s", err.message);
-    pj_sub_add(sub, pj_key_task_channel(channel, id), on_confirmed, &w);
+    pj_sub_add(sub, pj_key_task_channel(channel, id), NULL, NULL);
+    pj_sub_add(sub, pj_key_status_channel(channel, 0), on_confirmed, &w); /* confirmed in order */
     (void)event_base_loopexit(w.base, &limit);
     (void)event_base_dispatch(w.base);
     pj_sub_free(sub);

@@ -3,7 +3,7 @@
 -- KEYS[1] the set of hours
 -- ARGV    from ms, to ms (exclusive)
 -- Result  {'ok', hour, hash, hour, hash, …}
--- include ends.lua
+-- include fold.lua
 fold_all()
 local out = {'ok'}
 for _, hour in ipairs(call('ZRANGE', KEYS[1], ARGV[1], '(' .. ARGV[2], 'BYSCORE')) do

@@ -1,7 +1,6 @@
 -- audit.lua - what no crash of ours leaves behind, but a hand or a lost write of Redis may. Needs state.lua and queue.lua.
 -- True when the running task `id` was not where its hash says, and was put right.
 local function repair(id, h, now)
-    local t = P .. 't:' .. id
     if not h or h.status ~= 'running' then
         call('ZREM', P .. 'tasks:s:running', id)
         if h then
@@ -13,14 +12,11 @@ local function repair(id, h, now)
     if h.slot == 'l' and not call('ZSCORE', P .. 'lease', id) then
         call('ZADD', P .. 'lease', now, id) -- ends at the next tick
         right = false
-    elseif h.slot == 'r' then
-        local at = call('HGET', t, 'ticket')
-        if not at or #call('XRANGE', P .. 'ready', at, at) == 0 then
-            ticket(id)
-            right = false
-        end
+    elseif h.slot == 'x' and call('SADD', P .. 'external', id) == 1 then
+        right = false
     elseif h.slot == 'b' and not call('ZSCORE', P .. 'bk:' .. h.owner, id) or h.slot == '' then
-        enqueue(id, h.owner, h.priority, now)
+        call('HSET', P .. 't:' .. id, 'slot', 'b')
+        enqueue_one(id, h.owner, h.priority)
         right = false
     end
     if h.slot ~= 'l' and h.deadline and not call('ZSCORE', P .. 'deadline', id) then
@@ -31,27 +27,32 @@ local function repair(id, h, now)
 end
 -- The running counts of users from the tasks themselves. Only while they are few: the counts are kept by every move anyway.
 local function recount()
-    local ids = call('ZRANGE', P .. 'tasks:s:running', 0, 500)
-    if #ids > 500 then
+    local ids, _, cap = call('ZRANGE', P .. 'tasks:s:running', 0, 500), q_config()
+    if #ids > 500 or cap == 0 then
         return
     end
-    local counts = {}
+    local counts, waiting, users = {}, {}, {}
     for _, id in ipairs(ids) do
-        local v = call('HMGET', P .. 't:' .. id, 'owner', 'slot')
-        if v[1] and (v[2] == 'r' or v[2] == 'l' or v[2] == 'x') then
-            counts[v[1]] = (counts[v[1]] or 0) + 1
+        local h = load_task(id)
+        if h and (h.slot == 'l' or h.slot == 'x') then
+            counts[h.owner] = (counts[h.owner] or 0) + 1
+        elseif h and h.slot == 'b' then
+            waiting[h.owner] = true
         end
     end
-    local _, cap, v = q_config()
     for _, user in ipairs(call('HKEYS', P .. 'run')) do
         if not counts[user] then
             call('HDEL', P .. 'run', user)
-            join(user, cap, v)
         end
     end
     for user, n in pairs(counts) do
         call('HSET', P .. 'run', user, n)
-        join(user, cap, v)
     end
-    admit()
+    for user in pairs(waiting) do
+        users[#users + 1] = user
+    end
+    if #users > 0 then
+        join(users)
+    end
+    ring(1)
 end

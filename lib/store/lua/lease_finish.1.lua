@@ -1,39 +1,47 @@
 #!lua flags=allow-oom
--- lease_finish - the end of an attempt: the only way of a running task to a terminal state.
--- KEYS[1] the task's hash
--- ARGV    id, epoch or -1, attempt or 0, states it may be in, status, patch or '', prefix of runners' channels, then names and values
--- Result  {'ok', repeated (0|1), status, duration ms, tokens} | {'not_found'} | {'stale_lease'} | {'stale_attempt'} | {'not_running'}
+-- lease_finish - the end of attempts: the only way of a running task to a terminal state.
+-- KEYS[1] any key of the partition
+-- ARGV    prefix of runners' channels, states a task may be in, then for each: id, epoch or -1, attempt or 0, status, patch or '', number
+--         of names and values that follow, those
+-- Result  {answer, …}, each {'ok', repeated (0|1), status, duration ms, tokens} | {'not_found'} | {'stale_lease'} | {'stale_attempt'} |
+--         {'not_running'}
 -- Moves   running -> completed | failed | needs_review | needs_clarification | cancelled
--- include hash.lua
 -- include queue.lua
 -- include state.lua
 -- include fence.lua
-local id, epoch, status, now = ARGV[1], ARGV[2], ARGV[5], now_ms()
-local h = load_task(id, 'fin')
-local function answer(repeated)
-    local took = h.started ~= '' and now - h.started or 0
-    return {'ok', repeated, status, string.format('%.0f', took), tonumber(call('HGET', KEYS[1], 'uTotal') or '') or 0}
+local now, out, i, from = now_ms(), {}, 3, {}
+for word in string.gmatch(ARGV[2], '%S+') do
+    from[word] = true
 end
-if h and epoch ~= '-1' and h.more == epoch .. ' ' .. status and h.status == status then
-    return answer(1)
+local function answer(h, repeated, status)
+    return {'ok', repeated, status, string.format('%.0f', now - (tonumber(h.started) or now)), h.tokens}
 end
-local refusal = fence(h, epoch, ARGV[3])
-if refusal then
-    return refusal
+local function one(id, epoch, attempt, status, patch, set)
+    local h = load_task(id, 'fin')
+    if h and epoch ~= '-1' and h.status == status and string.match(h.more, ' (%d+)$') == epoch then
+        return answer(h, 1, status)
+    end
+    local refusal = fence(h, epoch, attempt)
+    if refusal then
+        return refusal
+    end
+    if not from[h.status] then
+        return {'not_running', h.status}
+    end
+    if epoch == '-1' and h.slot == 'l' and h.runner ~= '' then
+        call('PUBLISH', ARGV[1] .. h.runner, 'cancel ' .. id)
+    end
+    if patch ~= '' then
+        call('SET', P .. 't:' .. id .. ':patch', patch)
+        set = set or {}
+        set[#set + 1], set[#set + 2] = 'hasPatch', 1
+    end
+    finish(id, h, status, set, epoch == '-1' and '-' or epoch, now)
+    return answer(h, 0, status)
 end
-if not has_word(ARGV[4], h.status) then
-    return {'not_running', h.status}
+while ARGV[i] do
+    local count = tonumber(ARGV[i + 5])
+    out[#out + 1] = one(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], count > 0 and {unpack(ARGV, i + 6, i + 5 + count)})
+    i = i + 6 + count
 end
-if ARGV[6] ~= '' then
-    call('SET', KEYS[1] .. ':patch', ARGV[6])
-end
-if epoch == '-1' and h.slot == 'l' and h.runner ~= '' then
-    call('PUBLISH', ARGV[7] .. h.runner, 'cancel ' .. id)
-end
-local set = {unpack(ARGV, 8)}
-set[#set + 1], set[#set + 2] = 'fin', epoch .. ' ' .. status
-if ARGV[6] ~= '' then
-    set[#set + 1], set[#set + 2] = 'hasPatch', 1
-end
-finish(id, h, status, set, now)
-return answer(0)
+return commit(out)

@@ -8,7 +8,7 @@
 -- include state.lua
 -- include requeue.lua
 -- include audit.lua
--- include ends.lua
+-- include fold.lua
 local ttl, limit, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local lost, late = {ARGV[4], ARGV[5], ARGV[6], ARGV[7]}, {ARGV[8], ARGV[9], ARGV[10], ARGV[11]}
 local now, out = now_ms(), {'ok', 0}
@@ -21,7 +21,7 @@ local function add(id, kind, h)
 end
 local function time_out(id, h)
     if h.cancel ~= '' then
-        finish(id, h, 'cancelled', {}, now)
+        finish(id, h, 'cancelled', nil, '-', now)
         return 'cancelled'
     end
     note(id, h, 'error', late[3], now)
@@ -33,7 +33,7 @@ for _, id in ipairs(call('ZRANGE', P .. 'deadline', '-inf', now, 'BYSCORE', 'LIM
     local h = load_task(id)
     if h and h.status == 'running' and h.slot ~= 'l' then
         if add(id, time_out(id, h), h) then
-            return out
+            return commit(out)
         end
     else
         call('ZREM', P .. 'deadline', id)
@@ -44,10 +44,10 @@ local run_id = string.match(call('INFO', 'server'), 'run_id:(%x+)')
 local q = call('HMGET', P .. 'q', 'run_id', 'patience')
 if q[1] ~= run_id then
     call('HSET', P .. 'q', 'run_id', run_id, 'patience', now + ttl)
-    return out
+    return commit(out)
 end
 if now < (tonumber(q[2] or '') or 0) then
-    return out
+    return commit(out)
 end
 for _, id in ipairs(call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
     local h = load_task(id)
@@ -60,32 +60,33 @@ for _, id in ipairs(call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, 
             kind = requeue(id, h, true, limit, lost, now)
         end
         if add(id, kind, h) then
-            return out
+            return commit(out)
         end
     else
         call('ZREM', KEYS[1], id)
         if add(id, 'repaired', h) then
-            return out
+            return commit(out)
         end
     end
 end
--- Tickets that a runner read and never turned into a lease.
-local stream = P .. 'ready'
+-- Bells that a runner heard and never answered.
+local stream, deaf = P .. 'ready', {}
 for _, entry in ipairs(call('XPENDING', stream, 'r', 'IDLE', ttl, '-', '+', most)) do
-    local got = call('XRANGE', stream, entry[1], entry[1])
-    call('XACK', stream, 'r', entry[1])
-    call('XDEL', stream, entry[1])
-    local id = got[1] and got[1][2][2]
-    local h = id and load_task(id)
-    if h and h.status == 'running' and h.slot == 'r' then
-        ticket(id)
-        if add(id, 'requeued', h) then
-            return out
-        end
-    end
+    deaf[#deaf + 1] = entry[1]
 end
-fold_ends(500)
-call('XTRIM', P .. 'ev', 'MINID', '~', string.format('%.0f', now - 3600000))
+if #deaf > 0 then
+    call('XACK', stream, 'r', unpack(deaf))
+    call('XDEL', stream, unpack(deaf))
+end
+ring(1)
+tell()
+-- Indexes, sums, notifications, retention; then what is older than an hour and worked off.
+if fold(500) >= 500 then
+    out[2] = 1
+    return commit(out)
+end
+local folded = tonumber(string.match(call('HGET', P .. 'q', 'folded') or '0', '^%d+'))
+call('XTRIM', P .. 'ev', 'MINID', '~', string.format('%.0f', math.min(now - 3600000, folded)))
 -- A slice of the running tasks: is each of them where it says it is?
 local q2 = call('HMGET', P .. 'q', 'audit', 'recount')
 local from = q2[1] or ''
@@ -94,11 +95,11 @@ call('HSET', P .. 'q', 'audit', #ids == 20 and ids[20] or '')
 for _, id in ipairs(ids) do
     local h = load_task(id)
     if repair(id, h, now) and add(id, 'repaired', h) then
-        return out
+        return commit(out)
     end
 end
 if now - (tonumber(q2[2] or '') or 0) > 60000 then
     call('HSET', P .. 'q', 'recount', now)
     recount()
 end
-return out
+return commit(out)

@@ -17,4 +17,4 @@ end
 if ARGV[5] ~= '' then
     note(id, h, 'warn', ARGV[5], now)
 end
-return {'ok', requeue(id, h, ARGV[3] == '1', tonumber(ARGV[4]), {ARGV[6], ARGV[7], ARGV[8], ARGV[9]}, now)}
+return commit({'ok', requeue(id, h, ARGV[3] == '1', tonumber(ARGV[4]), {ARGV[6], ARGV[7], ARGV[8], ARGV[9]}, now)})

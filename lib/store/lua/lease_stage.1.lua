@@ -14,6 +14,6 @@ if refusal then
 end
 if h.more ~= ARGV[3] then
     call('HSET', KEYS[1], 'stage', ARGV[3], 'updated', now)
-    announce(ARGV[1], h, 'running', ARGV[3], now)
+    announce(ARGV[1], h, 'running', 'running', ARGV[3], now)
 end
-return {'ok'}
+return commit({'ok'})

@@ -1,65 +1,71 @@
 #!lua
--- lease_take - lease the tasks of tickets at hand, then of tickets ready, then straight from the backlogs, and top the stream up. Tickets
--- are acknowledged and deleted here: from now on the lease says who has the task.
+-- lease_take - lease the next tasks in fair order, answer the bells that were heard, and ring for whoever still waits.
 -- KEYS[1] the ready stream
--- ARGV    runner, ttl ms, timeout ms, want, then pairs of ticket id and task id
+-- ARGV    runner, ttl ms, timeout ms, want, then ids of bells
 -- Result  {'ok', now, {until, deadline, hash}, …}
 -- Moves   running: waiting -> preparing
 -- include queue.lua
 -- include state.lua
 local runner, ttl, timeout, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local now, out, tickets, ids, leases = now_ms(), {'ok', 0}, {}, {}, {}
-out[2] = string.format('%.0f', now)
-for i = 5, #ARGV, 2 do
-    tickets[#tickets + 1], ids[#ids + 1] = ARGV[i], ARGV[i + 1]
-end
-if #ids < want then
-    local read = call('XREADGROUP', 'GROUP', 'r', runner, 'COUNT', want - #ids, 'STREAMS', KEYS[1], '>')
-    for _, entry in ipairs(read and read[1][2] or {}) do
-        tickets[#tickets + 1], ids[#ids + 1] = entry[1], entry[2][2]
+local now = now_ms()
+local at, until_ms, leases = string.format('%.0f', now), string.format('%.0f', now + ttl), {}
+local out = {'ok', at}
+local function lease(id)
+    local t = P .. 't:' .. id
+    local hash, m = call('HGETALL', t), {}
+    for i = 1, #hash, 2 do
+        m[hash[i]] = hash[i + 1]
     end
-end
-local function lease(id, slot)
-    local h, t = load_task(id, 'lTimeout'), P .. 't:' .. id
-    if h and h.status == 'running' and h.slot == slot then
-        local started = h.started ~= '' and tonumber(h.started) or now
-        local limit = tonumber(h.more) or timeout
-        call('HSET', t, 'slot', 'l', 'stage', 'preparing', 'epoch', h.epoch + 1, 'deliveries', h.deliveries + 1, 'runner', runner,
-            'started', started, 'updated', now, 'dTimeout', timeout, 'deadline', started + limit)
-        if h.deadline then
-            call('ZREM', P .. 'deadline', id)
-        end
-        leases[#leases + 1], leases[#leases + 2] = now + ttl, id
-        announce(id, h, 'running', 'preparing', now)
-        out[#out + 1] = {string.format('%.0f', now + ttl), string.format('%.0f', started + limit), call('HGETALL', t)}
-        return true
+    if not m.d then
+        return false
     end
-    return false
+    local created, execute, owner, repo, _, limit = string.match(m.d, GIVEN)
+    if (m.status or (execute == '1' and 'running')) ~= 'running' or (m.slot or 'b') ~= 'b' then
+        return false
+    end
+    local epoch, deliveries, started, deadline = 0, 0, at, '-'
+    if m.lease then
+        epoch, deliveries, _, started, _, deadline = string.match(m.lease, LEASE)
+        started = started == '-' and at or started
+    end
+    local ends_at = string.format('%.0f', started + (tonumber(m.lTimeout or limit) or timeout))
+    local lease = string.format('%d %d %s %s %s %s %s', epoch + 1, deliveries + 1, at, started, ARGV[3], ends_at, runner)
+    call('HSET', t, 'slot', 'l', 'stage', 'preparing', 'lease', lease)
+    if deadline ~= '-' then
+        undated[#undated + 1] = id
+    end
+    leases[#leases + 1], leases[#leases + 2] = until_ms, id
+    lines[#lines + 1] = id .. ' ' .. owner .. ' ' .. repo .. ' running running preparing ' .. (m.attempt or '1') .. ' ' .. (m.n or '0')
+        .. ' ' .. at
+    local n = #hash -- younger members stand behind
+    hash[n + 1], hash[n + 2], hash[n + 3], hash[n + 4], hash[n + 5], hash[n + 6] = 'slot', 'l', 'stage', 'preparing', 'lease', lease
+    out[#out + 1] = {until_ms, ends_at, hash}
+    return true
 end
-for _, id in ipairs(ids) do
-    lease(id, 'r')
-end
-local target, cap, v = q_config()
-local at
+-- A name in the backlog that no task answers to does not take anybody's place.
 while #out - 2 < want do
-    local id, time, user = pick(cap)
-    if not id then
+    local picked = pick(want - #out + 2)
+    for _, one in ipairs(picked) do
+        if not lease(one[1]) then
+            left = left or {}
+            left[one[2]] = (left[one[2]] or 0) + 1
+        end
+    end
+    if #picked == 0 then
         break
     end
-    if not lease(id, 'b') then
-        call('HINCRBY', P .. 'run', user, -1) -- a name in the backlog that no task answers to
-    end
-    at = time
 end
 if #leases > 0 then
     call('ZADD', P .. 'lease', unpack(leases))
 end
-if #tickets > 0 then
-    call('XACK', KEYS[1], 'r', unpack(tickets))
-    call('XDEL', KEYS[1], unpack(tickets))
+if ARGV[5] then
+    call('XACK', KEYS[1], 'r', unpack(ARGV, 5))
+    call('XDEL', KEYS[1], unpack(ARGV, 5))
 end
-if at and at > v then
-    call('HSET', P .. 'q', 'v', at)
+-- Bells for nobody would wake runners for nothing.
+if call('EXISTS', P .. 'vt') == 1 then
+    ring(2)
+elseif call('XLEN', KEYS[1]) > 0 then
+    call('XTRIM', KEYS[1], 'MAXLEN', 0)
 end
-admit()
-return out
+return commit(out)

@@ -3,7 +3,7 @@
 -- KEYS[1] the set of ended tasks whose log is not packed
 -- ARGV    ended before ms
 -- Result  {'ok', id, attempt, n, done (0|1), {id, fields}, …} | {'none'}
--- include ends.lua
+-- include fold.lua
 fold_all()
 local id = call('ZRANGE', KEYS[1], '-inf', ARGV[1], 'BYSCORE', 'LIMIT', 0, 1)[1]
 if not id then
@@ -15,7 +15,7 @@ if last then
     local attempt, n = string.match(last[1], '^(%d+)-(%d+)$')
     from = attempt .. '-' .. (n + last[2][2])
 end
-local out, bytes = {'ok', id, v[1] or '', v[2] or '0', 0}, 0
+local out, bytes = {'ok', id, v[1] or '1', v[2] or '0', 0}, 0
 while bytes < 4194304 do
     local got = call('XRANGE', t .. ':log', from, '+', 'COUNT', 50)
     for _, entry in ipairs(got) do

@@ -10,7 +10,7 @@ local v = call('HMGET', t, 'attempt', 'n')
 if not call('ZSCORE', KEYS[1], id) then
     return {'ok'}
 end
-if v[1] ~= ARGV[2] or (v[2] or '0') ~= ARGV[3] then
+if (v[1] or '1') ~= ARGV[2] or (v[2] or '0') ~= ARGV[3] then
     call('ZREM', KEYS[1], id)
     return {'ok'}
 end

@@ -3,11 +3,14 @@
 -- KEYS[1] the task's hash
 -- ARGV    after: attempt, n; limit in lines; attempt or 0 for all
 -- Result  {'ok', status, stage, attempt, n, more (0|1), after attempt, after n, limit, attempt, {id, fields}, …} | {'not_found'} | {'logs_expired'}
-local v = call('HMGET', KEYS[1], 'status', 'stage', 'attempt', 'n', 'logsGone')
-if not v[1] then
+local v = call('HMGET', KEYS[1], 'status', 'stage', 'attempt', 'n', 'logsGone', 'd')
+if not v[6] then
     return {'not_found'}
 end
-v[4] = v[4] or '0'
+local _, execute = string.match(v[6], GIVEN)
+v[1], v[2] = v[1] or (execute == '1' and 'running' or 'queued'), v[2] or (execute == '1' and 'waiting' or '')
+v[2] = v[1] == 'running' and v[2] or ''
+v[3], v[4] = v[3] or '1', v[4] or '0'
 if v[5] == '1' and v[4] ~= '0' then
     return {'logs_expired'}
 end
@@ -23,7 +26,7 @@ local first = call('XREVRANGE', log, from, '-', 'COUNT', 1)
 if first[1] and (only == 0 or string.match(first[1][1], '^%d+') == tostring(only)) then
     from = first[1][1]
 end
-local out = {'ok', v[1], v[2] or '', v[3], v[4], 0, ARGV[1], ARGV[2], ARGV[3], ARGV[4]}
+local out = {'ok', v[1], v[2], v[3], v[4], 0, ARGV[1], ARGV[2], ARGV[3], ARGV[4]}
 local lines, bytes = 0, 0
 while true do
     local got = call('XRANGE', log, from, to, 'COUNT', 50)

@@ -3,7 +3,7 @@
 -- KEYS[1] the set of ended tasks
 -- ARGV    before ms, most
 -- Result  {'ok', dropped}
--- include ends.lua
+-- include fold.lua
 fold_all()
 local ids = call('ZRANGE', KEYS[1], '-inf', '(' .. ARGV[1], 'BYSCORE', 'LIMIT', 0, ARGV[2])
 for _, id in ipairs(ids) do

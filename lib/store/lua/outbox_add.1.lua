@@ -3,15 +3,17 @@
 -- KEYS[1] the set of due records
 -- ARGV    id of the end's record, suffix, kind, to
 -- Result  {'ok'} | {'not_found'}
--- include ends.lua
+-- include hash.lua
+-- include fold.lua
+-- include outbox.lua
 fold_all()
-local v, id, now = call('HMGET', P .. 'ob:' .. ARGV[1], 'task', 'owner', 'template'), ARGV[1] .. '_' .. ARGV[2], now_ms()
-if not v[1] then
+local v, id, now = pairs_of(record(ARGV[1])), ARGV[1] .. '_' .. ARGV[2], now_ms()
+if not v.task then
     return {'not_found'}
 end
 local key = P .. 'ob:' .. id
 if call('EXISTS', key) == 0 then
-    call('HSET', key, 'id', id, 'kind', ARGV[3], 'task', v[1], 'owner', v[2], 'template', v[3], 'attempts', 0, 'created', now, 'state',
+    call('HSET', key, 'id', id, 'kind', ARGV[3], 'task', v.task, 'owner', v.owner, 'template', v.template, 'attempts', 0, 'created', now, 'state',
         'pending', 'to', ARGV[4])
     call('ZADD', P .. 'ob', 0, id)
     call('ZADD', KEYS[1], now, id)

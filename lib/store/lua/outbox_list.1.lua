@@ -3,7 +3,8 @@
 -- KEYS[1] the set of records
 -- ARGV    task or '', before or '', limit
 -- Result  {'ok', cursor or '', hash, …}
--- include ends.lua
+-- include fold.lua
+-- include outbox.lua
 fold_all()
 local ids
 if ARGV[1] ~= '' then
@@ -13,6 +14,6 @@ else
 end
 local out = {'ok', ARGV[1] == '' and #ids == tonumber(ARGV[3]) and ids[#ids] or ''}
 for _, id in ipairs(ids) do
-    out[#out + 1] = call('HGETALL', P .. 'ob:' .. id)
+    out[#out + 1] = record(id)
 end
 return out

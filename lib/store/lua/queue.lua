@@ -1,108 +1,171 @@
--- queue.lua - backlog of each user, virtual time, and the short stream of tickets.
+-- queue.lua - backlog of each user, virtual time, and the short stream of bells that wakes runners.
 --
---   ready        stream of tickets (field t), group r        bk:<user>  zset task -> score, the user's backlog
---   vt           zset user -> virtual time: who has a backlog and is below his cap
---   uv           hash user -> virtual time he left with       run        hash user -> tasks admitted, leased or external
---   q            hash: v (virtual time now), target (tickets in ready while there is a backlog), cap (PJ_USER_MAX_RUNNING, 0: none)
--- A task's field `slot`: b in the backlog, r has a ticket, l leased, x external, '' none of them.
+--   bk:<user>  zset task -> score, the user's backlog        vt     zset user -> virtual time: who may have a backlog, below his cap
+--   uv         hash user -> virtual time he left with        run    hash user -> tasks leased or external, kept
+--                                                                   while there is a cap
+--   ready      stream of bells, group r: "somebody waits"    q      hash: v (virtual time now), target (bells while there is a
+--                                                                   backlog), cap (PJ_USER_MAX_RUNNING, 0: none)
+-- A task's field `slot`: b in the backlog, l leased, x external, '' none of them. A bell names no task: which one is next is decided
+-- when somebody takes, so that nothing waits behind a runner that read a bell and died.
+local q_target, q_cap, q_v
 local function q_config()
-    local q = call('HMGET', P .. 'q', 'target', 'cap', 'v')
-    return tonumber(q[1]) or 4, tonumber(q[2]) or 0, tonumber(q[3]) or 0
+    if not q_target then
+        local q = call('HMGET', P .. 'q', 'target', 'cap', 'v')
+        q_target, q_cap, q_v = tonumber(q[1]) or 4, tonumber(q[2]) or 0, tonumber(q[3]) or 0
+    end
+    return q_target, q_cap, q_v
 end
-local function ticket(id)
-    call('HSET', P .. 't:' .. id, 'slot', 'r', 'ticket', call('XADD', P .. 'ready', '*', 't', id))
-end
--- The next task of the user with the least virtual time, taken out of his backlog and counted as his; nil when nobody may go on.
-local function pick(cap)
-    while true do
-        local top = call('ZRANGE', P .. 'vt', 0, 0, 'WITHSCORES')
-        local user = top[1]
-        if not user then
-            return nil
+-- Bells while somebody waits, at most `more` further ones: each runner that wakes takes as many as it has room for.
+local function ring(more)
+    if call('EXISTS', P .. 'vt') == 1 then
+        local target, n = q_config(), call('XLEN', P .. 'ready')
+        for _ = n + 1, math.min(target, n + more) do
+            call('XADD', P .. 'ready', '*', 'w', '')
         end
-        local id = call('ZPOPMIN', P .. 'bk:' .. user)[1]
-        if not id then
-            call('ZREM', P .. 'vt', user)
-        else
-            local running = call('HINCRBY', P .. 'run', user, 1)
-            if (cap > 0 and running >= cap) or call('EXISTS', P .. 'bk:' .. user) == 0 then
-                call('ZREM', P .. 'vt', user)
-                call('HSET', P .. 'uv', user, tonumber(top[2]) + 1)
-            else
-                call('ZINCRBY', P .. 'vt', 1, user)
+    end
+end
+-- Users who may go on, back into the order, not before the present virtual time. Whoever has a backlog is in the order or at his cap.
+local function join(users)
+    local _, cap, v = q_config()
+    local own, running = call('HMGET', P .. 'uv', unpack(users)), cap > 0 and call('HMGET', P .. 'run', unpack(users))
+    local put, gone = {}, {}
+    for i, user in ipairs(users) do
+        if (cap == 0 or (tonumber(running[i]) or 0) < cap) and call('EXISTS', P .. 'bk:' .. user) == 1 then
+            put[#put + 1], put[#put + 2] = math.max(tonumber(own[i]) or 0, v), user
+            if own[i] then
+                gone[#gone + 1] = user
             end
-            return id, tonumber(top[2]), user
         end
     end
-end
--- Keep tickets in the stream while there is a backlog: they wake idle runners, each of which then takes more by itself.
-local function admit()
-    if call('EXISTS', P .. 'vt') == 0 then
-        return
+    if #put > 0 then
+        call('ZADD', P .. 'vt', 'NX', unpack(put))
     end
-    local target, cap, v = q_config()
-    local at
-    for _ = call('XLEN', P .. 'ready') + 1, target do
-        local id, time = pick(cap)
-        if not id then
+    if #gone > 0 then
+        call('HDEL', P .. 'uv', unpack(gone))
+    end
+end
+-- Scores are microseconds. Ten minutes of waiting weigh as much as one step of priority: nobody starves.
+local HEAD_START = {low = 600000000, normal = 0, high = -600000000}
+-- Into the backlogs. waiting: user -> {score, task, score, task, …}
+local function enqueue(waiting)
+    local users, fresh, n = {}, {}, 0
+    for user, tasks in pairs(waiting) do
+        call('ZADD', P .. 'bk:' .. user, unpack(tasks))
+        users[#users + 1] = user
+        n = n + #tasks / 2
+    end
+    for i, time in ipairs(call('ZMSCORE', P .. 'vt', unpack(users))) do
+        if not time then
+            fresh[#fresh + 1] = users[i]
+        end
+    end
+    if #fresh > 0 then
+        join(fresh)
+    end
+    ring(n)
+end
+local function enqueue_one(id, user, priority)
+    enqueue({[user] = {now_us() + (HEAD_START[priority] or 0), id}})
+end
+-- Whose turn comes how often among the next `want`: the least virtual time first, one step of it a task, nobody above his cap.
+-- top: user, time, user, time, … in order. The users with their number of turns n, and the time of the last turn.
+local function turns(top, want, cap)
+    local names = {}
+    for i = 1, #top, 2 do
+        names[#names + 1] = top[i]
+    end
+    local running = cap > 0 and call('HMGET', P .. 'run', unpack(names)) or {}
+    -- Two queues, both in order of time: who has not had a turn yet, who has.
+    local users, again, first, second, last = {}, {}, 1, 1, nil
+    while want > 0 do
+        local b, who = again[second], nil
+        local a_time = tonumber(top[2 * first])
+        if a_time and not (b and b.time < a_time) then
+            who = {name = names[first], time = a_time, n = 0, running = tonumber(running[first]) or 0}
+            users[first], first = who, first + 1
+        elseif b then
+            who, second = b, second + 1
+        else
             break
         end
-        ticket(id)
-        at = time
+        if cap == 0 or who.running + who.n < cap then
+            who.n, last, who.time, want = who.n + 1, who.time, who.time + 1, want - 1
+            again[#again + 1] = who
+        end
+    end
+    return users, last
+end
+-- The next tasks, at most `want`, taken out of the backlogs and counted as their users': {task, user}, …
+local function pick(want)
+    local _, cap, v = q_config()
+    local out, at = {}, nil
+    while #out < want do
+        local top = call('ZRANGE', P .. 'vt', 0, want - #out - 1, 'WITHSCORES')
+        if #top == 0 then
+            break
+        end
+        local users, last = turns(top, want - #out, cap)
+        local stay, gone, uv, run = {}, {}, {}, {}
+        for _, u in ipairs(users) do
+            local got = u.n > 0 and call('ZPOPMIN', P .. 'bk:' .. u.name, u.n) or {}
+            local n = #got / 2
+            for i = 1, #got, 2 do
+                out[#out + 1] = {got[i], u.name}
+            end
+            if n > 0 then
+                run[#run + 1], run[#run + 2] = u.name, u.running + n
+            end
+            -- Who has fewer than his turns has no more; who has just as many is found out at his next turn, unless he is the only one:
+            -- then it tells whether anybody waits. Who is at his cap comes back when a task of his ends.
+            if n < u.n or (cap > 0 and u.running + n >= cap) or (#users == 1 and call('EXISTS', P .. 'bk:' .. u.name) == 0) then
+                gone[#gone + 1] = u.name
+                uv[#uv + 1], uv[#uv + 2] = u.name, u.time - u.n + n
+            else
+                stay[#stay + 1], stay[#stay + 2] = u.time, u.name
+            end
+        end
+        at = last and math.max(at or last, last) or at
+        if #stay > 0 then
+            call('ZADD', P .. 'vt', unpack(stay))
+        end
+        if #gone > 0 then
+            call('ZREM', P .. 'vt', unpack(gone))
+            call('HSET', P .. 'uv', unpack(uv))
+        end
+        if cap > 0 and #run > 0 then
+            call('HSET', P .. 'run', unpack(run))
+        end
     end
     if at and at > v then
+        q_v = at
         call('HSET', P .. 'q', 'v', at)
     end
+    return out
 end
--- A user who may go on: back into the order, not before the present virtual time. Whoever has a backlog is in the order or at his cap.
-local function join(user, cap, v)
-    local running = tonumber(call('HGET', P .. 'run', user)) or 0
-    if (cap == 0 or running < cap) and call('EXISTS', P .. 'bk:' .. user) == 1 and not call('ZSCORE', P .. 'vt', user) then
-        local own = tonumber(call('HGET', P .. 'uv', user)) or 0
-        if own <= v then
-            call('HDEL', P .. 'uv', user)
-        end
-        call('ZADD', P .. 'vt', math.max(own, v), user)
+-- Tasks have left the slots l or x. left: user -> how many. Only under a cap does that let others in.
+local function leave(left)
+    local _, cap = q_config()
+    if cap == 0 then
+        return
     end
-end
--- Ten minutes of waiting weigh as much as one step of priority: nobody starves.
-local HEAD_START = {low = 600000, normal = 0, high = -600000}
--- Find a place for a task; the names and values for its hash that say where it is. With `true` second: admission is still to be called.
-local function place(id, user, priority, now)
-    local backlog = P .. 'bk:' .. user
-    local had = call('EXISTS', backlog) == 1
-    local target, cap, v
-    if not had then
-        target, cap, v = q_config()
-        if call('EXISTS', P .. 'vt') == 0 and call('XLEN', P .. 'ready') < target then
-            -- Nobody waits: straight to the stream.
-            if call('HINCRBY', P .. 'run', user, 1) <= cap or cap == 0 then
-                return {'slot', 'r', 'ticket', call('XADD', P .. 'ready', '*', 't', id)}, false
-            end
-            call('HINCRBY', P .. 'run', user, -1)
+    local users, put, gone = {}, {}, {}
+    for user in pairs(left) do
+        users[#users + 1] = user
+    end
+    for i, running in ipairs(call('HMGET', P .. 'run', unpack(users))) do
+        local n = (tonumber(running) or 0) - left[users[i]]
+        if n > 0 then
+            put[#put + 1], put[#put + 2] = users[i], n
+        else
+            gone[#gone + 1] = users[i]
         end
     end
-    call('ZADD', backlog, now + (HEAD_START[priority] or 0), id)
-    if not had then
-        join(user, cap, v)
+    if #put > 0 then
+        call('HSET', P .. 'run', unpack(put))
     end
-    return {'slot', 'b'}, not had
-end
-local function enqueue(id, user, priority, now)
-    local where, open = place(id, user, priority, now)
-    call('HSET', P .. 't:' .. id, unpack(where))
-    if open then
-        admit()
+    if #gone > 0 then
+        call('HDEL', P .. 'run', unpack(gone))
     end
-end
--- A task of `user` has left the slots r, l or x. Only under a cap does that let another one in: room in the stream comes from takes.
-local function leave(user)
-    if call('HINCRBY', P .. 'run', user, -1) <= 0 then
-        call('HDEL', P .. 'run', user)
-    end
-    local _, cap, v = q_config()
-    if cap > 0 then
-        join(user, cap, v)
-        admit()
-    end
+    join(users)
+    ring(#users)
 end

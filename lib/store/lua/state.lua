@@ -1,5 +1,17 @@
--- state.lua - the state of a task: indexes, channels, the end. Needs queue.lua before it.
+-- state.lua - the state of a task: what is said of it, its log, its end. Needs queue.lua before it. Scripts end by
+-- `return commit(answer)`: what is kept in common with other tasks is written once a script, not once a task.
+--
+--   ev       stream of all changes: what they were (field e, a line each), then f with what ended, or m when a status changed
+--            otherwise. Followed by fold.lua and GET /events.
+--   t:<id>   the task. `d` is what it was created with: created, execute (0|1), owner, repository, priority, own time limit or '',
+--            id, then names and values, NUL between all. Other members are younger and stand above it; without them the task is
+--            queued, or running and in the backlog, in its first attempt. `lease`: see prelude.lua. `fin`: when it ended, and by which
+--            epoch. `stage` counts while it runs.
+local iso_ms, iso_text
 local function iso(ms)
+    if ms == iso_ms then
+        return iso_text
+    end
     local s, z = math.floor(ms / 1000), math.floor(ms / 86400000) + 719468
     local era = math.floor(z / 146097)
     local doe = z - era * 146097
@@ -8,55 +20,98 @@ local function iso(ms)
     local mp = math.floor((5 * doy + 2) / 153)
     local m = mp < 10 and mp + 3 or mp - 9
     local y = yoe + era * 400 + (m <= 2 and 1 or 0)
-    return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', y, m, doy - math.floor((153 * mp + 2) / 5) + 1,
+    iso_ms, iso_text = ms, string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', y, m, doy - math.floor((153 * mp + 2) / 5) + 1,
         math.floor(s / 3600) % 24, math.floor(s / 60) % 60, s % 60, ms % 1000)
+    return iso_text
 end
--- One event in the stream of all changes, one message on its channel, one on the task's. h: owner repo attempt n.
-local function announce(id, h, status, stage, now)
-    local json = '{"id":"' .. id .. '","status":"' .. status .. '","stage":' .. (stage == '' and 'null' or '"' .. stage .. '"')
-        .. ',"attempt":' .. h.attempt .. ',"updatedAt":"' .. iso(now) .. '"}'
-    local ev = call('XADD', P .. 'ev', '*', 'o', h.owner, 'r', h.repo, 'j', json)
-    call('PUBLISH', P .. 'c:ev', ev .. ' ' .. h.owner .. ' ' .. h.repo .. '\n' .. json)
-    call('PUBLISH', P .. 'c:' .. id, 'S ' .. status .. ' ' .. h.attempt .. ' ' .. h.n .. '\n' .. json)
+local lines, ends, freed, undated, left, moved = {}, {}, {}, {}, nil, nil
+-- One change, told to everybody who watches. before: its status until now. h: owner repo attempt n.
+local function announce(id, h, before, status, stage, now)
+    lines[#lines + 1] = table.concat({id, h.owner, h.repo, before, status, stage == '' and '-' or stage, h.attempt, h.n,
+        string.format('%.0f', now)}, ' ')
+    moved = moved or before ~= status
 end
--- The inner fields of a task, or nil. Absent ones are '', `more` is one further.
+local function tell()
+    local most = 64 -- PJ_STATUS_LINES: the number of a line is part of its event's id
+    for from = 1, #lines, most do
+        local text = table.concat(lines, '\n', from, math.min(from + most - 1, #lines))
+        local at
+        if from == 1 and #ends > 0 then
+            at = call('XADD', P .. 'ev', '*', 'e', text, moved and 'fm' or 'f', cmsgpack.pack(ends))
+        elseif moved then
+            at = call('XADD', P .. 'ev', '*', 'e', text, 'm', '')
+        else
+            at = call('XADD', P .. 'ev', '*', 'e', text)
+        end
+        call('PUBLISH', P .. 'c:ev', at .. '\n' .. text)
+    end
+    lines, ends, moved = {}, {}, nil
+end
+local function commit(answer)
+    if #freed > 0 then
+        call('ZREM', P .. 'lease', unpack(freed))
+    end
+    if #undated > 0 then
+        call('ZREM', P .. 'deadline', unpack(undated))
+    end
+    if #lines > 0 then
+        tell()
+    end
+    if left then
+        leave(left)
+    end
+    return answer
+end
+-- The inner fields of a task, or nil. Absent ones are ''; `more` is one further, of those that do not stand in `d`.
 local function load_task(id, more)
-    local v = call('HMGET', P .. 't:' .. id, 'status', 'slot', 'owner', 'repo', 'attempt', 'n', 'epoch', 'started', 'executed',
-        'priority', 'deliveries', 'runner', 'cancel', 'deadline', more or 'mode')
+    local v = call('HMGET', P .. 't:' .. id, 'd', 'status', 'slot', 'attempt', 'n', 'lease', 'executed', 'cancel', 'uTotal',
+        more or 'mode')
     if not v[1] then
         return nil
     end
-    return {status = v[1], slot = v[2] or '', owner = v[3], repo = v[4], attempt = v[5], n = v[6] or '0', epoch = v[7] or '0',
-        started = v[8] or '', executed = v[9] or '', priority = v[10] or 'normal', deliveries = v[11] or '0', runner = v[12] or '',
-        cancel = v[13] or '', deadline = tonumber(v[14] or ''), more = v[15] or ''}
+    local created, execute, owner, repo, priority, limit = string.match(v[1], GIVEN)
+    local epoch, deliveries, _, started, default, deadline, runner = string.match(v[6] or '0 0 0 - - - ', LEASE)
+    local at_once = execute == '1'
+    return {status = v[2] or (at_once and 'running' or 'queued'), slot = v[3] or (at_once and 'b' or ''), owner = owner, repo = repo,
+        priority = priority, limit = limit, attempt = v[4] or '1', n = v[5] or '0', epoch = epoch, started = started, default = default,
+        executed = v[7] or (at_once and created or ''), deliveries = deliveries, runner = runner, cancel = v[8] or '',
+        deadline = tonumber(deadline), tokens = tonumber(v[9] or '') or 0, called = v[9], more = v[10] or ''}
 end
-local function index_status(id, from, to)
-    call('ZREM', P .. 'tasks:s:' .. from, id)
-    call('ZADD', P .. 'tasks:s:' .. to, 0, id)
+-- The text of `lease` when a task is held by nobody.
+local function unleased(epoch, deliveries, now, started, default, deadline)
+    return string.format('%.0f %.0f %.0f %s %s %s ', epoch, deliveries, now, started, default, deadline)
 end
--- The end of a running task. `set`: further names and values for the hash. The caller has checked that it may. What follows from an end
--- (analytics, the owner's notification, retention, packing) stands in one entry of the stream `fin`, which ends.lua works off in batches.
-local function finish(id, h, status, set, now)
-    local t = P .. 't:' .. id
-    local sums = call('HGETALL', t .. ':um')
-    call('HSET', t, 'status', status, 'stage', '', 'slot', '', 'finished', now, 'updated', now, unpack(set))
-    call('ZREM', P .. 'lease', id)
-    if h.slot ~= 'l' then
-        call('ZREM', P .. 'deadline', id)
-    end
-    index_status(id, h.status, status)
-    call('XADD', P .. 'fin', '*', 'e', cmsgpack.pack({id, status, h.owner, h.epoch, h.started, h.executed, h.n, now, sums}))
-    if #sums > 0 then
+-- The end of a task. `set`: further names and values for the hash, or nil; `by`: the epoch of who ends it, '-': nobody's. The caller has checked that it may. What follows from an end
+-- (analytics, the owner's notification, retention, packing) stands in the entry of `ev`, which fold.lua works off in batches.
+local function finish(id, h, status, set, by, now)
+    local t, sums = P .. 't:' .. id, {}
+    if h.called then
+        sums = call('HGETALL', t .. ':um')
         call('DEL', t .. ':um')
     end
-    announce(id, h, status, '', now)
+    local at = string.format('%.0f', now)
+    if set then
+        local n = #set
+        set[n + 1], set[n + 2], set[n + 3], set[n + 4], set[n + 5], set[n + 6] = 'status', status, 'slot', '', 'fin', at .. ' ' .. by
+        call('HSET', t, unpack(set))
+    else
+        call('HSET', t, 'status', status, 'slot', '', 'fin', at .. ' ' .. by)
+    end
+    ends[#ends + 1] = {id, h.status, status, h.owner, h.epoch, h.started, h.executed, h.n, at, sums}
+    lines[#lines + 1] = id .. ' ' .. h.owner .. ' ' .. h.repo .. ' ' .. h.status .. ' ' .. status .. ' - ' .. h.attempt .. ' ' .. h.n .. ' ' .. at
     if h.slot == 'b' then
         call('ZREM', P .. 'bk:' .. h.owner, id)
     elseif h.slot ~= '' then
         if h.slot == 'x' then
             call('SREM', P .. 'external', id)
+        else
+            freed[#freed + 1] = id
         end
-        leave(h.owner)
+        left = left or {}
+        left[h.owner] = (left[h.owner] or 0) + 1
+    end
+    if h.slot ~= 'l' and h.deadline then
+        undated[#undated + 1] = id
     end
 end
 -- An entry of the system at the end of the current attempt's log. `message` is ours: quotes and backslashes are escaped, it has no

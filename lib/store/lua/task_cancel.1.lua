@@ -16,11 +16,11 @@ if not has_word(ARGV[2], h.status) then
     return {'not_cancellable', h.status}
 end
 if h.slot ~= 'l' and h.slot ~= 'x' then
-    finish(id, h, 'cancelled', {}, now)
+    finish(id, h, 'cancelled', nil, '-', now)
 elseif h.cancel == '' then
     call('HSET', KEYS[1], 'cancel', now, 'updated', now)
     if h.runner ~= '' then
         call('PUBLISH', ARGV[3] .. h.runner, 'cancel ' .. id)
     end
 end
-return {'ok', call('HGETALL', KEYS[1])}
+return commit({'ok', call('HGETALL', KEYS[1])})

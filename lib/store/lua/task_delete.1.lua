@@ -4,22 +4,25 @@
 -- ARGV    id, states it may be in
 -- Result  {'ok'} | {'not_found'} | {'still_running', status}
 -- include hash.lua
--- include ends.lua
+-- include queue.lua
+-- include state.lua
+-- include fold.lua
 fold_all()
 local id = ARGV[1]
-local v = call('HMGET', KEYS[1], 'status', 'owner', 'repo')
-if not v[1] then
+local h = load_task(id)
+if not h then
     return {'not_found'}
 end
-if not has_word(ARGV[2], v[1]) then
-    return {'still_running', v[1]}
+if not has_word(ARGV[2], h.status) then
+    return {'still_running', h.status}
 end
 for _, ob in ipairs(call('ZRANGE', P .. 'ob', '[msg_' .. id .. '_', '(msg_' .. id .. '`', 'BYLEX')) do
     call('DEL', P .. 'ob:' .. ob)
+    call('HDEL', P .. 'ob:new', ob)
     call('ZREM', P .. 'ob', ob)
     call('ZREM', P .. 'ob:due', ob)
 end
-for _, key in ipairs({'tasks', 'tasks:u:' .. v[2], 'tasks:r:' .. v[3], 'tasks:s:' .. v[1], 'ended', 'deadline', 'lease', 'hot'}) do
+for _, key in ipairs({'tasks', 'tasks:u:' .. h.owner, 'tasks:r:' .. h.repo, 'tasks:s:' .. h.status, 'ended', 'deadline', 'lease', 'hot'}) do
     call('ZREM', P .. key, id)
 end
 call('UNLINK', KEYS[1], KEYS[1] .. ':log', KEYS[1] .. ':usage', KEYS[1] .. ':calls', KEYS[1] .. ':um', KEYS[1] .. ':patch',

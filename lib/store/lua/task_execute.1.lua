@@ -15,11 +15,10 @@ end
 if not has_word(ARGV[2], h.status) then
     return {'not_queued', h.status}
 end
-call('HSET', KEYS[1], 'status', 'running', 'stage', 'waiting', 'executed', now, 'updated', now)
+call('HSET', KEYS[1], 'status', 'running', 'stage', 'waiting', 'slot', 'b', 'executed', now, 'updated', now)
 if ARGV[3] ~= '' then
     call('HSET', KEYS[1], 'executor', ARGV[3])
 end
-index_status(id, h.status, 'running')
-announce(id, h, 'running', 'waiting', now)
-enqueue(id, h.owner, h.priority, now)
-return {'ok', call('HGETALL', KEYS[1])}
+announce(id, h, h.status, 'running', 'waiting', now)
+enqueue_one(id, h.owner, h.priority)
+return commit({'ok', call('HGETALL', KEYS[1])})

@@ -1,9 +1,11 @@
-#!lua flags=no-writes
+#!lua flags=allow-oom
 -- task_list - a page of tasks, newest first. Looks at no more than 1000 candidates: then the page is short and has a cursor.
 -- KEYS[1] any key of the partition
 -- ARGV    limit, before or '', viewer or '', owner or '', repository or '', status or '', text (lower case) or '', then ids of
 --         shared repositories
 -- Result  {'ok', cursor or '', hash, hash, …}
+-- include fold.lua
+fold_all()
 local limit, before, viewer, owner, repo, status, text = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local shared, has_shared = {}, false
 for i = 8, #ARGV do
@@ -19,10 +21,21 @@ elseif viewer ~= '' and not has_shared then
 elseif status ~= '' then
     index = index .. ':s:' .. status
 end
+local function has_text(h)
+    local title, desc, rest = h[3], h[4], string.match(h[1], '^%d+%z%d%z[^%z]*%z[^%z]*%z[^%z]*%z[^%z]*%z[^%z]*%z(.*)$')
+    for name, value in string.gmatch(rest or '', '([^%z]*)%z([^%z]*)%z') do
+        title, desc = title or name == 'title' and value, desc or name == 'desc' and value
+    end
+    return string.find(string.lower(title or ''), text, 1, true) or string.find(string.lower(desc or ''), text, 1, true)
+end
 local function shows(h)
-    return h[1] and (viewer == '' or h[1] == viewer or shared[h[2]]) and (owner == '' or h[1] == owner) and (repo == '' or h[2] == repo)
-        and (status == '' or h[3] == status)
-        and (text == '' or string.find(string.lower(h[4] or ''), text, 1, true) or string.find(string.lower(h[5] or ''), text, 1, true))
+    if not h[1] then
+        return false
+    end
+    local _, execute, of, at = string.match(h[1], GIVEN)
+    local now = h[2] or (execute == '1' and 'running' or 'queued')
+    return (viewer == '' or of == viewer or shared[at]) and (owner == '' or of == owner) and (repo == '' or at == repo)
+        and (status == '' or now == status) and (text == '' or has_text(h))
 end
 local out, seen, top = {'ok', ''}, 0, before == '' and '+' or '(' .. before
 while seen < 1000 do
@@ -30,7 +43,7 @@ while seen < 1000 do
     for _, id in ipairs(ids) do
         local key = P .. 't:' .. id
         seen = seen + 1
-        if shows(call('HMGET', key, 'owner', 'repo', 'status', text ~= '' and 'title' or '-', text ~= '' and 'desc' or '-')) then
+        if shows(call('HMGET', key, 'd', 'status', 'title', 'desc')) then
             out[#out + 1] = call('HGETALL', key)
             if #out == limit + 2 then
                 out[2] = id

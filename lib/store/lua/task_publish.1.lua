@@ -7,6 +7,8 @@
 -- include hash.lua
 -- include queue.lua
 -- include state.lua
+-- include fold.lua
+fold_all()
 local id, now = ARGV[1], now_ms()
 local h = load_task(id, 'hasPatch')
 if not h then
@@ -18,13 +20,12 @@ end
 if h.more ~= '1' then
     return {'no_patch_kept'}
 end
-call('HSET', KEYS[1], 'status', 'running', 'stage', 'waiting', 'mode', 'publish', 'executed', now, 'started', '', 'finished', '',
-    'deliveries', 0, 'updated', now, 'runner', '', 'fin', '', 'cancel', '', 'deadline', '', 'logsGone', '', 'errCode', '', 'errTitle', '',
+call('HSET', KEYS[1], 'status', 'running', 'stage', 'waiting', 'slot', 'b', 'mode', 'publish', 'executed', now, 'updated', now,
+    'lease', unleased(h.epoch, 0, now, '-', '-', '-'), 'fin', '', 'cancel', '', 'logsGone', '', 'errCode', '', 'errTitle', '',
     'errDetail', '', 'errRemedy', '', 'errRetry', '', 'upStatus', '', 'upMessage', '', 'upRequest', '')
 call('ZREM', P .. 'ended', id)
 call('ZREM', P .. 'hot', id)
 call('DEL', KEYS[1] .. ':pack')
-index_status(id, h.status, 'running')
-announce(id, h, 'running', 'waiting', now)
-enqueue(id, h.owner, h.priority, now)
-return {'ok', call('HGETALL', KEYS[1])}
+announce(id, h, h.status, 'running', 'waiting', now)
+enqueue_one(id, h.owner, h.priority)
+return commit({'ok', call('HGETALL', KEYS[1])})

@@ -7,6 +7,8 @@
 -- include hash.lua
 -- include queue.lua
 -- include state.lua
+-- include fold.lua
+fold_all()
 local id, execute, now = ARGV[1], ARGV[4] == '1', now_ms()
 local h = load_task(id)
 if not h then
@@ -24,17 +26,16 @@ if h.status == 'completed' then
     end
 end
 local status = execute and 'running' or 'queued'
-call('HSET', KEYS[1], 'status', status, 'stage', execute and 'waiting' or '', 'attempt', h.attempt + 1, 'n', 0, 'deliveries', 0,
-    'executed', execute and now or '', 'started', '', 'finished', '', 'updated', now, 'runner', '', 'baseSha', '', 'errCode', '',
+call('HSET', KEYS[1], 'status', status, 'stage', execute and 'waiting' or '', 'slot', execute and 'b' or '', 'attempt', h.attempt + 1, 'n', 0,
+    'executed', execute and now or '', 'updated', now, 'lease', unleased(h.epoch, 0, now, '-', '-', '-'), 'baseSha', '', 'errCode', '',
     'errTitle', '', 'errDetail', '', 'errRemedy', '', 'errRetry', '', 'upStatus', '', 'upMessage', '', 'upRequest', '', 'checks', '',
-    'fin', '', 'mode', '', 'cancel', '', 'deadline', '', 'logsGone', '', unpack(ARGV, 5))
+    'fin', '', 'mode', '', 'cancel', '', 'logsGone', '', unpack(ARGV, 5))
 call('ZREM', P .. 'ended', id)
 call('ZREM', P .. 'hot', id)
 call('DEL', KEYS[1] .. ':pack')
-index_status(id, h.status, status)
 h.attempt, h.n = tostring(h.attempt + 1), '0'
-announce(id, h, status, execute and 'waiting' or '', now)
+announce(id, h, h.status, status, execute and 'waiting' or '', now)
 if execute then
-    enqueue(id, h.owner, h.priority, now)
+    enqueue_one(id, h.owner, h.priority)
 end
-return {'ok', call('HGETALL', KEYS[1])}
+return commit({'ok', call('HGETALL', KEYS[1])})

@@ -6,12 +6,12 @@
 -- include queue.lua
 -- include state.lua
 -- include fence.lua
-local h = load_task(ARGV[1], 'uTotal')
+local h = load_task(ARGV[1])
 local refusal = fence(h, ARGV[2], ARGV[3])
 if refusal then
     return refusal
 end
-local before = tonumber(h.more) or 0
+local before = h.tokens
 if call('SADD', KEYS[1] .. ':calls', ARGV[4]) == 0 then
     return {'ok', before, before}
 end

@@ -162,7 +162,13 @@ int64_t notices(struct fixture *f)
 
 int64_t ask_int(struct fixture *f, const char *a, const char *b, const char *c)
 {
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = test_redis_words(f->redis, a, b, c, NULL);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *depth = NULL;
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    struct pj_cmd cmd = {0};
+
+    pj_queue_depth_cmd(&cmd, 0); /* works off what follows from changes, as every reader does */
+    depth = run_cmd(f, &cmd);
+    reply = test_redis_words(f->redis, a, b, c, NULL);
 
     return pj_reply_int(reply, -1);
 }

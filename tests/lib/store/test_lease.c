@@ -239,7 +239,7 @@ Test(lease, cancel_before_start_is_at_once)
     cr_assert_eq(status_of(&f, queued), PJ_TASK_CANCELLED);
     cr_assert_eq(status_of(&f, waiting), PJ_TASK_CANCELLED);
     cr_assert_eq(take(&f, "r1", 1, &lease, 15000), 0);
-    cr_assert_eq(ask_int(&f, "XLEN", "pj:{p0}:ready", NULL), 0, "the ticket went with the take");
+    cr_assert_eq(ask_int(&f, "XLEN", "pj:{p0}:ready", NULL), 0, "the bell went with the take");
     pj_task_cancel_cmd(&cmd, queued);
     cr_assert_lt(run_move(&f, &cmd, NULL, &err), 0);
     cr_assert_str_eq(err.code, "not_cancellable");

@@ -258,7 +258,7 @@ Test(log, status_events_are_kept_in_order_with_right_times)
         cr_assert_eq(pj_status_read_reply(reply, events, &count, &err), 0);
         cr_assert_eq(count, 3, "waiting, preparing, completed");
         cr_assert(pj_view_is(events[2].owner, "user1"));
-        cr_assert_eq(pj_json_parse(events[2].json, &doc, &err), 0, "%s", err.message);
+        cr_assert_eq(pj_json_parse(pj_view_of(events[2].json), &doc, &err), 0, "%s", err.message);
         cr_assert_str_eq(pj_json_str(doc, "status", ""), "completed");
         cr_assert(json_is_null(json_object_get(doc, "stage")));
         {

@@ -75,8 +75,8 @@ Test(reaper, past_deadline_ends_running_and_waiting_alike)
     {
         char key[PJ_KEY_SIZE];
         PJ_CLEANUP(pj_reply_freep)
-        struct redisReply *reply =
-            test_redis_words(f.redis, "HSET", pj_key_task(key, running), "deadline", "1", NULL);
+        struct redisReply *reply = test_redis_words(f.redis, "HSET", pj_key_task(key, running),
+                                                    "lease", "1 1 1 1 5000 1 r1", NULL);
         struct pj_renew item = {running, 1};
         enum pj_renewed answer;
 
@@ -93,7 +93,7 @@ Test(reaper, past_deadline_ends_running_and_waiting_alike)
     cr_assert_eq(task.status, PJ_TASK_FAILED);
     cr_assert_str_eq(task.error.code, "task_timeout");
     pj_task_release(&task);
-    cr_assert_eq(take(&f, "r1", 1, &lease, 15000), 0, "its ticket is worth nothing now");
+    cr_assert_eq(take(&f, "r1", 1, &lease, 15000), 0, "its bell is worth nothing now");
     cr_assert_eq(ask_int(&f, "HLEN", "pj:{p0}:run", NULL), 0);
 }
 
@@ -123,10 +123,11 @@ Test(reaper, cancelled_workflow_that_never_reports_ends_cancelled)
     cr_assert_eq(ask_int(&f, "SCARD", "pj:{p0}:external", NULL), 0);
 }
 
-Test(reaper, read_ticket_without_lease_comes_back)
+/* Whoever takes gets the task, however many runners have heard its bell and died; and a bell nobody answers rings again. */
+Test(reaper, bell_that_nobody_answers_rings_again)
 {
-    char id[PJ_ID_SIZE];
-    struct pj_ticket tickets[PJ_TICKETS_MAX];
+    char id[PJ_ID_SIZE], other[PJ_ID_SIZE];
+    struct pj_bell bells[PJ_BELLS_MAX];
     struct pj_reaped reaped[8];
     struct pj_lease lease;
     struct pj_cmd cmd = {0};
@@ -134,19 +135,32 @@ Test(reaper, read_ticket_without_lease_comes_back)
     size_t count;
 
     make_task(&f, "user1", true, id);
-    pj_queue_wait_cmd(&cmd, 1, "r1", 4, 1000);
+    make_task(&f, "user1", true, other);
+    for (int i = 0; i < 4; i++) {
+        char further[PJ_ID_SIZE];
+
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+
+        make_task(&f, "user1", true, further);
+        pj_queue_wait_cmd(&cmd, 1, "r1", 1000);
+        reply = run_cmd(&f, &cmd);
+        cr_assert_eq(pj_queue_wait_reply(reply, bells, &count, &err), 0);
+        cr_assert_eq(count, 1);
+    }
+    take_one(&f, "r2", &lease);
+    cr_assert_str_eq(lease.task->id, id);
+    pj_leases_release(&lease, 1);
+    cr_assert_eq(ask_int(&f, "XLEN", "pj:{p0}:ready", NULL), 4, "all of them with r1");
+    reaper_ready(&f);
+    cr_assert_eq(reap(&f, 0, reaped, 8), 0, "idle for as long as a lease lasts, here 0");
+    pj_queue_wait_cmd(&cmd, 1, "r2", 1000);
     {
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
 
-        cr_assert_eq(pj_queue_wait_reply(reply, tickets, &count, &err), 0);
+        cr_assert_eq(pj_queue_wait_reply(reply, bells, &count, &err), 0);
     }
-    cr_assert_eq(count, 1);
-    cr_assert_str_eq(tickets[0].task_id, id);
-    cr_assert_eq(take(&f, "r2", 1, &lease, 15000), 0, "r1 holds the ticket");
-    reaper_ready(&f);
-    cr_assert_eq(reap(&f, 0, reaped, 8), 1, "idle for as long as a lease lasts, here 0");
     take_one(&f, "r2", &lease);
-    cr_assert_str_eq(lease.task->id, id);
+    cr_assert_str_eq(lease.task->id, other);
     pj_leases_release(&lease, 1);
 }
 
@@ -185,11 +199,15 @@ Test(reaper, what_was_lost_around_a_running_task_is_put_right)
     } losses[] = {{"ZREM", "pj:{p0}:lease", true},
                   {"DEL", "pj:{p0}:ready", false},
                   {"DEL", "pj:{p0}:deadline", true},
-                  {"DEL", "pj:{p0}:run", false}};
+                  {"DEL", "pj:{p0}:run", true}};
     struct pj_reaped reaped[8];
     struct pj_lease lease;
     struct pj_err err = {0};
 
+    struct pj_cmd config = {0};
+
+    pj_queue_config_cmd(&config, 0, 100); /* users are counted under a cap only */
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *configured = run_cmd(&f, &config);
     reaper_ready(&f);
     for (size_t i = 0; i < PJ_COUNT_OF(losses); i++) {
         char id[PJ_ID_SIZE];
@@ -223,8 +241,13 @@ Test(reaper, what_was_lost_around_a_running_task_is_put_right)
                          err.message);
             continue;
         }
-        cr_assert_eq(ask_int(&f, "HGET", "pj:{p0}:run", "user1"), 1);
+        if (strcmp(losses[i].key, "pj:{p0}:run") == 0) {
+            cr_assert_eq(ask_int(&f, "HGET", "pj:{p0}:run", "user1"), 1);
+            expire_now(&f, "pj:{p0}:lease", id);
+            cr_assert_eq(reap(&f, 15000, reaped, 8), 1);
+        }
         take_one(&f, "r2", &lease);
+        cr_assert_eq(ask_int(&f, "HGET", "pj:{p0}:run", "user1"), 1);
         cr_assert_str_eq(lease.task->id, id);
         cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s",
                      err.message);
