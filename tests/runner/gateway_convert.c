@@ -21,7 +21,7 @@ static const struct face {
     "{\"model\":\"any\",\"stream\":" stream ",\"stream_options\":{\"include_usage\":true},\"max_tokens\":5000,\"messages\":[" \
     "{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"Read it.\"}]}," \
     "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"call_a\",\"type\":\"function\",\"function\":{\"name\":\"read\",\"arguments\":\"{\\\"path\\\":\\\"x\\\"}\"}}," \
-    "{\"id\":\"call_b\",\"type\":\"function\",\"function\":{\"name\":\"read\",\"arguments\":\"\"}}]}," \
+    "{\"id\":\"call_b\",\"type\":\"function\",\"function\":{\"name\":\"read\",\"arguments\":\"{}\"}}]}," \
     "{\"role\":\"tool\",\"tool_call_id\":\"call_b\",\"content\":\"content of b\"},{\"role\":\"tool\",\"tool_call_id\":\"call_a\",\"content\":\"content of a\"}]," \
     "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"read\",\"description\":\"Reads.\",\"parameters\":{\"type\":\"object\",\"properties\":{\"path\":{\"type\":\"string\"}}}}}]," \
     "\"tool_choice\":\"required\"}"

@@ -86,7 +86,8 @@ Test(r2_model, r2_4_the_call_that_would_pass_the_limit_is_not_made)
     "local $/; my $a = <$s>; print qq(asked\\\\n); open my $f, q(>), q(answer.txt) or die $!;"     \
     "print $f $a =~ /forty-two/ ? qq(42\\\\n) : qq(none\\\\n); close $f"
 
-Test(r2_model, r2_1_another_agent_works_in_the_box_through_the_gateway)
+/* The stranger speaks Chat Completions, whatever the provider does. */
+static void let_stranger_work(bool anthropic)
 {
     static const struct model_answer answers[] = {{.text = "It is forty-two."}};
     struct scene s;
@@ -94,6 +95,10 @@ Test(r2_model, r2_1_another_agent_works_in_the_box_through_the_gateway)
     if (access("/usr/bin/perl", X_OK) != 0)
         cr_skip_test("perl, which plays the other agent, is not installed");
     scene_prepare(&s, answers, 1);
+    if (anthropic) {
+        world_set(&s.w, "OPENAI_API_KEY", NULL);
+        world_use_anthropic(&s.w, s.model);
+    }
     scene_open(&s, ",\"codeRabbit\":\"off\",\"agent\":[\"/usr/bin/perl\",\"-e\",\"" STRANGER "\"]");
     char *task = scene_run(&s, "Find the answer");
     json_t *doc = world_wait_status(&s.w, task, "completed");
@@ -102,6 +107,7 @@ Test(r2_model, r2_1_another_agent_works_in_the_box_through_the_gateway)
     char *text = gitfix_show(s.remote, spec);
     cr_assert_not_null(text);
     cr_expect_str_eq(text, "42\n");
+    cr_expect_eq(model_server_wire(s.model, 0), anthropic ? MODEL_MESSAGES : MODEL_CHAT);
     cr_expect_str_eq(pj_json_str(model_server_body(s.model, 0), "model", ""), "stand-in-model");
     cr_expect_eq(pj_json_i64(json_object_get(doc, "usage"), "totalTokens", 0), 1100);
     cr_expect(world_log_has(&s.w, task, "asked"), "its output is in the log");
@@ -111,6 +117,16 @@ Test(r2_model, r2_1_another_agent_works_in_the_box_through_the_gateway)
     json_decref(doc);
     free(task);
     scene_stop(&s);
+}
+
+Test(r2_model, r2_1_another_agent_works_in_the_box_through_the_gateway)
+{
+    let_stranger_work(false);
+}
+
+Test(r2_model, r9_1_another_agent_works_with_a_provider_of_another_format)
+{
+    let_stranger_work(true);
 }
 
 /* The trajectory that the API hands out, replayed on the base commit, gives the tree of the commit that was pushed. */
