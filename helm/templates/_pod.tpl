@@ -44,6 +44,8 @@ topologySpreadConstraints:
 {{/* What a sandbox mode asks of the pod. Rows: hostUsers, procMount, uid, capabilities, seccomp, AppArmor, privileged. Source:
 README.md, "Sandbox modes". Empty seccomp or AppArmor in the values means the row's. */}}
 {{- define "pj.sandboxModes" -}}
+actions-only: {hostUsers: true, unmasked: false, uid: 1000, add: [], seccomp: RuntimeDefault, appArmor: RuntimeDefault, privileged: false}
+pod: {hostUsers: false, unmasked: true, uid: 1000, add: [], seccomp: Localhost, appArmor: Unconfined, privileged: false}
 userns: {hostUsers: false, unmasked: true, uid: 1000, add: [], seccomp: Localhost, appArmor: Unconfined, privileged: false}
 userns-admin: {hostUsers: false, unmasked: true, uid: 0, add: [CHOWN, DAC_OVERRIDE, FOWNER, KILL, NET_ADMIN, SETFCAP, SETGID, SETPCAP, SETUID, SYS_ADMIN], seccomp: Unconfined, appArmor: Unconfined, privileged: false}
 vm: {hostUsers: true, unmasked: false, uid: 0, add: [], seccomp: "", appArmor: "", privileged: true}

@@ -70,8 +70,9 @@ def start(config):
 def runner_pods(values):
     (helm,) = need("helm4")
     for o in objects(template(helm, values).stdout):
-        if o["kind"] == "Deployment" and o["metadata"]["labels"]["app.kubernetes.io/component"] == "runner":
-            yield o["metadata"]["labels"]["pithyjaunt/pool"], o["spec"]["template"]["spec"]
+        pod = {"Deployment": o.get("spec"), "ScaledJob": o.get("spec", {}).get("jobTargetRef")}.get(o["kind"])
+        if pod and o["metadata"]["labels"]["app.kubernetes.io/component"] == "runner":
+            yield o["metadata"]["labels"]["pithyjaunt/pool"], pod["template"]["spec"]
 
 
 class Container(unittest.TestCase):

@@ -10,7 +10,7 @@ from support import CHART, HERE, KUBE, need, objects, run, template, yaml
 
 VALUES = sorted((HERE / "values").glob("*.yaml"))
 REFUSED = sorted((HERE / "refused").glob("*.yaml"))
-GOLDEN = ["everything", "existing-secrets", "modes", "trial"]
+GOLDEN = ["actions-only", "everything", "existing-secrets", "modes", "trial"]
 
 
 def canonical(text):
@@ -89,6 +89,8 @@ class Pods(unittest.TestCase):
                     yield values.name, o, o["spec"]
                 elif o["kind"] in ("Deployment", "StatefulSet", "DaemonSet"):
                     yield values.name, o, o["spec"]["template"]["spec"]
+                elif o["kind"] == "ScaledJob":
+                    yield values.name, o, o["spec"]["jobTargetRef"]["template"]["spec"]
 
     def test_no_pod_gets_a_token_of_the_cluster(self):
         for name, o, spec in self.pods():
@@ -103,13 +105,16 @@ class Pods(unittest.TestCase):
                         self.assertNotIn("secretKeyRef", e.get("valueFrom", {}))
                         self.assertNotRegex(e["name"], "(_TOKEN|_SECRET|PASSWORD|_KEY)$")
 
-    def test_only_the_runner_leaves_the_restricted_pod_security_level(self):
+    def test_only_runners_that_make_boxes_leave_the_restricted_pod_security_level(self):
         for name, o, spec in self.pods():
-            if o["metadata"]["labels"]["app.kubernetes.io/component"] in ("runner", "seccomp-installer"):
+            component = o["metadata"]["labels"]["app.kubernetes.io/component"]
+            if component == "seccomp-installer" or (component == "runner" and name != "actions-only.yaml"):
                 continue
             with self.subTest(name, object=o["metadata"]["name"]):
                 self.assertTrue(spec["securityContext"]["runAsNonRoot"])
-                self.assertEqual(spec["securityContext"]["seccompProfile"]["type"], "RuntimeDefault")
+                for container in spec["containers"]:
+                    own = container.get("securityContext", {}).get("seccompProfile", spec["securityContext"].get("seccompProfile"))
+                    self.assertEqual(own["type"], "RuntimeDefault")
                 self.assertNotIn("hostPath", str(spec.get("volumes")))
                 for container in spec["containers"]:
                     if container["name"] == "side":
@@ -127,6 +132,26 @@ class Pods(unittest.TestCase):
                     text = env["PJ_TASK_TIMEOUT"]
                     with self.subTest(name, object=o["metadata"]["name"]):
                         self.assertGreaterEqual(spec["terminationGracePeriodSeconds"], int(text[:-1]) * units[text[-1]] + 60)
+
+    def test_every_container_of_ours_has_its_probes(self):
+        for name, o, spec in self.pods():
+            for container in spec["containers"]:
+                if container["name"] not in ("api", "runner", "redis"):
+                    continue
+                with self.subTest(name, object=o["metadata"]["name"], container=container["name"]):
+                    self.assertIn("startupProbe", container)
+                    self.assertIn("livenessProbe", container)
+                    self.assertEqual("readinessProbe" in container, o["kind"] != "ScaledJob")
+
+    def test_a_pod_for_each_task_takes_one_and_is_never_killed_by_a_roll_out(self):
+        for name, o, spec in self.pods():
+            if o["kind"] != "ScaledJob":
+                continue
+            env = {e["name"]: e.get("value") for e in spec["containers"][0]["env"]}
+            self.assertEqual((env["PJ_RUNNER_TASKS"], env["PJ_RUNNER_SLOTS"]), ("1", "1"))
+            self.assertTrue(env["PJ_RUNNER_IDLE"])
+            self.assertEqual(o["spec"]["rollout"], {"strategy": "gradual"})
+            self.assertEqual(spec["restartPolicy"], "Never")
 
     def test_large_numbers_stay_whole(self):
         (helm,) = need("helm4")
