@@ -202,7 +202,7 @@ static void on_read(struct bufferevent *bev, void *arg)
     struct evbuffer *in = bufferevent_get_input(bev);
     struct evbuffer_ptr end = evbuffer_search(in, "\r\n\r\n", 4, NULL);
     char head[HEALTH_HEAD_MAX + 1] = "";
-    struct pj_view rest, method, target;
+    struct pj_view all, rest, method, target;
 
     if (c->answered)
         return;
@@ -212,8 +212,8 @@ static void on_read(struct bufferevent *bev, void *arg)
         return;
     }
     (void)evbuffer_copyout(in, head, HEALTH_HEAD_MAX);
-    rest = pj_view_of(head);
-    (void)pj_view_cut(&rest, '\r', &rest);
+    all = pj_view_of(head);
+    (void)pj_view_cut(&all, '\r', &rest); /* the request line */
     if (!pj_view_cut(&rest, ' ', &method) || !pj_view_cut(&rest, ' ', &target) ||
         !pj_view_starts(rest, "HTTP/1."))
         say(c, "400 Bad Request", "this is no request");
