@@ -157,9 +157,10 @@ void job_close(struct job *job)
 
 int job_stage(struct job *job, enum pj_task_stage stage, struct pj_err *err)
 {
-    if (job_log_flush(job->log, true, err) < 0)
+    if (job_log_flush(job->log, true, err) < 0 || job->report->stage(job, stage, err) < 0)
         return -1;
-    return job->report->stage(job, stage, err);
+    job_log_mark(job->log, "stage", pj_task_stage_words[stage]);
+    return 0;
 }
 
 /* Ours to hand over: in the workflow the same task runs the steps itself. */
