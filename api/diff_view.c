@@ -5,9 +5,10 @@
 #include <string.h>
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "lib/json/codec.h"
 
 struct view {
-    const struct pj_task_error *error;
+    const struct pj_task *task;
     json_t *files, *file, *hunks;
     int64_t added, removed;
     char *path, *old_path;      /* of the present file */
@@ -81,13 +82,33 @@ static int64_t range_length(struct pj_view range)
     return pj_parse_i64(range, &n) == 0 && n >= 0 ? n : 0;
 }
 
+/* Why the next hunk of the present file did not apply; NULL: it is not said that it did not. */
+static const char *reject_of(const struct view *v)
+{
+    const struct pj_task_error *e = &v->task->error;
+    const char *path = v->path != NULL ? v->path : v->old_path;
+    json_int_t number = (json_int_t)json_array_size(v->hunks) + 1;
+    const json_t *reject = NULL;
+    size_t i = 0;
+
+    if (path == NULL || e->code == NULL || strcmp(e->code, "patch_conflict") != 0)
+        return NULL;
+    if (v->task->rejects == NULL)
+        return e->detail != NULL && strstr(e->detail, path) != NULL ? e->detail : NULL;
+    json_array_foreach(v->task->rejects, i, reject)
+    {
+        const json_t *hunk = json_object_get(reject, "hunk");
+        if (strcmp(pj_json_str(reject, "path", ""), path) == 0 &&
+            (json_is_null(hunk) || json_integer_value(hunk) == number))
+            return pj_json_str(reject, "reason", "");
+    }
+    return NULL;
+}
+
 static void add_hunk(struct view *v, struct pj_view line)
 {
-    const struct pj_task_error *e = v->error;
-    const char *path = v->path != NULL ? v->path : v->old_path;
     struct pj_view rest = line, word;
-    bool rejected = e->code != NULL && strcmp(e->code, "patch_conflict") == 0 &&
-                    e->detail != NULL && path != NULL && strstr(e->detail, path) != NULL;
+    const char *reason = reject_of(v);
 
     if (!pj_view_cut(&rest, ' ', &word) || !pj_view_cut(&rest, ' ', &word) || word.n < 2)
         return;
@@ -95,10 +116,10 @@ static void add_hunk(struct view *v, struct pj_view line)
     if (!pj_view_cut(&rest, ' ', &word) || word.n < 2)
         return;
     v->new_left = range_length(pj_view_n(word.p + 1, word.n - 1));
-    json_array_append_new(v->hunks,
-                          json_pack("{s:o, s:b, s:o}", "header", clean_string(line), "rejected",
-                                    rejected, "reason",
-                                    rejected ? clean_string(pj_view_of(e->detail)) : json_null()));
+    json_array_append_new(
+        v->hunks,
+        json_pack("{s:o, s:b, s:o}", "header", clean_string(line), "rejected", reason != NULL,
+                  "reason", reason != NULL ? clean_string(pj_view_of(reason)) : json_null()));
 }
 
 static void add_line(struct view *v, struct pj_view line)
@@ -130,9 +151,9 @@ static void add_line(struct view *v, struct pj_view line)
     }
 }
 
-json_t *diff_view(struct pj_view diff, const struct pj_task_error *error)
+json_t *diff_view(struct pj_view diff, const struct pj_task *task)
 {
-    struct view v = {.error = error, .files = json_array()};
+    struct view v = {.task = task, .files = json_array()};
     struct pj_view line;
 
     while (diff.p != NULL && pj_view_cut(&diff, '\n', &line))

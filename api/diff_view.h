@@ -7,8 +7,8 @@
 #include "lib/base/view.h"
 #include "lib/task/task.h"
 
-/* {files:[{path,oldPath,added,removed,hunks:[{header,rejected,reason}]}]}. A hunk is rejected when the task's error is
- * patch_conflict and its detail names it as "<path>:<header>" or names the file. */
-json_t *diff_view(struct pj_view diff, const struct pj_task_error *error);
+/* {files:[{path,oldPath,added,removed,hunks:[{header,rejected,reason}]}]}. Rejected are the hunks that the task's `rejects` name;
+ * where a workflow reported the end there is no such list: then those of the file that its error patch_conflict names. */
+json_t *diff_view(struct pj_view diff, const struct pj_task *task);
 
 #endif

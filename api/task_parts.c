@@ -23,7 +23,7 @@ static void on_patch(struct request *req, const struct redisReply *reply)
     }
     int rc = request_query(req, "format", format, sizeof format);
     if (rc == 0 && strcmp(format, "json") == 0) {
-        reply_json(req, 200, diff_view(pj_view_n(text, n), &req->task->error));
+        reply_json(req, 200, diff_view(pj_view_n(text, n), req->task));
         free(text);
     } else if (rc == 0 && strcmp(format, "diff") != 0) {
         free(text);

@@ -291,6 +291,8 @@ static int report(struct job *job, int rc, struct pj_err *err, const char *fallb
         return JOB_EXIT_EXTERNAL;
     if (rc < 0 && job->question == NULL)
         keep_partial(job);
+    if (rc < 0 && strcmp(err->code, "patch_conflict") == 0)
+        job_note_rejects(job);
     say_end(job, rc < 0 ? err : NULL);
     fill_outcome(job, rc < 0 ? err : NULL, fallback);
     if (job_log_drain(job->log, pj_mono_ms() + (told ? LAST_LOG_MS : LAST_LOG_FINE_MS), &trouble) <

@@ -34,7 +34,7 @@
 #include "runner/spec.h"
 #include "runner/workspace.h"
 
-#define JOB_BOXES_MAX 2 /* the agent's, and one that checks its work meanwhile */
+#define JOB_BOXES_MAX 2   /* the agent's, and one that checks its work meanwhile */
 #define JOB_CHECKS_MAX 24 /* the repository's command, and a row for each language */
 #define JOB_GATEWAY_PORT 8100
 
@@ -197,6 +197,15 @@ int step_pull(struct job *job, struct pj_err *err);
 int job_credential(struct job *job, struct pj_err *err) PJ_MUST_CHECK;
 /* Would the forge take a push and a pull request from us? Asked before a model costs money. */
 int job_ask_forge(struct job *job, struct pj_err *err) PJ_MUST_CHECK;
+/* Is the pull request that a further round adds to still open? pr_failed when it is not. */
+int job_ask_pull(struct job *job, struct pj_err *err) PJ_MUST_CHECK;
+/* The base branch again: has it moved since the task began? Then its new tip is the base. */
+int job_refresh_base(struct job *job, bool *moved, struct pj_err *err) PJ_MUST_CHECK;
+/* publish_apply(); what does not apply is tried on the base branch's new tip, when it has moved. */
+int job_apply(struct job *job, struct pj_view diff, const char *expect_tree,
+              char tree_sha[PJ_SHA_SIZE], struct pj_err *err) PJ_MUST_CHECK;
+/* Put on record which hunks of the kept patch did not apply. */
+void job_note_rejects(struct job *job);
 /* Collect the tree into job->collected (again). */
 int job_collect(struct job *job, struct pj_err *err) PJ_MUST_CHECK;
 

@@ -112,8 +112,13 @@ static char *rejects_text(const struct workspace *ws, const struct pj_err *err)
 
     pj_str_init(&out, REJECTS_MAX);
     (void)pj_str_putf(&out, "The diff cannot be taken: %s.\n", err->message);
-    for (size_t i = 0; rejects != NULL && i < rejects->count && i < PATCH_REJECTS_MAX; i++)
-        (void)pj_str_putf(&out, "- %s\n", rejects->item[i].why);
+    for (size_t i = 0; i < rejects->count && i < PATCH_REJECTS_MAX; i++) {
+        const struct patch_reject *r = &rejects->item[i];
+        if (r->number > 0)
+            (void)pj_str_putf(&out, "- %s, hunk %zu: %s\n", r->path, r->number, r->why);
+        else
+            (void)pj_str_putf(&out, "- %s %s\n", r->path, r->why);
+    }
     (void)pj_str_puts(&out, "Answer with the whole diff again, corrected.");
     text = pj_str_take(&out);
     pj_str_release(&out);
@@ -132,7 +137,7 @@ static int take_diff(struct job *job, const char *diff, struct pj_err *err)
         (void)pj_fail(err, PJ_E_INVALID, "it holds no change");
         return pj_err_code(err, "patch_malformed");
     }
-    if (rc < 0 || publish_apply(job->ws, text, NULL, fresh.tree_sha, err) < 0)
+    if (rc < 0 || job_apply(job, text, NULL, fresh.tree_sha, err) < 0)
         return -1;
     pj_str_init(&fresh.diff, COLLECT_DIFF_MAX);
     (void)pj_str_append(&fresh.diff, text.p, text.n);

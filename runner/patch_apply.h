@@ -15,6 +15,9 @@ struct patch_reject {
     size_t file; /* index in patch->files */
     size_t hunk; /* index in patch->hunks; SIZE_MAX: the file as a whole */
     char why[160];
+    /* Filled by publish_apply(), so that they outlive the patch. */
+    char path[1025];
+    size_t number; /* of the hunk in its file, from 1; 0: the file as a whole */
 };
 struct patch_rejects {
     size_t count; /* may exceed PATCH_REJECTS_MAX: then only the first are kept */

@@ -1,6 +1,7 @@
 #include "runner/publish.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -143,11 +144,11 @@ int publish_push(struct workspace *ws, const struct publish_push_spec *spec,
                  struct publish_push_result *out, struct pj_err *err)
 {
     struct retry retry = {.base_ms = spec->retry_base_ms, .pump = spec->net.pump};
-    struct pj_push_spec push = {.url = spec->url,
-                                .branch = out->branch,
-                                .commit = spec->commit_sha,
-                                .may_replace =
-                                    ws->further_round ? ws->base_sha : spec->recorded_tip};
+    PJ_CLEANUP(pj_freep)
+    char *ours = pj_asprintf("%s %s", ws->further_round ? ws->base_sha : "",
+                             spec->recorded_tips != NULL ? spec->recorded_tips : "");
+    struct pj_push_spec push = {
+        .url = spec->url, .branch = out->branch, .commit = spec->commit_sha, .may_replace = ours};
     enum pj_push_end end = PJ_PUSHED;
 
     memset(out, 0, sizeof(*out));

@@ -50,9 +50,9 @@ void publish_subject(const char *title, struct pj_str *out);
 struct publish_push_spec {
     const char *task_id;
     const char *commit_sha;
-    const char *
-        recorded_tip; /* a commit of ours that the branch may be at (recorded by an earlier attempt); NULL or "": none.
-                               * In a further round it is the head that the workspace started at, whatever stands here. */
+    /* Commits of ours that the branch may be at (recorded by earlier deliveries), with blanks between; NULL or "": none. In a
+     * further round also the head that the workspace started at. */
+    const char *recorded_tips;
     const char *url;
     int64_t retry_base_ms; /* PJ_RETRY_BASE; 0: 1 s */
     struct pj_git_net net; /* its credential needs the right to push */

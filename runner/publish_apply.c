@@ -1,4 +1,5 @@
 /* A judged diff onto the base commit's tree: what exists, what stands in the way, what comes out. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -253,17 +254,30 @@ static int check_case(struct apply *a)
     return rc;
 }
 
+/* Say in words that outlive the patch where each one is. */
+static void name_rejects(struct apply *a)
+{
+    struct patch_rejects *rejects = &a->ws->rejects;
+
+    for (size_t i = 0; i < rejects->count && i < PATCH_REJECTS_MAX; i++) {
+        struct patch_reject *r = &rejects->item[i];
+        const struct patch_file *f = &a->patch->files[r->file];
+        (void)snprintf(r->path, sizeof(r->path), "%s", patch_file_path(f));
+        r->number = r->hunk == WHOLE_FILE ? 0 : r->hunk - f->first_hunk + 1;
+    }
+}
+
 static int conflict(struct apply *a)
 {
     const struct patch_rejects *rejects = &a->ws->rejects;
     const struct patch_reject *first = &rejects->item[0];
-    const struct patch_file *f = &a->patch->files[first->file];
 
-    if (first->hunk == WHOLE_FILE)
-        (void)pj_fail(a->err, PJ_E_CONFLICT, "%s %s", patch_file_path(f), first->why);
+    name_rejects(a);
+    if (first->number == 0)
+        (void)pj_fail(a->err, PJ_E_CONFLICT, "%s %s", first->path, first->why);
     else
-        (void)pj_fail(a->err, PJ_E_CONFLICT, "%s, hunk %zu: %s", patch_file_path(f),
-                      first->hunk - f->first_hunk + 1, first->why);
+        (void)pj_fail(a->err, PJ_E_CONFLICT, "%s, hunk %zu: %s", first->path, first->number,
+                      first->why);
     if (rejects->count > 1)
         (void)pj_err_wrap(a->err, "%zu places do not apply, the first", rejects->count);
     (void)pj_err_remedy(a->err,

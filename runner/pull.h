@@ -67,6 +67,10 @@ int pull_comment(const struct pull_forge *forge, const struct pull_spec *spec, i
                  const char *text, struct pull_upstream *upstream,
                  struct pj_err *err) PJ_MUST_CHECK;
 
+/* "open", "closed" or "merged". */
+int pull_state(const struct pull_forge *forge, const struct pull_spec *spec, int64_t number,
+               const char **state, struct pull_upstream *upstream,
+               struct pj_err *err) PJ_MUST_CHECK;
 /* Add labels; those that are there stay. A forge may make the ones it does not know. */
 int pull_label(const struct pull_forge *forge, const struct pull_spec *spec, int64_t number,
                char *const *labels, struct pull_upstream *upstream,

@@ -146,3 +146,18 @@ int pull_repository_id(const struct pull_forge *forge, const struct pull_spec *s
     *id = pj_json_i64(doc, "id", 0);
     return *id > 0 ? 0 : pj_fail(err, PJ_E_PROTOCOL, "the forge does not say the repository's id");
 }
+
+int pull_state(const struct pull_forge *forge, const struct pull_spec *spec, int64_t number,
+               const char **state, struct pull_upstream *upstream, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
+    PJ_CLEANUP(pj_freep) char *rest = pj_asprintf("/pulls/%lld", (long long)number);
+
+    if (tried(forge, spec, "GET", rest, NULL, "look at the pull request", &doc, upstream, err) < 0)
+        return -1;
+    if (pj_json_bool(doc, "merged", false))
+        *state = "merged";
+    else
+        *state = strcmp(pj_json_str(doc, "state", ""), "open") == 0 ? "open" : "closed";
+    return 0;
+}

@@ -56,11 +56,12 @@ static int try_layer(struct job *job, const struct pj_git_net *net, struct pj_er
     return workspace_unshare(job->ws, net, err);
 }
 
-static int open_workspace(struct job *job, struct pj_err *err)
+static void workspace_spec_of(struct job *job, struct workspace_spec *out)
 {
     const struct pj_task *task = &job->spec.task;
     int64_t left = job_remaining_ms(job);
-    struct workspace_spec spec = {
+
+    *out = (struct workspace_spec){
         .state_dir = job->settings->state_dir,
         .task_id = task->id,
         .repository_id = job->spec.repo.id,
@@ -80,13 +81,27 @@ static int open_workspace(struct job *job, struct pj_err *err)
                 .pump = &job->pump,
             },
     };
+}
 
+static int open_workspace(struct job *job, struct pj_err *err)
+{
+    struct workspace_spec spec;
+
+    workspace_spec_of(job, &spec);
     job_log_say(job->log, PJ_EVENT_INFO, "fetching %s", job->address.url);
     if (workspace_open(&spec, &job->ws, err) < 0) {
         note_remedy(err);
         return -1;
     }
     return try_layer(job, &spec.net, err);
+}
+
+int job_refresh_base(struct job *job, bool *moved, struct pj_err *err)
+{
+    struct workspace_spec spec;
+
+    workspace_spec_of(job, &spec);
+    return workspace_refresh(job->ws, &spec, moved, err);
 }
 
 int job_credential(struct job *job, struct pj_err *err)
@@ -150,7 +165,9 @@ int step_prepare(struct job *job, struct pj_err *err)
     if (pj_find_program("pj-sandbox", &job->sandbox_program, err) < 0 ||
         pj_find_program("pj-agent", &job->agent_program, err) < 0)
         return pj_err_code(err, "sandbox_unavailable");
-    if (find_rootfs(job, err) < 0 || job_credential(job, err) < 0 || open_workspace(job, err) < 0)
+    if (find_rootfs(job, err) < 0 || job_credential(job, err) < 0 ||
+        (continues_pull(&job->spec.task) && job_ask_pull(job, err) < 0) ||
+        open_workspace(job, err) < 0)
         return -1;
     note.base_sha = workspace_base_sha(job->ws);
     job_log_say(job->log, PJ_EVENT_INFO, "working on %s at %.12s", workspace_base_branch(job->ws),

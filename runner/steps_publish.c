@@ -12,6 +12,7 @@
 #include "runner/pull.h"
 
 #define PUSH_TIMEOUT_MS ((int64_t)2 * 60 * 1000)
+#define TIPS_MAX ((size_t)32 * PJ_SHA_SIZE - 1)
 
 static bool publishes_kept(const struct job *job)
 {
@@ -63,6 +64,22 @@ static int find_co_author(struct job *job, struct pj_err *err)
     return 0;
 }
 
+/* All commits that the branch may be at because of us: an earlier delivery may have made, and pushed, another one. Owned by the
+ * caller. */
+static char *tips_with(const struct pj_task *task, const char *commit)
+{
+    const char *before = task->tips != NULL ? task->tips : task->commit_sha;
+    size_t n = before != NULL ? strlen(before) : 0;
+
+    if (n == 0)
+        return pj_strdup(commit);
+    if (strstr(before, commit) != NULL)
+        return pj_strdup(before);
+    if (n > TIPS_MAX)
+        before += n - TIPS_MAX; /* whole ids: each has 40 digits and a blank */
+    return pj_asprintf("%s %s", before, commit);
+}
+
 static int commit(struct job *job, struct pj_err *err)
 {
     char branch[PJ_BRANCH_SIZE];
@@ -86,7 +103,55 @@ static int commit(struct job *job, struct pj_err *err)
     if (publish_commit(job->ws, &spec, job->tree_sha, job->commit_sha, err) < 0)
         return -1;
     job_log_say(job->log, PJ_EVENT_INFO, "commit %.12s on %s", job->commit_sha, branch);
+    PJ_CLEANUP(pj_freep) char *tips = tips_with(task, job->commit_sha);
+    note.tips = tips;
     return job->report->note(job, &note, err);
+}
+
+int job_apply(struct job *job, struct pj_view diff, const char *expect_tree,
+              char tree_sha[PJ_SHA_SIZE], struct pj_err *err)
+{
+    struct pj_lease_note note = {0};
+    struct pj_err trouble;
+    bool moved = false;
+
+    if (publish_apply(job->ws, diff, expect_tree, tree_sha, err) == 0)
+        return 0;
+    if (strcmp(err->code, "patch_conflict") != 0)
+        return -1;
+    if (job_refresh_base(job, &moved, &trouble) < 0)
+        job_log_say(job->log, PJ_EVENT_WARN, "the base branch cannot be looked at again: %s",
+                    trouble.message);
+    if (!moved)
+        return -1;
+    note.base_sha = workspace_base_sha(job->ws);
+    job_log_say(job->log, PJ_EVENT_PATCH, "%s; %s has moved to %.12s: tried there", err->message,
+                workspace_base_branch(job->ws), note.base_sha);
+    if (job->report->note(job, &note, err) < 0)
+        return -1;
+    return publish_apply(job->ws, diff, NULL, tree_sha, err);
+}
+
+void job_note_rejects(struct job *job)
+{
+    const struct patch_rejects *rejects = job->ws != NULL ? publish_rejects(job->ws) : NULL;
+    PJ_CLEANUP(pj_json_decrefp) json_t *list = json_array();
+    struct pj_lease_note note = {.rejects = list};
+    struct pj_err err;
+
+    for (size_t i = 0; rejects != NULL && i < rejects->count && i < PATCH_REJECTS_MAX; i++) {
+        const struct patch_reject *r = &rejects->item[i];
+        json_t *hunk = r->number > 0 ? json_integer((json_int_t)r->number) : json_null();
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:o, s:s}", "path", r->path, "hunk", hunk, "reason", r->why));
+        if (r->number > 0)
+            job_log_say(job->log, PJ_EVENT_PATCH, "rejected: %s, hunk %zu: %s", r->path, r->number,
+                        r->why);
+        else
+            job_log_say(job->log, PJ_EVENT_PATCH, "rejected: %s %s", r->path, r->why);
+    }
+    if (json_array_size(list) > 0 && job->report->note(job, &note, &err) < 0)
+        pj_log_err(PJ_LOG_WARN, "rejects_not_kept", &err, "taskId", job->spec.task.id);
 }
 
 int step_apply(struct job *job, struct pj_err *err)
@@ -114,7 +179,7 @@ int step_apply(struct job *job, struct pj_err *err)
                                                 : "the checks fail with this change");
         return pj_err_code(err, "checks_failed");
     }
-    if (publish_apply(job->ws, diff, expect, job->tree_sha, err) < 0)
+    if (job_apply(job, diff, expect, job->tree_sha, err) < 0)
         return -1;
     return commit(job, err);
 }
@@ -122,11 +187,12 @@ int step_apply(struct job *job, struct pj_err *err)
 int step_push(struct job *job, struct pj_err *err)
 {
     int64_t left = job_remaining_ms(job);
+    PJ_CLEANUP(pj_freep) char *tips = tips_with(&job->spec.task, job->commit_sha);
     struct publish_push_result result = {0};
     struct publish_push_spec spec = {
         .task_id = job->spec.task.id,
         .commit_sha = job->commit_sha,
-        .recorded_tip = job->spec.task.commit_sha,
+        .recorded_tips = tips,
         .url = job->address.url,
         .retry_base_ms = job->settings->retry_base_ms,
         .net =
@@ -249,19 +315,22 @@ static void make_body(struct job *job, struct pj_str *out)
     pj_strs_free(limits);
 }
 
+static int forge_failed(struct job *job, const struct pull_upstream *upstream,
+                        const struct pj_err *err)
+{
+    pj_outcome_upstream(&job->outcome, upstream->status, upstream->message, upstream->request_id);
+    pj_log(PJ_LOG_ERROR, "github_error", "taskId", job->spec.task.id, "status",
+           PJ_I64(upstream->status), "code", pj_err_code_of(err), "detail", err->message, NULL);
+    return -1;
+}
+
 static int open_pull(struct job *job, const struct pull_forge *forge, const struct pull_spec *spec,
                      struct pull_result *result, struct pj_err *err)
 {
     struct pj_lease_note note = {.pr_state = "open"};
 
-    if (pull_open(forge, spec, result, err) < 0) {
-        pj_outcome_upstream(&job->outcome, result->upstream.status, result->upstream.message,
-                            result->upstream.request_id);
-        pj_log(PJ_LOG_ERROR, "github_error", "taskId", job->spec.task.id, "status",
-               PJ_I64(result->upstream.status), "code", pj_err_code_of(err), "detail", err->message,
-               NULL);
-        return -1;
-    }
+    if (pull_open(forge, spec, result, err) < 0)
+        return forge_failed(job, &result->upstream, err);
     pj_str_set(&job->outcome.pr_url, result->url);
     pj_str_set(&job->outcome.pr.url, result->url);
     pj_str_set(&job->outcome.pr.state, "open");
@@ -287,6 +356,29 @@ static struct pull_forge forge_of(struct job *job)
     };
 }
 
+int job_ask_pull(struct job *job, struct pj_err *err)
+{
+    const struct pull_forge forge = forge_of(job);
+    const struct pull_spec spec = {.owner = job->address.owner, .name = job->address.name};
+    const struct pj_task *task = &job->spec.task;
+    struct pull_upstream upstream = {0};
+    struct pj_lease_note note = {0};
+
+    if (forge.forge->kind == PJ_FORGE_GIT || task->pr.number <= 0)
+        return 0;
+    if (pull_state(&forge, &spec, task->pr.number, &note.pr_state, &upstream, err) < 0)
+        return forge_failed(job, &upstream, err);
+    if (strcmp(note.pr_state, "open") == 0)
+        return 0;
+    if (job->report->note(job, &note, err) < 0)
+        return -1;
+    (void)pj_fail(err, PJ_E_CONFLICT,
+                  "pull request %lld is %s: a further round has nothing to add to",
+                  (long long)task->pr.number, note.pr_state);
+    (void)pj_err_remedy(err, "create a new task, or open the pull request again and retry");
+    return pj_err_code(err, "pr_failed");
+}
+
 int job_ask_forge(struct job *job, struct pj_err *err)
 {
     const struct pull_forge forge = forge_of(job);
@@ -295,10 +387,7 @@ int job_ask_forge(struct job *job, struct pj_err *err)
 
     if (forge.forge->kind == PJ_FORGE_GIT || pull_preflight(&forge, &spec, &upstream, err) == 0)
         return 0;
-    pj_outcome_upstream(&job->outcome, upstream.status, upstream.message, upstream.request_id);
-    pj_log(PJ_LOG_ERROR, "github_error", "taskId", job->spec.task.id, "status",
-           PJ_I64(upstream.status), "code", pj_err_code_of(err), "detail", err->message, NULL);
-    return -1;
+    return forge_failed(job, &upstream, err);
 }
 
 /* By CodeRabbit's API where a key is set (it knows github.com alone), else, or when that fails, by a comment. */

@@ -175,9 +175,11 @@ static int pin(struct workspace *ws, const struct workspace_spec *spec,
         sha = spec->pinned_sha;
     } else if (spec->start_at_task_branch) {
         if (have->extra_tip[0] == '\0') {
-            (void)pj_fail(err, PJ_E_NOT_FOUND, "the branch of task %s is gone", spec->task_id);
+            (void)pj_fail(err, PJ_E_NOT_FOUND,
+                          "the branch pj/%s is gone, so there is nothing to add a commit to",
+                          spec->task_id);
             (void)pj_err_remedy(err, "create a new task instead");
-            return pj_err_code(err, "repository_unavailable");
+            return pj_err_code(err, "pr_failed");
         }
         sha = have->extra_tip;
     }
@@ -276,6 +278,28 @@ static bool drop_mirror(struct workspace *ws)
     pj_fd_close(&ws->mirror_use);
     return dropped && pj_fs_remove_tree(clean, &ignored) == 0 &&
            pj_fs_remove_tree(ws->tree, &ignored) == 0;
+}
+
+int workspace_refresh(struct workspace *ws, const struct workspace_spec *spec, bool *moved,
+                      struct pj_err *err)
+{
+    struct pj_mirror_have have;
+    char tree[PJ_SHA_SIZE];
+
+    *moved = false;
+    if (ws->further_round)
+        return 0;
+    if (fetch(ws, spec, &have, err) < 0)
+        return -1;
+    if (strcmp(have.head.sha, ws->base_sha) == 0)
+        return 0;
+    if (pj_git_repo_reload(ws->repo, err) < 0 ||
+        pj_git_commit_tree(ws->repo, have.head.sha, tree, err) < 0)
+        return pj_err_wrap(err, "the base branch's new tip");
+    memcpy(ws->base_sha, have.head.sha, sizeof(ws->base_sha));
+    memcpy(ws->base_tree, tree, sizeof(ws->base_tree));
+    *moved = true;
+    return 0;
 }
 
 int workspace_open(const struct workspace_spec *spec, struct workspace **out, struct pj_err *err)

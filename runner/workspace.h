@@ -43,6 +43,10 @@ struct workspace_spec {
  * stays connected), "repository_analysis" (a commit that cannot be written out). A pump's error passes as it is. */
 int workspace_open(const struct workspace_spec *spec, struct workspace **out,
                    struct pj_err *err) PJ_MUST_CHECK;
+/* Look again where the base branch is, and if it has moved, take its new tip as the base commit that diffs are applied to. The
+ * tree stays as it is. Never in a further round. */
+int workspace_refresh(struct workspace *ws, const struct workspace_spec *spec, bool *moved,
+                      struct pj_err *err) PJ_MUST_CHECK;
 /* Free, and remove work/<taskId>. The mirror stays. */
 void workspace_close(struct workspace *ws);
 void workspace_closep(struct workspace **ws);

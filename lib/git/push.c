@@ -16,8 +16,7 @@ struct push {
     struct pj_git_call call; /* first: the payload of all callbacks */
     const struct pj_push_spec *spec;
     git_oid commit;
-    git_oid may_replace; /* zero: the branch must not exist */
-    git_oid found;       /* the remote's tip */
+    git_oid found; /* the remote's tip */
     bool was_there;
     bool conflict;
     char refused[300]; /* the remote's words */
@@ -34,12 +33,27 @@ static int conflict(const struct push *push, struct pj_err *err)
                               "delete the branch, then retry");
 }
 
+/* Is the remote's tip one that the caller has recorded? */
+static bool is_ours(const struct push *push)
+{
+    char found[PJ_SHA_SIZE];
+    struct pj_view rest =
+        pj_view_of(push->spec->may_replace != NULL ? push->spec->may_replace : "");
+    struct pj_view tip;
+
+    git_oid_tostr(found, sizeof(found), &push->found);
+    while (pj_view_cut(&rest, ' ', &tip)) {
+        if (pj_view_is(tip, found))
+            return true;
+    }
+    return false;
+}
+
 /* What the remote's tip means for this push. True: go on. */
 static bool judge(struct push *push)
 {
     push->was_there = git_oid_equal(&push->found, &push->commit) != 0;
-    push->conflict = !push->was_there && !git_oid_is_zero(&push->found) &&
-                     !git_oid_equal(&push->found, &push->may_replace);
+    push->conflict = !push->was_there && !git_oid_is_zero(&push->found) && !is_ours(push);
     return !push->was_there && !push->conflict;
 }
 
@@ -297,9 +311,6 @@ int pj_git_push(struct pj_git_repo *repo, const struct pj_push_spec *spec,
 
     if (pj_git_setup(net->ca_file, err) < 0 || ref_name(spec, ref, sizeof(ref), err) < 0 ||
         pj_git_oid(spec->commit, &push.commit, err) < 0)
-        return -1;
-    if (spec->may_replace != NULL && spec->may_replace[0] != '\0' &&
-        pj_git_oid(spec->may_replace, &push.may_replace, err) < 0)
         return -1;
     pj_git_call_begin(&push.call, net);
     int rc =

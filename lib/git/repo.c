@@ -40,6 +40,13 @@ int pj_git_repo_create(const char *dir, const char *mirror_dir, struct pj_git_re
     return 0;
 }
 
+int pj_git_repo_reload(struct pj_git_repo *repo, struct pj_err *err)
+{
+    int rc = git_odb_refresh(repo->odb);
+
+    return rc < 0 ? pj_git_fail(NULL, rc, err, "look for new objects") : 0;
+}
+
 void pj_git_repo_free(struct pj_git_repo *repo)
 {
     if (repo == NULL)

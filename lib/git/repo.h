@@ -26,6 +26,9 @@ int pj_git_repo_create(const char *dir, const char *mirror_dir, struct pj_git_re
 void pj_git_repo_free(struct pj_git_repo *repo);
 void pj_git_repo_freep(struct pj_git_repo **repo);
 
+/* See what was fetched into the mirror since. */
+int pj_git_repo_reload(struct pj_git_repo *repo, struct pj_err *err) PJ_MUST_CHECK;
+
 /* NOT_FOUND when there is no such commit. */
 int pj_git_commit_tree(struct pj_git_repo *repo, const char *commit, char tree[PJ_SHA_SIZE],
                        struct pj_err *err) PJ_MUST_CHECK;
@@ -113,7 +116,8 @@ struct pj_push_spec {
     const char *url;
     const char *branch;
     const char *commit;
-    const char *may_replace; /* the tip that the branch may have; NULL or "": it must not exist */
+    /* Tips that the branch may have, ids with blanks between; it may also not exist. NULL or "": it must not. */
+    const char *may_replace;
 };
 enum pj_push_end { PJ_PUSHED, PJ_PUSH_WAS_THERE };
 /* Push one commit to a branch, expecting what may_replace says at the moment of the update. CONFLICT when it is at another

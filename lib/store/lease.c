@@ -137,6 +137,13 @@ void pj_lease_stage_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
     pj_cmd_text(cmd, pj_task_stage_word(stage));
 }
 
+static void add_json(struct pj_cmd *cmd, const char *name, const json_t *doc)
+{
+    PJ_CLEANUP(pj_freep) char *text = doc ? pj_json_text(doc) : NULL;
+
+    pair(cmd, name, text);
+}
+
 void pj_lease_note_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
                        const struct pj_lease_note *note)
 {
@@ -148,6 +155,8 @@ void pj_lease_note_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
     pair(cmd, "prState", note->pr_state);
     pair(cmd, "ranProvider", note->provider);
     pair(cmd, "ranModel", note->model);
+    pair(cmd, "tips", note->tips);
+    add_json(cmd, "rejects", note->rejects);
     if (note->pr_number) {
         pj_cmd_text(cmd, "prNumber");
         pj_cmd_int(cmd, note->pr_number);
@@ -195,13 +204,6 @@ int pj_lease_write_reply(const struct redisReply *reply, struct pj_err *err)
     return pj_reply_word(reply, err);
 }
 
-static void add_checks(struct pj_cmd *cmd, const json_t *checks)
-{
-    PJ_CLEANUP(pj_freep) char *text = checks ? pj_json_text(checks) : NULL;
-
-    pair(cmd, "checks", text);
-}
-
 static void put_outcome(struct pj_cmd *cmd, const struct pj_outcome *outcome)
 {
     pj_task_hash_put_error(cmd, &outcome->error);
@@ -215,7 +217,7 @@ static void put_outcome(struct pj_cmd *cmd, const struct pj_outcome *outcome)
         pj_cmd_int(cmd, outcome->pr.number);
     }
     pair(cmd, "question", outcome->question);
-    add_checks(cmd, outcome->checks);
+    add_json(cmd, "checks", outcome->checks);
 }
 
 void pj_lease_finish_add(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt,

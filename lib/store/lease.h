@@ -64,6 +64,8 @@ struct pj_lease_note {
     const char *pr_state;
     int64_t pr_number;            /* 0: none */
     const char *provider, *model; /* what ran; what was chosen stays as it is */
+    const char *tips;             /* all commits recorded so far */
+    const json_t *rejects;        /* what of the kept patch did not apply */
 };
 void pj_lease_note_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
                        const struct pj_lease_note *note);

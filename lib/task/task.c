@@ -106,6 +106,8 @@ static const struct pj_field task_fields[] = {
     {"runId", PJ_F_INT, AT(run_id)},
     {"runFloor", PJ_F_INT, AT(run_floor)},
     {"mode", PJ_F_STR, AT(mode)},
+    {"tips", PJ_F_STR, AT(tips)},
+    {"rejects", PJ_F_JSON, AT(rejects)},
 };
 
 static const struct pj_field status_fields[] = {

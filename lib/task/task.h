@@ -106,7 +106,9 @@ struct pj_task {
     int64_t timeout_default_ms; /* the timeout the last lease applied when limits name none */
     int64_t run_id;    /* of the workflow run that has it; 0: not known */
     int64_t run_floor; /* runs up to this number belong to earlier attempts */
-    char *mode;                 /* NULL, or "publish": push the kept patch as it is */
+    char *mode;      /* NULL, or "publish": push the kept patch as it is */
+    char *tips;      /* commits recorded before a push, blanks between: what of the branch is ours */
+    json_t *rejects; /* what of the kept patch did not apply: [{file, hunk|null, reason}], counted from 0; or NULL */
 };
 
 void pj_task_init(struct pj_task *task); /* zero, with the -1 of absent values */

@@ -97,10 +97,10 @@ static void answer(void *ctx, const struct stand_in_request *r, struct stand_in_
         peer->asked++;
     if (peer->wait != NULL && status != 202)
         stand_in_add_header(x, "Retry-After", peer->wait);
-    stand_in_reply_text(x, status, "application/json",
-                        status == 202
-                            ? "{\"accepted\":true,\"message\":\"queued\",\"observed_head_sha\":\"x\"}"
-                            : "{\"error\":{\"code\":\"c\",\"message\":\"the words of the peer\"}}");
+    stand_in_reply_text(
+        x, status, "application/json",
+        status == 202 ? "{\"accepted\":true,\"message\":\"queued\",\"observed_head_sha\":\"x\"}"
+                      : "{\"error\":{\"code\":\"c\",\"message\":\"the words of the peer\"}}");
 }
 
 static int ask(struct peer *peer, size_t *calls, struct pj_err *err)
@@ -145,8 +145,10 @@ Test(coderabbit, r4_3_what_stays_refused_is_told_in_its_own_words)
         int status;
         size_t calls;
         enum pj_err_class cls;
-    } rows[] = {
-        {401, 1, PJ_E_AUTH}, {404, 1, PJ_E_INVALID}, {503, 4, PJ_E_UNAVAILABLE}, {429, 4, PJ_E_RATE}};
+    } rows[] = {{401, 1, PJ_E_AUTH},
+                {404, 1, PJ_E_INVALID},
+                {503, 4, PJ_E_UNAVAILABLE},
+                {429, 4, PJ_E_RATE}};
 
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
         struct peer peer = {.status = {rows[i].status}};

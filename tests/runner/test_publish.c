@@ -52,7 +52,7 @@ static int push(const char *url, const char *commit, const char *recorded, const
     struct pj_credential credential = {.token = token};
     struct publish_push_spec spec = {.task_id = FIX_TASK,
                                      .commit_sha = commit,
-                                     .recorded_tip = recorded,
+                                     .recorded_tips = recorded,
                                      .url = url,
                                      .retry_base_ms = 1};
 
@@ -180,7 +180,7 @@ Test(publish, a_further_round_needs_the_branch)
 
     spec.start_at_task_branch = true;
     cr_assert_eq(workspace_open(&spec, &fix.ws, &err), -1);
-    cr_assert_str_eq(err.code, "repository_unavailable");
+    cr_assert_str_eq(err.code, "pr_failed");
     cr_assert_not_null(strstr(err.message, "gone"), "%s", err.message);
 }
 

@@ -61,9 +61,7 @@ Test(r3, r3_1_commits_of_others_on_the_branch_are_never_overwritten)
          .calls = {{"write_file", "{\"path\":\"docs/new.txt\",\"content\":\"made\\n\"}"}}},
         SCENE_FINISH,
     };
-    static const struct gitfix_file strange[] = {
-        {"stranger.txt", "mine\n", false}
-    };
+    static const struct gitfix_file strange[] = {{"stranger.txt", "mine\n", false}};
     struct scene s;
 
     scene_start(&s, gated, 2);

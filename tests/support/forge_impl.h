@@ -31,6 +31,11 @@ struct forge_server {
     int next_number;
     int64_t next_run, hidden_from; /* runs from there on are not listed; 0: all are */
     enum forge_dispatch dispatch;
+    struct {
+        const char *method, *part; /* NULL: none waits */
+        bool after, done;
+    } stall;
+    pthread_cond_t stalled;
     bool cut_after_create, cut_answer, revoked;
     size_t refused;
     struct pj_str problems; /* what went against GitHub's description */

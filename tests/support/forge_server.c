@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <strings.h>
 #include "lib/base/fs.h"
 #include "lib/base/mem.h"
@@ -197,14 +198,36 @@ static void rate_limit(struct forge_server *f, struct stand_in_exchange *x)
     json_t *rate = json_pack("{s:i, s:i, s:i, s:i}", "limit", 5000, "remaining", 4999, "reset",
                              1893456000, "used", 1);
 
-    forge_json(f, x, 200,
-               json_pack("{s:{s:O, s:O}, s:o}", "resources", "core", rate, "search", rate, "rate",
-                         rate));
+    forge_json(
+        f, x, 200,
+        json_pack("{s:{s:O, s:O}, s:o}", "resources", "core", rate, "search", rate, "rate", rate));
 }
 
-static void on_request(void *ctx, const struct stand_in_request *r, struct stand_in_exchange *x)
+/* Is this the one that is not to be answered? */
+static bool is_stalled(struct forge_server *f, const struct stand_in_request *r, bool *after)
 {
-    struct forge_server *f = ctx;
+    pthread_mutex_lock(&f->lock);
+    bool hit = f->stall.method != NULL && strcmp(f->stall.method, r->method) == 0 &&
+               (strstr(r->path, f->stall.part) != NULL ||
+                (r->query != NULL && strstr(r->query, f->stall.part) != NULL));
+    *after = f->stall.after;
+    if (hit)
+        f->stall.method = NULL;
+    pthread_mutex_unlock(&f->lock);
+    return hit;
+}
+
+static void say_stalled(struct forge_server *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->stall.done = true;
+    pthread_cond_broadcast(&f->stalled);
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void serve(struct forge_server *f, const struct stand_in_request *r,
+                  struct stand_in_exchange *x)
+{
     bool api = strncmp(r->path, API "/", sizeof API) == 0;
 
     f->operation = NULL;
@@ -231,13 +254,57 @@ static void on_request(void *ctx, const struct stand_in_request *r, struct stand
         forge_error(f, x, 404, "Not Found");
 }
 
+static void on_request(void *ctx, const struct stand_in_request *r, struct stand_in_exchange *x)
+{
+    struct forge_server *f = ctx;
+    bool after = false;
+
+    if (!is_stalled(f, r, &after)) {
+        serve(f, r, x);
+        return;
+    }
+    if (after) {
+        stand_in_mute(x);
+        serve(f, r, x);
+    } else {
+        stand_in_hold(x, NULL, NULL);
+    }
+    say_stalled(f);
+}
+
 /* ---- for the test ---- */
+
+void forge_server_stall(struct forge_server *f, const char *method, const char *part, bool after)
+{
+    pthread_mutex_lock(&f->lock);
+    f->stall.method = method;
+    f->stall.part = part;
+    f->stall.after = after;
+    f->stall.done = false;
+    pthread_mutex_unlock(&f->lock);
+}
+
+bool forge_server_stalled(struct forge_server *f, int deadline_ms)
+{
+    struct timespec until;
+    int rc = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += deadline_ms / 1000;
+    pthread_mutex_lock(&f->lock);
+    while (!f->stall.done && rc == 0)
+        rc = pthread_cond_timedwait(&f->stalled, &f->lock, &until);
+    bool done = f->stall.done;
+    pthread_mutex_unlock(&f->lock);
+    return done;
+}
 
 struct forge_server *forge_server_start(const char *root)
 {
     struct forge_server *f = pj_alloc(1, sizeof *f);
 
     pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->stalled, NULL);
     f->root = pj_strdup(root);
     f->pulls = json_object();
     f->comments = json_object();
@@ -274,6 +341,7 @@ void forge_server_stop(struct forge_server *f)
     forge_contract_free(f->contract);
     pj_str_release(&f->problems);
     free(f->root);
+    pthread_cond_destroy(&f->stalled);
     pthread_mutex_destroy(&f->lock);
     free(f);
 }
@@ -365,7 +433,9 @@ void forge_server_set_pull_state(struct forge_server *f, const char *repo, int n
     json_t *pull = forge_pull_numbered(f, repo, number);
     if (!pull)
         abort();
-    json_object_set_new(pull, "state", json_string(state));
+    bool merged = strcmp(state, "merged") == 0; /* GitHub: closed, and merged beside it */
+    json_object_set_new(pull, "state", json_string(merged ? "closed" : state));
+    json_object_set_new(pull, "merged", json_boolean(merged));
     pthread_mutex_unlock(&f->lock);
 }
 

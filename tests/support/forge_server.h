@@ -40,6 +40,10 @@ void forge_server_cut(struct forge_server *f, const char *method, const char *pa
                       unsigned times, bool done);
 /* After the next successful creation of a pull request the connection is cut: made, but the client cannot know. */
 void forge_server_cut_after_create(struct forge_server *f);
+/* The next call of `method` whose path or query contains `part` is never answered: before anything was done, or, with `after`,
+ * when it was done. forge_server_stalled() waits for it. */
+void forge_server_stall(struct forge_server *f, const char *method, const char *part, bool after);
+bool forge_server_stalled(struct forge_server *f, int deadline_ms);
 /* Refuse every token from now on (a credential that was revoked), or accept again. */
 void forge_server_revoke(struct forge_server *f, bool revoked);
 

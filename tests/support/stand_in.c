@@ -29,6 +29,7 @@ struct stand_in_exchange {
     struct stand_in_exchange *next; /* among the held ones */
     void (*resume)(struct stand_in_exchange *, void *);
     void *arg;
+    bool muted;
 };
 
 enum command { CMD_STOP = 1, CMD_RELEASE = 2 };
@@ -168,6 +169,10 @@ void stand_in_add_header(struct stand_in_exchange *x, const char *name, const ch
 void stand_in_reply(struct stand_in_exchange *x, int status, const char *type, const void *body,
                     size_t n)
 {
+    if (x->muted) {
+        stand_in_hold(x, NULL, NULL);
+        return;
+    }
     if (type)
         stand_in_add_header(x, "Content-Type", type);
     if (n > 0)
@@ -254,6 +259,11 @@ static void on_peer_gone(struct evhttp_connection *conn, void *arg)
     s->abandoned++;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
+}
+
+void stand_in_mute(struct stand_in_exchange *x)
+{
+    x->muted = true;
 }
 
 void stand_in_hold(struct stand_in_exchange *x, void (*resume)(struct stand_in_exchange *, void *),

@@ -65,6 +65,8 @@ void stand_in_stream_end(struct stand_in_exchange *x);
 /* Close the connection in the middle of whatever was sent. */
 void stand_in_cut(struct stand_in_exchange *x);
 
+/* What will be answered is not sent: the peer waits until it gives up. */
+void stand_in_mute(struct stand_in_exchange *x);
 /* Keep the exchange open until stand_in_release(), which stays in force: what is held later goes on at once. `resume` runs in
  * the server's thread; NULL: never. The peer going away meanwhile is noticed: the exchange is dropped and `resume` not called.
  * `arg` is released with free(). */

@@ -21,7 +21,7 @@ if h.more ~= '1' then
     return {'no_patch_kept'}
 end
 call('HSET', KEYS[1], 'status', 'running', 'stage', 'waiting', 'slot', 'b', 'mode', 'publish', 'executed', now, 'updated', now,
-    'lease', unleased(h.epoch, 0, now, '-', '-', '-'), 'fin', '', 'cancel', '', 'logsGone', '', 'errCode', '', 'errTitle', '',
+    'lease', unleased(h.epoch, 0, now, '-', '-', '-'), 'fin', '', 'rejects', '', 'cancel', '', 'logsGone', '', 'errCode', '', 'errTitle', '',
     'errDetail', '', 'errRemedy', '', 'errRetry', '', 'upStatus', '', 'upMessage', '', 'upRequest', '')
 call('ZREM', P .. 'ended', id)
 call('ZREM', P .. 'hot', id)

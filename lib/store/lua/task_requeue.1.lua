@@ -29,7 +29,7 @@ local status = execute and 'running' or 'queued'
 call('HSET', KEYS[1], 'status', status, 'stage', execute and 'waiting' or '', 'slot', execute and 'b' or '', 'attempt', h.attempt + 1, 'n', 0,
     'executed', execute and now or '', 'updated', now, 'lease', unleased(h.epoch, 0, now, '-', '-', '-'), 'baseSha', '', 'errCode', '',
     'errTitle', '', 'errDetail', '', 'errRemedy', '', 'errRetry', '', 'upStatus', '', 'upMessage', '', 'upRequest', '', 'checks', '',
-    'fin', '', 'mode', '', 'cancel', '', 'logsGone', '', unpack(ARGV, 5))
+    'fin', '', 'mode', '', 'rejects', '', 'cancel', '', 'logsGone', '', unpack(ARGV, 5))
 call('ZREM', P .. 'ended', id)
 call('ZREM', P .. 'hot', id)
 call('DEL', KEYS[1] .. ':pack')
