@@ -175,6 +175,13 @@ static int on_diff(void *ctx, const char *diff, const char *summary, char **feed
     return judge(job, feedback, err);
 }
 
+static bool on_busy(void *ctx)
+{
+    const struct job *job = ctx;
+
+    return job_log_is_full(job->log);
+}
+
 static bool on_over(void *ctx)
 {
     const struct job *job = ctx;
@@ -191,6 +198,7 @@ void job_hooks(struct job *job, struct gateway_hooks *hooks)
         .usage = on_usage,
         .finish = on_finish,
         .diff = on_diff,
+        .busy = on_busy,
         .over = on_over,
     };
 }

@@ -186,12 +186,31 @@ static void add_masked(struct job_log *log, enum pj_event_stream stream, enum pj
     pj_str_release(&masked);
 }
 
+/* Has the box room for one more entry? What the box says is bounded; the first one too many is told of. */
+static bool has_room(struct job_log *log)
+{
+    if (log->output_bytes <= JOB_LOG_OUTPUT_MAX)
+        return true;
+    if (!log->output_dropped) {
+        log->output_dropped = true;
+        job_log_say(log, PJ_EVENT_WARN, "more than %lld MiB of output: the rest is not kept",
+                    (long long)(JOB_LOG_OUTPUT_MAX >> 20));
+    }
+    return false;
+}
+
 void job_log_event(struct job_log *log, enum pj_event_stream stream, enum pj_event_type type,
                    const char *message, const json_t *data)
 {
     struct pj_view text = pj_view_of(message);
     bool overflowed = text.n > log->line_max;
 
+    if (stream !=
+        PJ_STREAM_SYSTEM) { /* the agent's: said by the box, in another way than its output */
+        log->output_bytes += (int64_t)(text.n + (data != NULL ? json_dumpb(data, NULL, 0, 0) : 0));
+        if (!has_room(log))
+            return;
+    }
     if (overflowed)
         text.n = log->line_max;
     add_masked(log, stream, type, text, overflowed, data);
@@ -221,13 +240,8 @@ static void end_line(struct job_log *log, enum pj_event_stream stream, struct li
 
     if (text.n > 0 && text.p[text.n - 1] == '\r' && !line->overflowed)
         text.n--;
-    if (log->output_bytes <= JOB_LOG_OUTPUT_MAX) {
+    if (has_room(log))
         add_masked(log, stream, PJ_EVENT_INFO, text, line->overflowed, NULL);
-    } else if (!log->output_dropped) {
-        log->output_dropped = true;
-        job_log_say(log, PJ_EVENT_WARN, "more than %lld MiB of output: the rest is not kept",
-                    (long long)(JOB_LOG_OUTPUT_MAX >> 20));
-    }
     pj_str_clear(&line->text);
     line->overflowed = false;
     line->open = false;

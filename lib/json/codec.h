@@ -57,8 +57,10 @@ struct pj_field_errors {
 };
 
 #define PJ_JSON_DEPTH_MAX 32
+#define PJ_JSON_VALUES_MAX 1000000
 
-/* Parse a document: valid UTF-8, no duplicate names, depth at most PJ_JSON_DEPTH_MAX, nothing after it. The caller decrefs. */
+/* Parse a document: valid UTF-8, no duplicate names, depth at most PJ_JSON_DEPTH_MAX, at most PJ_JSON_VALUES_MAX values (LIMIT),
+ * nothing after it. The caller decrefs. */
 int pj_json_parse(struct pj_view text, json_t **out, struct pj_err *err) PJ_MUST_CHECK;
 /* Fill *out (zeroed by the caller) from an object. `faults` may be NULL; the error's message lists the first fault. On failure
  * pj_json_release() is still right to call on *out. */

@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* jansson allows 2048 levels; a hostile document should cost no such recursion. Strings are skipped, brackets counted. */
-static int check_depth(struct pj_view text)
+/* jansson allows 2048 levels and any number of values, each of which takes a hundred bytes: a hostile document should cost
+ * neither such recursion nor such memory. Strings are skipped, brackets and commas counted. */
+static int check_shape(struct pj_view text, struct pj_err *err)
 {
     bool in_string = false;
     int depth = 0;
+    size_t values = 0;
 
     for (size_t i = 0; i < text.n; i++) {
         char c = text.p[i];
@@ -19,9 +21,12 @@ static int check_depth(struct pj_view text)
                 in_string = false;
         } else if (c == '"') {
             in_string = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > PJ_JSON_DEPTH_MAX)
-                return -1;
+        } else if (c == '{' || c == '[' || c == ',') {
+            if (++values > PJ_JSON_VALUES_MAX)
+                return pj_fail(err, PJ_E_LIMIT, "JSON holds more than %d values", PJ_JSON_VALUES_MAX);
+            if (c != ',' && ++depth > PJ_JSON_DEPTH_MAX)
+                return pj_fail(err, PJ_E_INVALID, "JSON is nested deeper than %d levels",
+                               PJ_JSON_DEPTH_MAX);
         } else if (c == '}' || c == ']') {
             depth--;
         }
@@ -34,8 +39,8 @@ int pj_json_parse(struct pj_view text, json_t **out, struct pj_err *err)
     json_error_t where;
     json_t *doc;
 
-    if (check_depth(text) < 0)
-        return pj_fail(err, PJ_E_INVALID, "JSON is nested deeper than %d levels", PJ_JSON_DEPTH_MAX);
+    if (check_shape(text, err) < 0)
+        return -1;
     doc = json_loadb(text.p ? text.p : "", text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
     if (!doc)
         return pj_fail(err, PJ_E_INVALID, "not valid JSON at line %d, column %d: %s", where.line, where.column, where.text);

@@ -167,17 +167,18 @@ static int put_failure(struct conversion *c, struct gateway *gw,
 
 /* ---- the call ---- */
 
-static void say_dropped(struct gateway *gw, const struct pj_asked *asked)
+void foreign_say_dropped(struct gateway *gw, size_t dropped)
 {
-    char text[160];
+    char text[200];
 
-    if (asked->dropped == 0 || gw->told_dropped)
+    if (dropped == 0 || gw->told_dropped)
         return;
     gw->told_dropped = true;
     (void)snprintf(text, sizeof text,
-                   "the agent's request is put to a provider of another format; %zu parts of it "
-                   "(pictures, tools that the provider runs) are left out",
-                   asked->dropped);
+                   "%zu parts of the agent's request are left out: tools that the provider would "
+                   "run itself, parameters that are not served here, or what has no form in the "
+                   "provider's format",
+                   dropped);
     gateway_event(gw, "system", "warn", text, NULL);
 }
 
@@ -236,7 +237,7 @@ int foreign_convert(struct gateway *gw, struct foreign_call *call, const json_t 
                                       .created_s = pj_now_ms() / 1000,
                                       .asked = &c.asked,
                                       .out = &c.out};
-        say_dropped(gw, &c.asked);
+        foreign_say_dropped(gw, c.asked.dropped);
         rc = ask(&c, gw, err);
     }
     pj_asked_release(&c.asked);

@@ -13,6 +13,7 @@
 #include "lib/json/codec.h"
 
 #define CONNS_MAX 16
+#define WAITING_MAX ((size_t)48 << 20) /* of all requests that are not whole yet */
 #define IDLE_MS ((int64_t)60 * 1000)
 #define WRITE_STALL_MS ((int64_t)30 * 1000)
 #define TICK_MS 1000
@@ -187,6 +188,16 @@ static void accept_one(struct desk *d)
         close(fd);
 }
 
+static size_t waiting(const struct desk *d)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < CONNS_MAX; i++)
+        if (d->conn[i].fd >= 0)
+            n += d->conn[i].in.len;
+    return n;
+}
+
 static int serve_conn(struct desk *d, struct conn *c, struct pj_err *err)
 {
     char bytes[65536];
@@ -199,6 +210,12 @@ static int serve_conn(struct desk *d, struct conn *c, struct pj_err *err)
     if (n <= 0 || pj_str_append(&c->in, bytes, (size_t)n) < 0) {
         drop(c);
         return 0;
+    }
+    if (waiting(d) > WAITING_MAX) {
+        rc = refuse(d, c, 503, "busy", "too much waits to be asked; one request after the other",
+                    err);
+        drop(c);
+        return rc;
     }
     c->seen_ms = pj_mono_ms();
     rc = http_in_parse(pj_view_n(c->in.data, c->in.len), &in);

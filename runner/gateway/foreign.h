@@ -26,9 +26,15 @@ struct foreign_call {
 int foreign_forward(struct gateway *gw, struct foreign_call *call, const struct pj_pump *pump,
                     int *status, struct pj_err *err);
 
+/* sift.c: take out of a request what a box may not ask of a provider: hosted tools, which have a network of their own, more than one
+ * answer, work in the background, anything that is stored there. INVALID for addresses that the provider would fetch. *dropped
+ * counts what was taken out. */
+int foreign_sift(enum pj_model_api api, json_t *body, size_t *dropped, struct pj_err *err);
 /* convert.c: the same for a provider of another format. FOREIGN_AGAIN too. */
 int foreign_convert(struct gateway *gw, struct foreign_call *call, const json_t *body,
                     const struct pj_pump *pump, int *status, struct pj_err *err);
+/* Once a task: that something of the agent's requests does not get through. */
+void foreign_say_dropped(struct gateway *gw, size_t dropped);
 /* After a failed call: go on with the fallback? Not once something was answered, and not for what the client itself can wait for. */
 bool foreign_falls_back(struct gateway *gw, const struct foreign_call *call,
                         enum pj_model_fault fault, int64_t retry_after_ms,

@@ -288,7 +288,11 @@ static int pass(struct gateway *gw, struct foreign_call *call, json_t *body,
                 const struct pj_pump *pump, int *status, struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *text = NULL;
+    size_t dropped = 0;
 
+    if (foreign_sift(call->api, body, &dropped, err) < 0)
+        return PJ_NONE; /* *status is 400 */
+    foreign_say_dropped(gw, dropped);
     if (rewrite(gw, call, body, err) < 0)
         return -1;
     text = pj_json_text(body);

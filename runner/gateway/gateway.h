@@ -97,6 +97,8 @@ struct gateway_hooks {
      * is untouched then. NULL: such a model fails as model_protocol. */
     int (*diff)(void *ctx, const char *diff, const char *summary, char **feedback,
                 struct pj_err *err);
+    /* Is there no room for more entries just now? The agent is not listened to then. NULL: there always is. */
+    bool (*busy)(void *ctx);
     /* For gateway_serve_foreign() only: has the agent's box ended? Asked after every wait. */
     bool (*over)(void *ctx);
 };

@@ -10,6 +10,7 @@
 
 #define SEND_TIMEOUT_MS ((int64_t)60 * 1000)
 #define CONNECT_TIMEOUT_MS ((int64_t)60 * 1000)
+#define BUSY_MS 50 /* as often as the log sends */
 #define TEXT_MAX 16384
 #define QUESTION_MAX 8192
 #define OPTIONS_MAX 10
@@ -278,6 +279,15 @@ static int accept_agent(struct gateway *gw, const struct pj_pump *pump, struct p
     }
 }
 
+/* Who floods the log waits for it, as output of the box does at its pipe. */
+static int wait_for_log(struct gateway *gw, const struct pj_pump *pump, struct pj_err *err)
+{
+    while (gw->config.hooks.busy && gw->config.hooks.busy(gw->config.hooks.ctx))
+        if (pj_wire_wait(-1, 0, BUSY_MS, pump, err) < 0)
+            return -1;
+    return 0;
+}
+
 static int converse(struct gateway *gw, const struct pj_pump *pump, struct pj_err *err)
 {
     for (;;) {
@@ -290,7 +300,7 @@ static int converse(struct gateway *gw, const struct pj_pump *pump, struct pj_er
             rc = dispatch(gw, payload, pump, err);
         if (rc == PJ_NONE)
             return 0;
-        if (rc < 0)
+        if (rc < 0 || wait_for_log(gw, pump, err) < 0)
             return -1;
     }
 }

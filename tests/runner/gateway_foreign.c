@@ -17,6 +17,7 @@
 struct play {
     struct rig *rig;
     void (*act)(struct play *p);
+    const void *given;
     char base[128];
     _Atomic bool over;
     struct http_answer a[4];
@@ -194,6 +195,102 @@ Test(gateway_foreign, hands_the_providers_errors_back_and_refuses_the_rest)
     free(after);
     release(&rig, &p);
     model_server_stop(m);
+}
+
+/* clang-format off */
+static const struct {
+    const char *provider, *path, *body, *gone; /* gone: must not reach the provider; NULL: the request is refused */
+    bool said;
+} ways_out[] = {
+    {"openai", "/v1/chat/completions", "{\"n\":50,\"service_tier\":\"priority\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", "\"n\"", false},
+    {"openai", "/v1/chat/completions", "{\"web_search_options\":{},\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", "web_search", true},
+    {"openai", "/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://evil.example/?leak\"}}]}]}", NULL, false},
+    {"openai", "/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,AA==\"}}]}]}", "evil", false},
+    {"responses", "/v1/responses", "{\"background\":true,\"store\":true,\"input\":\"hi\"}", "background", true},
+    {"responses", "/v1/responses", "{\"input\":\"hi\",\"tools\":[{\"type\":\"mcp\",\"server_label\":\"x\",\"server_url\":\"https://evil.example\"},{\"type\":\"web_search\"},"
+     "{\"type\":\"function\",\"name\":\"f\",\"parameters\":{\"type\":\"object\",\"properties\":{\"url\":{\"type\":\"string\"}}}}]}", "evil", true},
+    {"responses", "/v1/responses", "{\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_file\",\"file_url\":\"https://evil.example/?leak\"}]}]}", NULL, false},
+    {"anthropic", "/v1/messages", "{\"max_tokens\":9,\"mcp_servers\":[{\"type\":\"url\",\"url\":\"https://evil.example\"}],\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", "evil", true},
+    {"anthropic", "/v1/messages", "{\"max_tokens\":9,\"tools\":[{\"type\":\"web_fetch_20250910\",\"name\":\"web_fetch\"},{\"name\":\"g\",\"input_schema\":{\"type\":\"object\"}}],"
+     "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", "web_fetch", true},
+    {"anthropic", "/v1/messages", "{\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"http://evil.example/?leak\"}}]}]}", NULL, false},
+    {"anthropic", "/v1/messages", "{\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"t\","
+     "\"name\":\"g\",\"input\":{\"url\":\"https://own.example\"}}]},{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"t\",\"content\":\"r\"}]}]}", "evil", false},
+};
+/* clang-format on */
+
+static void one_way_out(struct play *p)
+{
+    static const char *const headers[] = {"Content-Type: application/json", NULL};
+    size_t i = *(const size_t *)p->given;
+
+    http_call(p->base, "POST", ways_out[i].path, NULL, ways_out[i].body, headers, &p->a[0]);
+}
+
+/* The box is offline and its answer one: the provider must be no way round either. */
+Test(gateway_foreign, a_provider_is_no_way_out_of_the_box)
+{
+    static const struct model_answer answers[] = {{.text = "well"}};
+
+    for (size_t i = 0; i < PJ_COUNT_OF(ways_out); i++) {
+        struct model_server *m = model_server_start(0, answers, 1);
+        bool anthropic = strcmp(ways_out[i].provider, "anthropic") == 0;
+        struct rig rig;
+        struct play p = {.act = one_way_out, .given = &i};
+
+        rig_init(&rig, anthropic ? "anthropic" : "openai",
+                 anthropic ? model_server_anthropic_url(m) : model_server_openai_url(m));
+        rig.config.primary.api =
+            strcmp(ways_out[i].provider, "responses") == 0 ? "responses" : NULL;
+        cr_assert_eq(serve(&rig, &p), 0, "%s", rig.err.message);
+        cr_expect_eq(p.a[0].status, ways_out[i].gone ? 200 : 400, "%zu: %s", i, p.a[0].body);
+        cr_expect_eq(model_server_count(m), ways_out[i].gone ? 1 : 0, "%zu", i);
+        if (ways_out[i].gone) {
+            PJ_CLEANUP(pj_freep) char *sent = pj_json_text(model_server_body(m, 0));
+            cr_expect_null(strstr(sent, ways_out[i].gone), "%zu: %s", i, sent);
+            cr_expect_str_empty(model_server_faults(m), "%zu: %s", i, model_server_faults(m));
+        } else {
+            cr_expect_not_null(strstr(p.a[0].body, "offline"), "%s", p.a[0].body);
+        }
+        cr_expect_eq(rig_saw(&rig, "are left out"), ways_out[i].said, "%zu", i);
+        release(&rig, &p);
+        model_server_stop(m);
+    }
+}
+
+static void flood(struct play *p)
+{
+    int fd[12];
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    static char body[1 << 20];
+    static const char head[] = "POST /v1/messages HTTP/1.1\r\nContent-Length: 16000000\r\n\r\n";
+
+    memset(body, ' ', sizeof body);
+    (void)snprintf(addr.sun_path, sizeof addr.sun_path, "%s", p->rig->socket);
+    for (size_t i = 0; i < PJ_COUNT_OF(fd); i++) {
+        fd[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        cr_assert_eq(connect(fd[i], (const struct sockaddr *)&addr, sizeof addr), 0);
+        (void)!send(fd[i], head, sizeof head - 1, MSG_NOSIGNAL);
+        for (int k = 0; k < 14 && send(fd[i], body, sizeof body, MSG_NOSIGNAL) > 0; k++)
+            ;
+    }
+    p->a[0].status = (int)recv(fd[11], body, 12, MSG_WAITALL); /* "HTTP/1.1 503", or cut */
+    p->a[1].status = p->a[0].status == 12 && memcmp(body, "HTTP/1.1 503", 12) == 0;
+    for (size_t i = 0; i < PJ_COUNT_OF(fd); i++)
+        close(fd[i]);
+}
+
+/* Many large requests that never become whole take a bounded share of memory. */
+Test(gateway_foreign, unfinished_requests_are_bounded_together)
+{
+    struct rig rig;
+    struct play p = {.act = flood};
+
+    rig_init(&rig, "anthropic", "http://127.0.0.1:9");
+    cr_assert_eq(serve(&rig, &p), 0, "%s", rig.err.message);
+    cr_expect(p.a[1].status == 1 || p.a[0].status <= 0, "the last one was refused");
+    p.a[0].status = p.a[1].status = 0;
+    release(&rig, &p);
 }
 
 Test(http_in, refuses_what_it_need_not_understand)

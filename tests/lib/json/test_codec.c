@@ -132,3 +132,22 @@ Test(json, money_has_the_digits_it_needs)
     cr_assert_str_eq(pj_money_text(0, buf), "0.00");
     cr_assert_str_eq(pj_money_text(2000000, buf), "2.00");
 }
+
+/* A small text of many values would take a hundred times its size. */
+Test(codec, too_many_values_are_refused_before_they_cost_memory)
+{
+    struct pj_str text;
+    struct pj_err err;
+    json_t *doc = NULL;
+
+    pj_str_init(&text, (size_t)8 << 20);
+    (void)pj_str_puts(&text, "[[]");
+    for (int i = 0; i < PJ_JSON_VALUES_MAX / 2; i++)
+        (void)pj_str_puts(&text, ",[]");
+    (void)pj_str_puts(&text, "]");
+    cr_assert_lt(pj_json_parse(pj_view_n(text.data, text.len), &doc, &err), 0);
+    cr_assert_eq(err.cls, PJ_E_LIMIT);
+    pj_str_release(&text);
+    cr_assert_eq(pj_json_parse(pj_view_of("[\",,,,[[[[\",1]"), &doc, &err), 0, "%s", err.message);
+    json_decref(doc);
+}
