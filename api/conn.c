@@ -250,7 +250,7 @@ static void refuse(struct conn *conn, const struct http_refusal *why)
 {
     conn->close_after = true;
     if (conn->request == NULL)
-        conn->request = request_new(conn, NULL, 0);
+        conn->request = request_new(conn, NULL, NULL);
     request_refuse(conn->request, why);
 }
 
@@ -273,7 +273,7 @@ static bool process_head(struct conn *conn)
         refuse(conn, &why);
         return false;
     }
-    conn->request = request_new(conn, conn->in.data, head.size);
+    conn->request = request_new(conn, conn->in.data, &head);
     pj_str_shift(&conn->in, head.size);
     if (!head.keep_alive || server_draining(conn->server))
         conn->close_after = true;

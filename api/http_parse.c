@@ -1,5 +1,6 @@
 #include "api/http_parse.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 
@@ -244,6 +245,25 @@ int http_parse(const char *p, size_t n, size_t *scanned, struct http_head *head,
         at += line.n + 2;
     }
     return judge_headers(head, authority, why);
+}
+
+static struct pj_view moved(struct pj_view v, const char *from, const char *to)
+{
+    return pj_view_n(to + (v.p - from), v.n);
+}
+
+void http_head_move(struct http_head *out, const struct http_head *head, const char *from,
+                    const char *to)
+{
+    memcpy(out, head, offsetof(struct http_head, header));
+    out->method = moved(head->method, from, to);
+    out->path = moved(head->path, from, to);
+    out->query = moved(head->query, from, to);
+    out->host = moved(head->host, from, to);
+    for (size_t i = 0; i < head->header_count; i++) {
+        out->header[i].name = moved(head->header[i].name, from, to);
+        out->header[i].value = moved(head->header[i].value, from, to);
+    }
 }
 
 struct pj_view http_header(const struct http_head *head, const char *name)

@@ -48,6 +48,10 @@ struct http_refusal {
 int http_parse(const char *p, size_t n, size_t *scanned, struct http_head *head,
                struct http_refusal *why) PJ_MUST_CHECK;
 
+/* The same head over a copy of its bytes: what points into `from` points to the same place in `to`. */
+void http_head_move(struct http_head *out, const struct http_head *head, const char *from,
+                    const char *to);
+
 /* The value of a header, by its lower-case name; p is NULL when it is absent. The first one when it came twice. */
 struct pj_view http_header(const struct http_head *head, const char *name);
 

@@ -6,11 +6,11 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 
-#define SLOTS 4096 /* a token that shares a slot with a newer one begins with a full bucket */
+#define SLOTS 4096 /* who shares a slot with a newer one begins with a full bucket */
 #define MINUTE_US 60000000LL
 
 struct bucket {
-    char who[36];
+    char who[48]; /* a token's id, or an address */
     int64_t spent_us; /* time it takes to refill what was taken */
     int64_t at_us;
 };

@@ -1,4 +1,4 @@
-/* limits.h - how often a token may call: a bucket each, refilled steadily, in this process. */
+/* limits.h - how often a token, or an address without one, may call: a bucket each, refilled steadily, in this process. */
 #ifndef API_LIMITS_H
 #define API_LIMITS_H
 

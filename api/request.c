@@ -21,6 +21,7 @@
 #include "lib/task/task.h"
 
 #define BODY_MAX_UNROUTED 65536
+#define BODY_MAX_MEANINGLESS 4096
 #define HEADERS_OUT_MAX 6144
 
 /* Unique, not secret: a part of this process and a count. */
@@ -68,11 +69,16 @@ static void take_traceparent(struct request *req)
     memcpy(req->traceparent, given.p, given.n);
 }
 
-struct request *request_new(struct conn *conn, const char *raw, size_t n)
+/* The caller's bytes move on: keep a copy of them, and of what was found in them, pointing into the copy. */
+static void keep_head(struct request *req, const char *raw, const struct http_head *head)
+{
+    req->raw = pj_strndup(raw, head->size);
+    http_head_move(&req->head, head, raw, req->raw);
+}
+
+struct request *request_new(struct conn *conn, const char *raw, const struct http_head *head)
 {
     struct request *req = pj_alloc(1, sizeof *req);
-    struct http_refusal why;
-    size_t scanned = 0;
 
     req->conn = conn;
     req->api = server_api(conn->server);
@@ -81,10 +87,8 @@ struct request *request_new(struct conn *conn, const char *raw, size_t n)
     pj_str_init(&req->body, BODY_MAX_UNROUTED);
     pj_str_init(&req->headers, HEADERS_OUT_MAX);
     memcpy(req->client, conn->peer, sizeof req->client);
-    if (n > 0) { /* the caller's bytes move on; this copy was accepted before */
-        req->raw = pj_strndup(raw, n);
-        int rc = http_parse(req->raw, n, &scanned, &req->head, &why);
-        (void)rc;
+    if (head != NULL) {
+        keep_head(req, raw, head);
         req->head_only = pj_view_is(req->head.method, "HEAD");
         take_traceparent(req);
     }
@@ -125,6 +129,13 @@ int request_judge(struct request *req, struct http_refusal *why)
 {
     req->route = route_find(req->head.method, req->head.path, req->param, &req->allowed);
     req->body.max = req->route != NULL ? req->route->body_max : BODY_MAX_UNROUTED;
+    bool empty = !req->head.chunked && req->head.content_length <= 0;
+    if (req->route != NULL && req->route->method == METHOD_GET && !empty) {
+        *why = (struct http_refusal){400, "a GET request has no body"};
+        return -1;
+    }
+    if (req->body.max == 0) /* of DELETE: judged once it is there */
+        req->body.max = BODY_MAX_MEANINGLESS;
     if (req->head.content_length > (int64_t)req->body.max) {
         *why = (struct http_refusal){413, "the body is larger than this path takes"};
         return -1;
@@ -188,6 +199,12 @@ void request_dispatch(struct request *req)
         req->route = NULL; /* PJ_METRICS_LISTEN moved it */
         req->allowed = 0;
     }
+    /* Of whom nothing is known the address counts; machines that watch and the page's files are not counted. */
+    bool counted = !inside && (req->route == NULL ||
+                               (req->route->scope == SCOPE_PUBLIC &&
+                                (req->route->flags & (ROUTE_METRICS | ROUTE_PAGE)) == 0));
+    if (counted && !request_turn(req, req->client, "address"))
+        return;
     if (req->route == NULL)
         no_route(req);
     else if (inside || req->route->scope == SCOPE_PUBLIC)
@@ -210,26 +227,40 @@ static bool is_json(struct pj_view type)
     return pj_view_is_nocase(pj_view_trim(essence), "application/json");
 }
 
-void request_authorised(struct request *req)
+bool request_turn(struct request *req, const char *who, const char *what)
 {
-    struct limits_verdict v = limits_take(req->api->limits, req->who.token_id);
+    struct limits_verdict v = limits_take(req->api->limits, who);
 
     if (v.limit > 0)
         reply_header(req, "RateLimit", "\"minute\";r=%lld;t=%lld", (long long)v.remaining,
                      (long long)v.retry_after);
-    if (!v.allowed) {
-        req->api->metrics.rate_limited++;
-        reply_header(req, "Retry-After", "%lld", (long long)v.retry_after);
-        reply_problem(req, 429, "rate_limited", "wait as long as Retry-After says",
-                      "this token has made its %lld requests of the minute", (long long)v.limit);
+    if (v.allowed)
+        return true;
+    req->api->metrics.rate_limited++;
+    reply_header(req, "Retry-After", "%lld", (long long)v.retry_after);
+    reply_problem(req, 429, "rate_limited", "wait as long as Retry-After says",
+                  "this %s has made its %lld requests of the minute", what, (long long)v.limit);
+    return false;
+}
+
+/* RFC 9110, 9.3.5: content of a DELETE means nothing. Some clients send "{}" with everything; members would be unknown fields. */
+static bool body_means_nothing(struct request *req)
+{
+    return req->route->body_max > 0 || req->body.len == 0 || request_json(req, NULL, 0, NULL) == 0;
+}
+
+void request_authorised(struct request *req)
+{
+    if (!request_turn(req, req->who.token_id, "token"))
         return;
-    }
     if (req->body.len > 0 && (req->route->flags & ROUTE_RAW) == 0 &&
         !is_json(http_header(&req->head, "content-type"))) {
         reply_problem(req, 415, NULL, "send Content-Type: application/json",
                       "the body must be JSON");
         return;
     }
+    if (!body_means_nothing(req))
+        return;
     if ((req->route->flags & ROUTE_IDEMPOTENT) != 0)
         idempotency_begin(req, handle);
     else

@@ -54,7 +54,8 @@ struct request {
 };
 
 /* For conn.c. */
-struct request *request_new(struct conn *conn, const char *raw, size_t n);
+/* `head` was found at `raw`; both are copied. NULL: nothing could be read. */
+struct request *request_new(struct conn *conn, const char *raw, const struct http_head *head);
 /* Route it and judge what can be judged before the body: -1 with *why when the body is not to be read. */
 int request_judge(struct request *req, struct http_refusal *why) PJ_MUST_CHECK;
 /* Bytes of the body: as http_chunks_feed(). */
@@ -62,6 +63,9 @@ int request_feed(struct request *req, const char *p, size_t n, size_t *used,
                  struct http_refusal *why) PJ_MUST_CHECK;
 void request_dispatch(struct request *req);
 void request_refuse(struct request *req, const struct http_refusal *why);
+/* Count a request of `who` (a token, or an address without a valid one; `what` is the word for it). False when he has made too many: it
+ * was answered with 429. */
+bool request_turn(struct request *req, const char *who, const char *what) PJ_MUST_CHECK;
 /* The client has gone; whoever works on it goes on and answers into the void. */
 void request_abandon(struct request *req);
 void request_free(struct request *req);

@@ -54,7 +54,7 @@ const struct pj_setting settings_table[] = {
     {"PJ_PUBLIC_URL", PJ_SET_STR, AT(public_url), NULL, 0, 0, NULL,
      "address of this API as others reach it; from PJ_LISTEN when unset"},
     {"PJ_RATE_LIMIT", PJ_SET_INT, AT(rate_limit), "6000", 0, 100000000, NULL,
-     "requests a minute of one token (0: no limit)"},
+     "requests a minute of one token, or of one address without (0: no limit)"},
     {"PJ_REDIS_PASSWORD", PJ_SET_SECRET, AT(redis_password), NULL, 0, 0, NULL,
      "password when PJ_REDIS_URL has none"},
     {"PJ_REDIS_URL", PJ_SET_STR, AT(redis_url), "redis://127.0.0.1:6379/0", 0, 0, NULL,

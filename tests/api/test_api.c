@@ -473,6 +473,67 @@ Test(api, the_rate_of_a_token_is_limited)
     world_stop(&s.w);
 }
 
+Test(api, who_has_no_token_is_limited_by_his_address)
+{
+    struct world w;
+    int refused = 0;
+
+    world_start(&w);
+    world_set(&w, "PJ_RATE_LIMIT", "5");
+    world_api_start(&w);
+    for (int i = 0; i < 8; i++) {
+        struct http_answer a = {0};
+        http_call(w.base, "GET", "/api/v1/me",
+                  i % 2 == 0 ? NULL : "pj_pat_00000000000000000000000000", NULL, NULL, &a);
+        cr_expect_eq(a.status, i < 5 ? 401 : 429, "request %d: %d", i, a.status);
+        PJ_CLEANUP(pj_freep) char *after = http_answer_header(&a, "Retry-After");
+        cr_expect_eq(after != NULL, a.status == 429);
+        refused += a.status == 429;
+        http_answer_release(&a);
+    }
+    cr_expect_eq(refused, 3);
+    json_decref(world_call(&w, "GET", "/me", NULL, 200)); /* a token is counted by itself */
+    for (int i = 0; i < 10; i++) {                        /* and who watches is not counted */
+        struct http_answer a = {0};
+        http_call(w.base, "GET", "/livez", NULL, NULL, NULL, &a);
+        cr_expect_eq(a.status, 200);
+        http_answer_release(&a);
+    }
+    world_stop(&w);
+}
+
+/* RFC 9110, 9.3.5: the content of a DELETE means nothing. */
+Test(api, a_delete_needs_no_body_and_takes_no_members)
+{
+    static const char *const text[] = {"Content-Type: text/plain", NULL};
+    static const struct {
+        const char *body;
+        int status;
+        const char *code;
+    } rows[] = {
+        {"{\"force\":true}", 400, "invalid_fields"},
+        {"{", 400, "malformed_json"},
+        {"[]", 400, "malformed_json"},
+        {"{}", 204, NULL},
+    };
+    struct scene s;
+    struct http_answer a = {0};
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/api/v1/tasks/%s", s.task);
+    http_call(s.w.base, "DELETE", path, WORLD_TOKEN, "{}", text, &a);
+    cr_expect_eq(a.status, 415);
+    http_answer_release(&a);
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
+        http_call(s.w.base, "DELETE", path, WORLD_TOKEN, rows[i].body, json, &a);
+        cr_expect_eq(a.status, rows[i].status, "%s: %d %s", rows[i].body, a.status, a.body);
+        if (rows[i].code != NULL)
+            cr_expect_str_eq(pj_json_str(a.json, "code", ""), rows[i].code, "%s", rows[i].body);
+        http_answer_release(&a);
+    }
+    scene_stop(&s);
+}
+
 Test(api, a_session_counts_only_for_our_own_pages)
 {
     struct scene s;

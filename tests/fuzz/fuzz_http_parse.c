@@ -1,5 +1,6 @@
 /* Properties of the request parser: what is accepted has no CR, LF or NUL in any part; no proper prefix of an accepted head is
  * accepted or refused; a head fed byte by byte ends like one fed whole; a body's result does not depend on how it is cut. */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,30 @@ static void clean(struct pj_view v)
         require(v.p[i] != '\r' && v.p[i] != '\n' && v.p[i] != '\0');
 }
 
+static bool same(struct pj_view a, struct pj_view b)
+{
+    return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
+}
+
+/* A head that was moved says the same over the copy, and points into nothing else. */
+static void check_move(const struct http_head *head, const char *p)
+{
+    static struct http_head moved;
+    char *copy = malloc(head->size);
+
+    require(copy != NULL);
+    memcpy(copy, p, head->size);
+    http_head_move(&moved, head, p, copy);
+    require(same(moved.method, head->method) && same(moved.path, head->path) &&
+            same(moved.query, head->query) && same(moved.host, head->host));
+    require(moved.header_count == head->header_count && moved.size == head->size);
+    for (size_t i = 0; i < head->header_count; i++)
+        require(same(moved.header[i].name, head->header[i].name) &&
+                same(moved.header[i].value, head->header[i].value));
+    require(moved.path.p >= copy && moved.path.p + moved.path.n <= copy + head->size);
+    free(copy);
+}
+
 static void check_head(const char *p, size_t n)
 {
     static struct http_head head, part;
@@ -36,6 +61,7 @@ static void check_head(const char *p, size_t n)
         clean(head.header[i].name);
         clean(head.header[i].value);
     }
+    check_move(&head, p);
     for (size_t k = 1; k < head.size; k++)
         require(http_parse(p, k, &step, &part, &why) == PJ_NONE);
     require(http_parse(p, head.size, &step, &part, &why) == 0 && part.size == head.size);
