@@ -102,7 +102,7 @@ static int maker_main(void *arg)
     net->rc = make(net, net->spec);
     __atomic_store_n(&net->made, 1, __ATOMIC_RELEASE);
     syscall(SYS_futex, &net->made, FUTEX_WAKE, 1, NULL, NULL, 0);
-    _exit(0);
+    return 0;
 }
 
 int net_begin(struct net **out, const struct spec *spec, struct pj_err *err)

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "lib/base/fs.h"
 #include "tests/sandbox/run_box.h"
 
 static void attack_with(bool user, const char *const *options, const char *name, const char *arg)
@@ -210,6 +212,48 @@ Test(hostile, planted_set_uid)
                   "planted_set_uid");
         cr_expect_eq(run.exit_code, 0, "%s%s", run.out, run.err);
         box_run_release(&run);
+    }
+}
+
+static uid_t litter_owner;
+static int strangers;
+
+static int look(const char *path, const struct stat *st, int flag, struct FTW *at)
+{
+    bool fits = st->st_uid == litter_owner && !(st->st_mode & (S_ISUID | S_ISGID)) &&
+                !S_ISBLK(st->st_mode) && !S_ISCHR(st->st_mode);
+
+    (void)flag;
+    (void)at;
+    if (!fits)
+        fprintf(stderr, "%.100s: owner %u, mode %o\n", path, st->st_uid, st->st_mode);
+    strangers += !fits;
+    return 0;
+}
+
+/* Links to everywhere, pipes, sockets, names of every kind, a tree without end: all of it belongs
+ * to the owner of the work tree, and can be removed. */
+Test(hostile, litter)
+{
+    for (int user = 0; user < 2; user++) {
+        const char *work = box_dir("litter", user);
+        char bind[400];
+        struct box_run run;
+        struct pj_err err = {0};
+        struct stat st;
+
+        if (!box_can(user))
+            continue;
+        snprintf(bind, sizeof bind, "%s:/opt/hostile", box_hostile());
+        run = BOX(user, "--ro-bind", bind, "--workspace", work, "--", "/opt/hostile", "litter");
+        cr_expect_eq(run.exit_code, 0, "%s%s", run.out, run.err);
+        box_run_release(&run);
+        cr_assert_eq(stat(work, &st), 0);
+        litter_owner = st.st_uid;
+        strangers = 0;
+        (void)nftw(work, look, 16, FTW_PHYS); /* ends where paths grow too long */
+        cr_expect_eq(strangers, 0);
+        cr_expect_eq(pj_fs_remove_tree(work, &err), 0, "%s", err.message);
     }
 }
 

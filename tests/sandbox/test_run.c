@@ -279,6 +279,35 @@ Test(run, ordinary_work_is_not_disturbed)
          "log --format=%s",
          "m\n"},
         {"node", "node -e 'console.log([1,2,3].map(x=>x*2).join())'", "2,4,6\n"},
+        /* A compiler at run time, worker threads, and libuv's pool of threads. */
+        {"node",
+         "node -e 'let f = new Function(\"n\", \"let s = 0; for (let i = 0; i < n; i++) s += i % 7; "
+         "return s\"); let r; for (let i = 0; i < 2000; i++) r = f(10000); console.log(r)'",
+         "29994\n"},
+        {"node",
+         "node -e 'const { Worker } = require(\"worker_threads\"); const crypto = "
+         "require(\"crypto\"); new Worker(\"require(\\\"worker_threads\\\").parentPort.postMessage(6 * "
+         "7)\", { eval: true }).on(\"message\", m => crypto.pbkdf2(\"a\", \"b\", 1000, 8, \"sha1\", (e, k) "
+         "=> console.log(m, k.length)))'",
+         "42 8\n"},
+        /* Code made at run time: written, then executable; and both at once. */
+        {"gcc",
+         "cat > jit.c <<'END'\n"
+         "#include <string.h>\n#include <sys/mman.h>\n"
+         "static int run(int prot) {\n"
+         "  static const unsigned char code[] = {0xb8, 42, 0, 0, 0, 0xc3};\n"
+         "  void *p = mmap(0, 4096, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);\n"
+         "  if (p == MAP_FAILED) return 1;\n"
+         "  memcpy(p, code, sizeof code);\n"
+         "  if (mprotect(p, 4096, PROT_READ | PROT_EXEC)) return 2;\n"
+         "  return ((int (*)(void))p)() == 42 ? 0 : 3;\n"
+         "}\n"
+         "int main(void) { return run(PROT_READ | PROT_WRITE) + 10 * "
+         "run(PROT_READ | PROT_WRITE | PROT_EXEC); }\n"
+         "END\n"
+         "test $(uname -m) != x86_64 && echo 0 && exit\n"
+         "gcc jit.c -o jit && ./jit; echo $?",
+         "0\n"},
         {"perl", "perl -e 'print join \",\", map { $_ * 2 } 1..3'", "2,4,6"},
     };
 

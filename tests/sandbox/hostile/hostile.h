@@ -22,5 +22,6 @@ int closed_path(const char *path, int flags);
 bool killed_by_policy(void (*fn)(void));
 
 extern const struct attack attacks_kernel[], attacks_files[], attacks_process[], attacks_resource[];
+extern const struct attack attacks_tree[];
 
 #endif

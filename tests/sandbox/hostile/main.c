@@ -50,7 +50,7 @@ bool killed_by_policy(void (*fn)(void))
 }
 
 static const struct attack *const tables[] = {attacks_kernel, attacks_files, attacks_process,
-                                              attacks_resource};
+                                              attacks_resource, attacks_tree};
 
 int main(int argc, char **argv)
 {
