@@ -2,8 +2,8 @@
  *
  * What each viewer may see differs, so there is no shared ring: frames go to each connection, and who leaves more than 1 MiB
  * unread is dropped. A viewer asks the store from his last id whenever messages may have been missed; ids already sent
- * are left out, so reading twice does no harm. With several partitions ids of different ones interleave; the cursor is the
- * highest that was sent, and a partition's late ones are read again by time. */
+ * are left out, so reading twice does no harm. With several partitions ids of different ones interleave: whoever comes back is told again
+ * what happened in the two seconds before the last id that he saw, so that nothing of another partition is missed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +15,13 @@
 #include "api/request.h"
 #include "lib/base/mem.h"
 #include "lib/store/async.h"
+#include "lib/store/keys.h"
 #include "lib/store/repos.h"
 #include "lib/store/status.h"
 
 #define BEHIND_MAX (1024 * 1024)
 #define SHARED_MS 5000 /* how old the list of shared repositories may be */
+#define OVERLAP_MS 2000
 
 struct stamp {
     int64_t ms, seq;
@@ -33,8 +35,8 @@ struct watcher {
     char user_id[64];
     char **shared;
     struct event *refresh;
-    struct stamp last[16]; /* by partition, modulo */
-    unsigned partition;    /* the one being read */
+    struct stamp *last; /* by partition */
+    unsigned partition; /* the one being read */
     bool reading, again, gone;
     size_t asking;
 };
@@ -62,6 +64,7 @@ static void release(struct watcher *w)
         return;
     pj_strs_free(w->shared);
     event_free(w->refresh);
+    free(w->last);
     free(w);
 }
 
@@ -97,7 +100,7 @@ static bool may_see(const struct watcher *w, const struct pj_status_event *e)
 /* False when the viewer was dropped. */
 static bool send_event(struct watcher *w, unsigned partition, const struct pj_status_event *e)
 {
-    struct stamp id, *last = &w->last[partition % PJ_COUNT_OF(w->last)];
+    struct stamp id, *last = &w->last[partition];
     struct pj_str frame;
 
     if (!parse_stamp(pj_view_of(e->id), &id) || compare(id, *last) <= 0)
@@ -165,7 +168,7 @@ static void on_read(void *arg, const struct redisReply *reply, struct pj_err *er
 
 static void read_store(struct watcher *w)
 {
-    const struct stamp *last = &w->last[w->partition % PJ_COUNT_OF(w->last)];
+    const struct stamp *last = &w->last[w->partition];
     struct pj_cmd cmd = {0};
     char after[PJ_STATUS_ID_SIZE];
 
@@ -197,25 +200,38 @@ static void on_message(void *arg, struct pj_view payload)
         w->again = true;
         return;
     }
-    if (w->api->partitions > 1) {
-        catch_up(w);
-        return;
-    }
     items = pj_alloc(PJ_STATUS_LINES, sizeof *items);
     if (pj_status_message_parse(payload, items, &count, &err) == 0)
-        for (size_t i = 0; i < count && send_event(w, 0, &items[i]); i++)
-            ;
+        for (size_t i = 0; i < count; i++) {
+            unsigned partition = pj_partition_of_task(items[i].task_id);
+            if (partition < w->api->partitions && !send_event(w, partition, &items[i]))
+                break;
+        }
     free(items);
+}
+
+static struct stamp before(const struct watcher *w, struct stamp at)
+{
+    if (w->api->partitions > 1)
+        at = (struct stamp){at.ms > OVERLAP_MS ? at.ms - OVERLAP_MS : 0, 0};
+    return at;
 }
 
 static void on_lost(void *arg)
 {
     struct watcher *w = arg;
+    struct stamp latest = {0, 0};
 
-    if (w->last[0].ms == 0) /* nothing seen yet: there is no place to go on from */
+    for (unsigned k = 0; k < w->api->partitions; k++)
+        latest = compare(w->last[k], latest) > 0 ? w->last[k] : latest;
+    if (latest.ms == 0) { /* nothing seen yet: there is no place to go on from */
         conn_stream_write(w->conn, "event: reset\ndata: {}\n\n", 23);
-    else
-        catch_up(w);
+        return;
+    }
+    for (unsigned k = 0; k < w->api->partitions; k++)
+        if (w->last[k].ms == 0)
+            w->last[k] = before(w, latest);
+    catch_up(w);
 }
 
 static void on_shared(void *arg, const struct redisReply *reply, struct pj_err *err)
@@ -264,8 +280,9 @@ static void open_stream(struct request *req, char **shared)
     snprintf(w->user_id, sizeof w->user_id, "%s", req->who.user_id);
     w->shared = shared;
     w->refresh = event_new(w->api->base, -1, EV_PERSIST, on_refresh, w);
-    for (size_t i = 0; i < PJ_COUNT_OF(w->last); i++)
-        w->last[i] = o.from;
+    w->last = pj_alloc(w->api->partitions, sizeof *w->last);
+    for (unsigned k = 0; o.resumed && k < w->api->partitions; k++)
+        w->last[k] = before(w, o.from);
     w->watch = (struct status_watch){.message = on_message, .lost = on_lost, .arg = w};
     w->conn = reply_stream(req, "text/event-stream", false, true, &watcher_ops, w);
     if (w->conn == NULL) {

@@ -8,8 +8,10 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "lib/base/id.h"
 #include "lib/base/mem.h"
 #include "lib/base/view.h"
+#include "lib/json/codec.h"
 #include "tests/api/raw.h"
 #include "tests/api/writer.h"
 
@@ -320,6 +322,68 @@ Test(stream, events_tell_the_statuses_of_all_tasks_one_may_see)
     sse_close(other);
     json_decref(user);
     scene_stop(&s);
+}
+
+#define OWNERS 24
+
+/* Tasks of many owners lie in many partitions: an admin hears of each, live, and again when he comes back. */
+Test(stream, events_of_all_partitions_are_told_and_resumed)
+{
+    static const char hello[] = "{\"repositoryId\":\"%s\",\"title\":\"t\",\"description\":\"d\","
+                                "\"execute\":true}";
+    struct world w;
+    struct sse_event e = {0};
+    char *task[OWNERS];
+    size_t seen[OWNERS] = {0}, partitions = 0;
+    char first[64] = "";
+    bool used[64] = {false};
+
+    world_start(&w);
+    world_set(&w, "PJ_PARTITIONS", "64");
+    world_api_start(&w);
+    PJ_CLEANUP(pj_freep) char *repository = writer_repository(&w, "one");
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/repositories/%s", repository);
+    json_decref(world_call(&w, "PATCH", path, "{\"visibility\":\"shared\"}", 200));
+    PJ_CLEANUP(pj_freep) char *body = pj_asprintf(hello, repository);
+    struct sse_reader *live = sse_open(w.base, "/api/v1/events", WORLD_TOKEN, NULL);
+    cr_expect_eq(sse_next(live, &e, 200), -1, "no history for who asks for none");
+    for (size_t i = 0; i < OWNERS; i++) {
+        PJ_CLEANUP(pj_freep) char *who = pj_asprintf("{\"email\":\"u%zu@example.org\"}", i);
+        json_t *user = world_call(&w, "POST", "/users", who, 201);
+        json_t *made =
+            world_call_as(&w, pj_json_str(user, "token", ""), "POST", "/tasks", body, 201);
+        task[i] = pj_strdup(pj_json_str(made, "id", ""));
+        int partition = pj_id_partition(task[i]);
+        cr_assert(partition >= 0 && partition < 64);
+        partitions += !used[partition];
+        used[partition] = true;
+        json_decref(made);
+        json_decref(user);
+    }
+    cr_assert_gt(partitions, 16, "%zu partitions", partitions);
+    for (size_t count = 0; count < OWNERS;) {
+        cr_assert_eq(sse_next(live, &e, SOON), 1, "%zu of %d", count, OWNERS);
+        for (size_t i = 0; i < OWNERS; i++)
+            if (strcmp(pj_json_str(e.json, "id", ""), task[i]) == 0)
+                count += seen[i]++ == 0;
+        if (first[0] == '\0')
+            snprintf(first, sizeof first, "%s", e.id);
+        sse_event_release(&e);
+    }
+    sse_close(live);
+    live = sse_open(w.base, "/api/v1/events", WORLD_TOKEN, first);
+    memset(seen, 0, sizeof seen);
+    for (size_t count = 0; count < OWNERS - 1;) { /* all but, perhaps, the one of that id */
+        cr_assert_eq(sse_next(live, &e, SOON), 1, "resumed: %zu of %d", count, OWNERS);
+        for (size_t i = 1; i < OWNERS; i++)
+            if (strcmp(pj_json_str(e.json, "id", ""), task[i]) == 0)
+                count += seen[i]++ == 0;
+        sse_event_release(&e);
+    }
+    sse_close(live);
+    for (size_t i = 0; i < OWNERS; i++)
+        free(task[i]);
+    world_stop(&w);
 }
 
 static int64_t metric(struct scene *s, const char *name)
