@@ -14,7 +14,7 @@ function NewToken({ me, onMade }) {
   });
   return (
     <form onSubmit={make.run}>
-      <div class="columns"><Field label="Name" hint="Where it will be used." required maxLength={100} value={name} onInput={e => setName(e.target.value)} />
+      <div class="columns"><Field label="Name" required maxLength={100} value={name} onInput={e => setName(e.target.value)} />
         <Field label="Valid for" value={days} onChange={e => setDays(e.target.value)} options={[["7", "7 days"], ["30", "30 days"], ["90", "90 days"], ["365", "a year"], ["", "until it is revoked"]]} /></div>
       <fieldset><legend>What it may</legend><p class="soft">Nothing chosen: all that you may.</p>
         <div class="checks">{me.scopes.map(s => <label key={s} class="inline"><input type="checkbox" checked={scopes.includes(s)} onChange={e => setScopes(e.target.checked ? [...scopes, s] : scopes.filter(x => x !== s))} /> <code>{s}</code></label>)}</div></fieldset>

@@ -43,7 +43,7 @@ function NewUser({ onMade }) {
   return (
     <form onSubmit={add.run}>
       <div class="columns three"><Field label="Email" type="email" required value={email} onInput={e => setEmail(e.target.value)} />
-        <Field label="GitHub login" hint="Issues he labels become his tasks." value={login} onInput={e => setLogin(e.target.value)} />
+        <Field label="GitHub login" value={login} onInput={e => setLogin(e.target.value)} />
         <Field label="Role" value={role} onChange={e => setRole(e.target.value)} options={[["user"], ["admin"]]} /></div>
       <Trouble error={add.error} />
       <div class="bar end"><button class="main" disabled={add.busy}>Add the user</button></div>

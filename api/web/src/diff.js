@@ -54,8 +54,16 @@ export function wordDiff(before, after) {
     } else if (j >= b.length || (i < a.length && table[(i + 1) * width + j] >= table[i * width + j + 1])) put(left, a[i++], true);
     else put(right, b[j++], true);
   }
-  return same * 3 < Math.max(before.trim().length, after.trim().length) ? whole : [left, right];
+  return same * 3 < Math.max(before.trim().length, after.trim().length) ? whole : [left, right].map(joined);
 }
+
+// A blank between two changes is part of them.
+const joined = parts => parts.reduce((list, [text, changed], i) => {
+  const last = list[list.length - 1];
+  if (last?.[1] && (changed || (!text.trim() && parts[i + 1]?.[1]))) last[0] += text;
+  else list.push([text, changed]);
+  return list;
+}, []);
 
 // Pairs removed lines with the added ones that follow them, and compares each pair by words: the hunk's lines get `parts`. Returns
 // the rows of a split view: [left, right], either may be null.

@@ -18,7 +18,7 @@ export function duration(ms) {
 }
 
 // A ticking one: whole seconds, so that it does not flicker.
-export const ticking = ms => duration(ms < 60000 ? Math.max(0, Math.floor(ms / 1000)) * 1000 || 0 : ms).replace("0 ms", "0 s").replace(/\.0 s$/, " s");
+export const ticking = ms => ms < 60000 ? Math.max(0, Math.floor(ms / 1000)) + " s" : duration(ms);
 
 export const number = n => n === null || n === undefined ? "–" : n.toLocaleString("en");
 export const money = usd => usd === null || usd === undefined ? "–" : "$" + usd.toFixed(usd > 0 && usd < 1 ? 4 : 2);

@@ -106,7 +106,7 @@ function First({ repositories }) {
 
 // Changes of tasks as the server tells them. Patches rows in place; counts what is new.
 function useLive(tasks, setTasks, setNews, reload) {
-  const known = useRef(new Map());
+  const known = useRef(new Map()), [state, setState] = useState("loading");
   known.current = tasks;
   useEffect(() => {
     const asking = new Set();
@@ -132,9 +132,14 @@ function useLive(tasks, setTasks, setNews, reload) {
       setTasks(old => new Map(old).set(change.id, { ...old.get(change.id), status: change.status, stage: change.stage, attempt: change.attempt }));
       if (change.status !== task.status || change.attempt !== task.attempt || task.stage === "waiting") refresh(change.id);
     };
-    const stream = openStream(last => address("/events" + (last ? "?after=" + last : "")), { events: { status: on, reset: reload } });
+    const stream = openStream(last => address("/events" + (last ? "?after=" + last : "")), {
+      events: { status: on, reset: reload },
+      // What changed between the list and the stream is in neither: at the first opening the list is read again.
+      onState: now => setState(old => { if (old === "loading") reload(); return now; }),
+    });
     return () => stream.close();
   }, []);
+  return state;
 }
 
 export function TaskList({ at }) {
@@ -153,7 +158,7 @@ export function TaskList({ at }) {
     return true;
   }, [filter]);
   useEffect(() => setChosen(new Set()), [filter]);
-  useLive(tasks, setTasks, setNews, first.reload);
+  const live = useLive(tasks, setTasks, setNews, first.reload);
   useTick([...tasks.values()].some(t => t.status === "running"));
 
   const names = useMemo(() => new Map((repositories.data || []).map(r => [r.id, repositoryName(r)])), [repositories.data]);
@@ -180,13 +185,14 @@ export function TaskList({ at }) {
       <Filters query={query} repositories={repositories.data || []} />
       <Bulk tasks={list} chosen={chosen} clear={() => setChosen(new Set())} />
       <Trouble error={first.error} again={first.reload} />
+      {live === "lost" && <p class="panel warn" role="status">The connection is lost. It is tried again; until then this list stands still.</p>}
       <div aria-live="polite">{news.size > 0 && <p class="news"><button onClick={first.reload}>{plural(news.size, "new task")}: show</button></p>}</div>
       {!first.data && !first.error && <Loading />}
       {first.data && list.length === 0 && !news.size && (filter.trim()
         ? <Empty title="No task fits"><p>Nothing matches these filters. <button class="plain" onClick={() => setQuery({ status: "", repositoryId: "", q: "", owner: "", since: "" })}>Show all tasks</button></p></Empty>
         : <First repositories={repositories.data || []} />)}
       {list.length > 0 && (
-        <table class="tasks">
+        <table class="tasks" data-live={live}>
           <thead><tr>
             <th scope="col" class="pick"><input type="checkbox" aria-label="Choose all shown" checked={everyone} onChange={e => setChosen(new Set(e.target.checked ? list.map(t => t.id) : []))} /></th>
             <th scope="col">State</th><th scope="col" class="title">Task</th><th scope="col" class="num">Waited</th><th scope="col" class="num">Ran</th><th scope="col" class="num">Cost</th><th scope="col" class="num">Made</th>

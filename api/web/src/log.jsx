@@ -60,8 +60,8 @@ export function Log({ store, task, attempt, onAttempt }) {
             onKeyDown={e => { if (e.key === "Enter") { e.preventDefault(); view.current.next(e.shiftKey ? -1 : 1); } else if (e.key === "Escape") { setQuery(""); box.current.focus(); } }} />
           {query && <>
             <span class="hits" role="status">{seen.hits ? `${number(seen.hit + 1)} of ${number(seen.hits)}` : "none"}</span>
-            <button class="small" aria-label="Previous find" disabled={!seen.hits} onClick={() => view.current.next(-1)}><Icon name="up" /></button>
-            <button class="small" aria-label="Next find" disabled={!seen.hits} onClick={() => view.current.next(1)}><Icon name="next" /></button>
+            <button class="small" aria-label="Previous find" disabled={!seen.hits} onClick={() => view.current.next(-1)}>↑</button>
+            <button class="small" aria-label="Next find" disabled={!seen.hits} onClick={() => view.current.next(1)}>↓</button>
           </>}
         </div>
         <select aria-label="Stream" value={stream} onChange={e => setStream(e.target.value)}>{streams.map(([v, w]) => <option key={v} value={v}>{w}</option>)}</select>
@@ -72,7 +72,7 @@ export function Log({ store, task, attempt, onAttempt }) {
         <span class="push" />
         <button class="small" onClick={() => view.current.foldAll(true)}>Fold all</button>
         <button class="small" onClick={() => view.current.foldAll(false)}>Unfold all</button>
-        <button class="small" onClick={link}><Icon name="link" /> Link</button>
+        <button class="small" onClick={link}>Link</button>
         <Copy small text={() => view.current.copy()} label={seen.chosen ? "Copy lines" : "Copy"} />
         <a class="button small" href={address(`/tasks/${task.id}/logs?download=1${attempt ? "&attempt=" + attempt : ""}`)} download=""><Icon name="down" /> Download</a>
       </div>

@@ -25,7 +25,7 @@ function columns(text) {
 }
 
 export class LogView {
-  #resize; #forget; #frame; #onScroll; #onClick; #store; #tops; #space; #shown; #goal; #height; #columns; #char; #own; #drawn; #width;
+  #resize; #forget; #frame; #onScroll; #onClick; #store; #tops; #space; #shown; #goal; #height; #columns; #own; #drawn;
 
   constructor(box, store, { onChange }) {
     this.box = box;
@@ -155,14 +155,13 @@ export class LogView {
 
   #measure() {
     this.#height = this.box.clientHeight;
-    this.#width = this.box.clientWidth;
     if (!this.wrap) return;
-    const probe = make("span", "probe", "0".repeat(100));
+    // A line of 100 characters says how wide one is, and what number and time beside it take.
+    const probe = make("div", "row line probe"), text = make("span", "", "0".repeat(100)), sides = [make("a", "n", "1"), ...(this.times === "off" ? [] : [make("span", "t", "1")])];
+    probe.append(...sides, text);
     this.#space.append(probe);
-    this.#char = probe.getBoundingClientRect().width / 100;
+    const taken = sides.reduce((n, e) => n + e.offsetWidth, 16), now = Math.max(10, Math.floor((this.box.clientWidth - taken) / (text.getBoundingClientRect().width / 100)));
     probe.remove();
-    const gutter = (this.#width < 560 ? 0 : 7.5) + (this.times === "off" ? 0 : 13);
-    const now = Math.max(10, Math.floor((this.#width - 26) / this.#char - gutter - 2));
     if (now !== this.#columns) {
       this.#columns = now;
       this.#tops = [0];
@@ -244,8 +243,8 @@ export class LogView {
   // Scrolling up ends following, reaching the end begins it again; our own scrolling is told apart by where it went.
   #scrolled() {
     if (this.box.scrollTop !== this.#own) {
-      const end = this.#total() - this.#height - this.box.scrollTop;
-      this.following = end < 2 * ROW;
+      const room = this.#total() - this.#height;
+      if (room > 0) this.following = room - this.box.scrollTop < 2 * ROW;
     }
     this.#later();
   }

@@ -54,7 +54,7 @@ function blocks(lines) {
       i++;
       out.push(<pre tabIndex={0}><code>{code.join("\n")}</code></pre>);
     } else if ((m = /^(#{1,6}) (.*?)#*$/.exec(line))) {
-      const H = "h" + Math.min(6, m[1].length + 2);
+      const H = "h" + Math.min(6, m[1].length + 1);
       out.push(<H>{spans(m[2].trim())}</H>);
       i++;
     } else if (/^ {0,3}([-*_])( *\1){2,} *$/.test(line)) {

@@ -29,7 +29,7 @@ function Owner({ me, refresh, tokens, reload }) {
   if (tokens.some(t => t.name === "personal")) return <p>You are <strong>{me.email}</strong> and have a token of your own.</p>;
   return (
     <form onSubmit={save.run}>
-      <p>The token you came with stands in a log or a file. Say where mails about your tasks go, and take a token of your own.</p>
+      <p>The token you came with stands in a log or a file: take one of your own, and say where mails about your tasks go.</p>
       <Field label="Your email" type="email" required value={email} onInput={e => setEmail(e.target.value)} />
       <Trouble error={save.error} />
       <button class="main" disabled={save.busy}>Save and make my token</button>

@@ -5,7 +5,7 @@ import { setQuery } from "./router.js";
 import { useLoad, useTick, useTitle } from "./hooks.js";
 import { openStream } from "./stream.js";
 import { exact, money, number, ran, repositoryName, ticking } from "./format.js";
-import { Facts, Icon, Loading, Status, Tabs, Time, Trouble } from "./ui.jsx";
+import { Facts, Loading, Status, Tabs, Time, Trouble } from "./ui.jsx";
 import { Markdown } from "./markdown.jsx";
 import { LogStore } from "./log_store.js";
 import { Log } from "./log.jsx";
@@ -101,7 +101,7 @@ export function TaskPage({ me, at, id, Nothing }) {
           <p class="under"><Status task={task} />
             {ran(task) !== null && <span class="soft" title={`since ${exact(task.startedAt)}`}>{ticking(ran(task))}</span>}
             {task.attempt > 1 && <span class="soft">attempt {task.attempt}</span>}
-            {task.prUrl && <a href={task.prUrl} target="_blank" rel="noopener noreferrer">Open the pull request <Icon name="out" /><span class="unseen"> (opens a new tab)</span></a>}</p></div>
+            {task.prUrl && <a href={task.prUrl} target="_blank" rel="noopener noreferrer">Open the pull request ↗<span class="unseen"> (opens a new tab)</span></a>}</p></div>
         <Actions task={task} me={me} changed={changed} reload={reload} />
       </div>
       <Timeline task={task} store={store} />

@@ -1,5 +1,5 @@
 // ui.jsx - the pieces that pages are put together from.
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ago, exact, stageWords, statusWords } from "./format.js";
 import { useAction } from "./hooks.js";
 
@@ -7,8 +7,7 @@ const ring = "M2.5 8a5.5 5.5 0 1 0 11 0a5.5 5.5 0 1 0-11 0";
 const shapes = {
   queued: ring + "M8 5v3.2l2.2 1.3", running: "M8 2.5a5.5 5.5 0 1 0 5.5 5.5", completed: "M3 8.5l3.4 3.5L13 4.5", failed: "M4 4l8 8M12 4l-8 8",
   needs_review: "M8 2.2L14.3 13.5H1.7zM8 6.5v3.2M8 11.5v.2", needs_clarification: "M5.4 5.6a2.6 2.6 0 1 1 3.7 2.6C8.3 8.7 8 9.2 8 10M8 12.8v.2", cancelled: ring + "M4.2 11.8l7.6-7.6",
-  none: "M5 8h6", copy: "M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z", down: "M8 2.5v8M4.5 7.5L8 11l3.5-3.5M3 13.5h10", out: "M9.5 2.5h4v4M13.5 2.5L7 9M11.5 9.5v4h-9v-9h4",
-  link: "M6.5 9.5l3-3M7 4.6l1.4-1.4a3 3 0 0 1 4.3 4.3L11.3 9M9 11.4l-1.4 1.4a3 3 0 0 1-4.3-4.3L4.7 7", up: "M4 10l4-4 4 4", next: "M4 6l4 4 4-4",
+  none: "M5 8h6", copy: "M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z", down: "M8 2.5v8M4.5 7.5L8 11l3.5-3.5M3 13.5h10",
 };
 
 export const Icon = ({ name, spin }) => (
@@ -89,7 +88,7 @@ export function Copy({ text, label = "Copy", small }) {
   );
 }
 
-export const Command = ({ text }) => <div class="command"><code>{text}</code><Copy text={text} small /></div>;
+export const Command = ({ text }) => <div class="command"><code tabIndex={0}>{text}</code><Copy text={text} small /></div>;
 
 export function Secret({ title, value, children }) {
   const box = useRef(null);
@@ -104,6 +103,9 @@ export function Secret({ title, value, children }) {
 }
 
 // A labelled control: as "input", "textarea" or, with options [[value, word], …], a select. `pair` stands beside it.
+let ids = 0;
+const useId = () => useState(() => "id" + ++ids)[0];
+
 export function Field({ label, hint, error, as: As = "input", options, pair, class: cls = "full", ...rest }) {
   const id = useId(), about = hint || error ? id + "-about" : null;
   const props = { id, "aria-describedby": about, "aria-invalid": error ? "true" : null, class: cls, ...rest };
