@@ -12,15 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "lib/base/fs.h"
 #include "sandbox/seccomp.h"
+#include "tests/bench/bench_crun.h"
 
 #define ROUNDS_MAX 2000
 #define ARGS_MAX 48
@@ -37,12 +38,30 @@ static double now_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
+/* Who starts: this process, one with a heap of 512 MiB, one that crun can run under. */
+enum starter { HERE, FAT, CRUN, STARTERS };
+
 struct contender {
-    const char *name;
+    const char *name, *bar;
     const char *args[ARGS_MAX];
+    enum starter starter;
     double us[ROUNDS_MAX];
     bool absent;
 };
+
+enum {
+    PLAIN,
+    BWRAP,
+    EVERYTHING,
+    ON_DISK,
+    NO_OVERLAY,
+    NO_LIMITS,
+    FROM_FAT,
+    BIG_BASE,
+    WITH_CRUN,
+    CONTENDERS
+};
+static struct contender all[CONTENDERS];
 
 /* Start to reaped, without fork: posix_spawn does not copy our page tables. */
 static int run_once(const char *const *args, double *us)
@@ -82,6 +101,8 @@ static double at(double *sorted, int n, double q)
 static void report(FILE *json, const char *name, const char *unit, double median, double p95,
                    double ratio, const char *bar)
 {
+    if (!bar)
+        bar = "";
     printf("%-46s %9.2f %9.2f %-3s %8.2f   %s\n", name, median, p95, unit, ratio, bar);
     if (json)
         fprintf(json,
@@ -90,34 +111,104 @@ static void report(FILE *json, const char *name, const char *unit, double median
                 name, unit, median, p95, ratio, bar);
 }
 
-static void race(struct contender *all, size_t count, int rounds, FILE *json)
+/* A process that runs contenders for us, one at a time: their number in, their microseconds out. */
+static int starters[STARTERS] = {-1, -1, -1};
+
+static void serve(int fd, enum starter who)
+{
+    static char heap[512UL << 20];
+    unsigned char which;
+
+    if (who == FAT)
+        memset(heap, 1, sizeof heap);
+    if (who == CRUN && crun_view() < 0)
+        _exit(1);
+    while (read(fd, &which, 1) == 1) {
+        double us = -1, took;
+
+        if (run_once(all[which].args, &took) == 0)
+            us = took;
+        if (write(fd, &us, sizeof us) < 0)
+            break;
+    }
+    _exit(0);
+}
+
+static void begin_starters(void)
+{
+    for (int i = FAT; i < STARTERS; i++) {
+        int pair[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+            continue;
+        if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            close(pair[0]);
+            serve(pair[1], (enum starter)i);
+        }
+        close(pair[1]);
+        starters[i] = pair[0];
+    }
+}
+
+/* Microseconds, or -1. */
+static double start(const struct contender *who)
+{
+    unsigned char which = (unsigned char)(who - all);
+    int fd = starters[who->starter];
+    double us = -1, took;
+
+    if (who->starter == HERE) {
+        if (run_once(who->args, &took) == 0)
+            us = took;
+    } else if (write(fd, &which, 1) != 1 || read(fd, &us, sizeof us) != (ssize_t)sizeof us) {
+        us = -1;
+    }
+    return us;
+}
+
+static double median_of(size_t i, int rounds)
+{
+    return all[i].absent ? 0 : at(all[i].us, rounds, 0.5);
+}
+
+static void tell_ratio(FILE *json, const char *name, double a, double b, const char *bar)
+{
+    if (a > 0 && b > 0)
+        report(json, name, "x", a / b, 0, 0, bar);
+}
+
+static void race(size_t count, int rounds, FILE *json)
 {
     for (size_t c = 0; c < count; c++)
-        all[c].absent = run_once(all[c].args, NULL) != 0;
+        all[c].absent = start(&all[c]) < 0;
     for (int i = 0; i < rounds; i++) {
         for (size_t c = 0; c < count; c++) {
             struct contender *who = &all[(c + (size_t)i) % count];
 
             if (!who->absent)
-                run_once(who->args, &who->us[i]);
+                who->us[i] = start(who);
         }
     }
     for (size_t c = 0; c < count; c++)
         qsort(all[c].us, (size_t)rounds, sizeof(double), by_value);
     for (size_t c = 0; c < count; c++) {
-        double base = at(all[1].us, rounds, 0.5);
+        double base = median_of(BWRAP, rounds), median = median_of(c, rounds);
 
         if (all[c].absent)
             printf("%-46s not here\n", all[c].name);
         else
-            report(json, all[c].name, "ms", at(all[c].us, rounds, 0.5) / 1e3,
-                   at(all[c].us, rounds, 0.95) / 1e3,
-                   all[1].absent ? 0 : at(all[c].us, rounds, 0.5) / base,
-                   c < 2 ? "" : "of bubblewrap: <= 0.60, aim 0.35");
+            report(json, all[c].name, "ms", median / 1e3, at(all[c].us, rounds, 0.95) / 1e3,
+                   base > 0 ? median / base : 0, all[c].bar);
     }
-    if (!all[0].absent && !all[2].absent)
-        report(json, "everything on / fork+exec", "x",
-               at(all[2].us, rounds, 0.5) / at(all[0].us, rounds, 0.5), 0, 0, "<= 5");
+    tell_ratio(json, "everything on / fork+exec", median_of(EVERYTHING, rounds),
+               median_of(PLAIN, rounds), "<= 5");
+    tell_ratio(json, "everything on / crun with its profile", median_of(EVERYTHING, rounds),
+               median_of(WITH_CRUN, rounds), "<= 0.10");
+    tell_ratio(json, "from a 512 MiB heap / from a small parent", median_of(FROM_FAT, rounds),
+               median_of(EVERYTHING, rounds), "1, within 10 %");
+    tell_ratio(json, "base of 50,000 files / of none", median_of(BIG_BASE, rounds),
+               median_of(EVERYTHING, rounds), "1, within 10 %");
 }
 
 static void filter_load(FILE *json)
@@ -226,69 +317,64 @@ static void resident(FILE *json)
            "<= 1024");
 }
 
-static void big_heap(int rounds, FILE *json, const char *const *args)
+static void fill(const char *base)
 {
-    double *us = calloc((size_t)rounds, sizeof *us);
-    size_t size = 512UL << 20;
-    char *heap = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    if (us && heap != MAP_FAILED) {
-        memset(heap, 1, size);
-        for (int i = 0; i < rounds; i++)
-            run_once(args, &us[i]);
-        qsort(us, (size_t)rounds, sizeof(double), by_value);
-        report(json, "everything on, started from a 512 MiB heap", "ms", at(us, rounds, 0.5) / 1e3,
-               at(us, rounds, 0.95) / 1e3, 0, "as without");
-        munmap(heap, size);
-    }
-    free(us);
-}
-
-/* A base of 50,000 files costs what one of 50 does: nothing walks it. */
-static void big_tree(int rounds, FILE *json, const char *const *args, const char *base)
-{
-    double *us = calloc((size_t)rounds, sizeof *us);
     char path[300];
 
-    for (int i = 0; i < 50000 && us; i++) {
+    for (int i = 0; i < 50000; i++) {
         int fd;
 
         if (i % 1000 == 0) {
             snprintf(path, sizeof path, "%s/d%d", base, i / 1000);
             if (mkdir(path, 0755) < 0)
-                break;
+                return;
         }
         snprintf(path, sizeof path, "%s/d%d/f%d", base, i / 1000, i);
         fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
         if (fd < 0)
-            break;
+            return;
         close(fd);
     }
-    for (int i = 0; i < rounds && us; i++)
-        run_once(args, &us[i]);
-    if (us) {
-        qsort(us, (size_t)rounds, sizeof(double), by_value);
-        report(json, "everything on, base of 50,000 files", "ms", at(us, rounds, 0.5) / 1e3,
-               at(us, rounds, 0.95) / 1e3, 0, "as without");
-    }
-    free(us);
 }
+
+static char base[100], big_base[100], upper[100], bundle[100], true_bind[500];
+
+#define BOX program, "--ro-bind", true_bind
+#define LIMITS "--memory", "256M", "--pids", "64"
+#define TRUE "--", "/opt/true", "nothing"
+#define OF_BWRAP "of bubblewrap: <= 0.60, aim 0.35"
+
+/* All run the same static program that does nothing. */
+static struct contender all[CONTENDERS] = {
+    [PLAIN] = {.name = "fork+exec of a static true", .args = {hostile, "nothing"}},
+    [BWRAP] = {.name = "bubblewrap --unshare-all",
+               .args = {"bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev",
+                        "/dev", "--tmpfs", "/run", hostile, "nothing"}},
+    [EVERYTHING] = {.name = "pj-sandbox, everything on",
+                    .bar = OF_BWRAP,
+                    .args = {BOX, LIMITS, "--workspace-base", base, "--disk", "64M", TRUE}},
+    [ON_DISK] = {.name = "pj-sandbox, the layer in a directory",
+                 .bar = OF_BWRAP,
+                 .args = {BOX, LIMITS, "--workspace-base", base, "--workspace", upper, TRUE}},
+    [NO_OVERLAY] = {.name = "pj-sandbox, a plain work tree",
+                    .bar = OF_BWRAP,
+                    .args = {BOX, LIMITS, "--workspace", upper, TRUE}},
+    [NO_LIMITS] = {.name = "pj-sandbox, no work tree, no limits",
+                   .bar = OF_BWRAP,
+                   .args = {BOX, TRUE}},
+    [FROM_FAT] = {.name = "everything on, from a 512 MiB heap",
+                  .starter = FAT,
+                  .args = {BOX, LIMITS, "--workspace-base", base, "--disk", "64M", TRUE}},
+    [BIG_BASE] = {.name = "everything on, a base of 50,000 files",
+                  .args = {BOX, LIMITS, "--workspace-base", big_base, "--disk", "64M", TRUE}},
+    [WITH_CRUN] = {.name = "crun with the profile of containers-common",
+                   .starter = CRUN,
+                   .args = {"crun", "--cgroup-manager=disabled", "run", "--bundle", bundle,
+                            "pj-bench"}},
+};
 
 int main(int argc, char **argv)
 {
-    static char base[100], upper[100], true_bind[500];
-    static struct contender all[] = {
-        {.name = "fork+exec of true",           .args = {"true"}                          },
-        {.name = "bubblewrap --unshare-all",
-         .args = {"bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev",
-                  "/dev", "--tmpfs", "/tmp", "true"}                                      },
-        {.name = "pj-sandbox, everything on",
-         .args = {program, "--workspace-base", base, "--workspace", upper, "--memory", "256M",
-                  "--pids", "64", "--ro-bind", true_bind, "--", "/opt/hostile", "nothing"}},
-        {.name = "pj-sandbox, plain work tree",
-         .args = {program, "--workspace", upper, "--", "true"}                            },
-        {.name = "pj-sandbox, no work tree",    .args = {program, "--", "true"}           },
-    };
     const char *bin = getenv("PJ_TEST_BIN");
     FILE *json = NULL;
     int rounds = 200;
@@ -308,14 +394,17 @@ int main(int argc, char **argv)
     if (!mkdtemp(home))
         return 1;
     snprintf(base, sizeof base, "%s/base", home);
+    snprintf(big_base, sizeof big_base, "%s/big", home);
     snprintf(upper, sizeof upper, "%s/upper", home);
-    snprintf(true_bind, sizeof true_bind, "%s:/opt/hostile", hostile);
-    if (mkdir(base, 0755) < 0 || mkdir(upper, 0755) < 0)
+    snprintf(bundle, sizeof bundle, "%s/bundle", home);
+    snprintf(true_bind, sizeof true_bind, "%s:/opt/true", hostile);
+    if (mkdir(base, 0755) < 0 || mkdir(big_base, 0755) < 0 || mkdir(upper, 0755) < 0)
         return 1;
+    fill(big_base);
+    (void)crun_bundle(bundle, hostile); /* without it crun is "not here" */
+    begin_starters();
     printf("%-46s %9s %9s %-3s %8s\n", "start to exit", "median", "p95", "", "/bwrap");
-    race(all, sizeof all / sizeof all[0], rounds, json);
-    big_heap(rounds / 2, json, all[2].args);
-    big_tree(rounds / 2, json, all[2].args, base);
+    race(CONTENDERS, rounds, json);
     filter_load(json);
     fork_bomb(json);
     resident(json);
