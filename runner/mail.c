@@ -22,7 +22,7 @@ struct hole {
     char *value; /* owned; NULL: nothing to show */
 };
 
-enum { HOLE_COUNT = 14 };
+enum { HOLE_COUNT = 15 };
 
 /* ---- what there is to say ---- */
 
@@ -62,6 +62,29 @@ static char *usage_text(const struct pj_task *task)
                        pj_money_text(task->usage.cost_microusd, cost));
 }
 
+/* What of a patch did not apply: "src/a.c, hunk 2: why; src/b.c: why". */
+static char *rejects_text(const json_t *rejects)
+{
+    struct pj_str out;
+    char *text;
+    size_t i;
+    const json_t *r;
+
+    if (json_array_size(rejects) == 0)
+        return NULL;
+    pj_str_init(&out, VALUE_MAX);
+    json_array_foreach(rejects, i, r)
+    {
+        (void)pj_str_putf(&out, "%s%s", i > 0 ? "; " : "", pj_json_str(r, "path", ""));
+        if (pj_json_i64(r, "hunk", 0) > 0)
+            (void)pj_str_putf(&out, ", hunk %lld", (long long)pj_json_i64(r, "hunk", 0));
+        (void)pj_str_putf(&out, ": %s", pj_json_str(r, "reason", ""));
+    }
+    text = pj_str_take(&out);
+    pj_str_release(&out);
+    return text;
+}
+
 static char *upstream_text(const struct pj_task *task)
 {
     const struct pj_task_upstream *u = &task->error.upstream;
@@ -84,6 +107,7 @@ static void fill(const struct mail_facts *facts, struct hole holes[HOLE_COUNT])
         {"error_title", pj_strdup_or_null(t->error.title)},
         {"pr_url", pj_strdup_or_null(t->pr_url)},
         {"question", pj_strdup_or_null(t->question)},
+        {"rejects", rejects_text(t->rejects)},
         {"repository", pj_strdup_or_null(facts->repository)},
         {"task_id", pj_strdup_or_null(t->id)},
         {"task_url",

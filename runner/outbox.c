@@ -294,6 +294,8 @@ static void trim_cache(struct outbox *o)
     o->next_trim_ms = now + TRIM_EVERY_MS;
     if (workspace_cache_trim(o->settings->state_dir, CACHE_MAX_BYTES, &err) < 0)
         pj_log_err(PJ_LOG_WARN, "cache_not_trimmed", &err, NULL, NULL);
+    if (workspace_cache_repack(o->settings->state_dir, &err) < 0)
+        pj_log_err(PJ_LOG_WARN, "mirror_not_packed", &err, NULL, NULL);
 }
 
 /* True when the daemon has gone. */

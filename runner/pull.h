@@ -57,8 +57,8 @@ int pull_open(const struct pull_forge *forge, const struct pull_spec *spec, stru
               struct pj_err *err) PJ_MUST_CHECK;
 void pull_result_release(struct pull_result *result);
 
-/* Before a model is called: does the forge say that this token cannot push here? Uses owner and name of `spec`. 0 also when the
- * forge does not say. AUTH/"github_auth" (no token, or refused), FORBIDDEN/"github_permission" (archived, read only). */
+/* Before a model is called: does the forge say that this token cannot push here, or that a rule of its forbids our branch? Uses
+ * owner, name and head of `spec` (head NULL: rules are not looked at). 0 also when the forge does not say. AUTH/"github_auth" (no token, or refused), FORBIDDEN/"github_permission" (archived, read only, a ruleset that this token cannot bypass). */
 int pull_preflight(const struct pull_forge *forge, const struct pull_spec *spec,
                    struct pull_upstream *upstream, struct pj_err *err) PJ_MUST_CHECK;
 

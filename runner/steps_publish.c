@@ -382,9 +382,12 @@ int job_ask_pull(struct job *job, struct pj_err *err)
 int job_ask_forge(struct job *job, struct pj_err *err)
 {
     const struct pull_forge forge = forge_of(job);
-    const struct pull_spec spec = {.owner = job->address.owner, .name = job->address.name};
+    char branch[PJ_BRANCH_SIZE];
+    const struct pull_spec spec = {
+        .owner = job->address.owner, .name = job->address.name, .head = branch};
     struct pull_upstream upstream = {0};
 
+    publish_branch_name(job->spec.task.id, branch);
     if (forge.forge->kind == PJ_FORGE_GIT || pull_preflight(&forge, &spec, &upstream, err) == 0)
         return 0;
     return forge_failed(job, &upstream, err);

@@ -10,15 +10,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/fs.h"
 #include "lib/base/id.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/crypto/hmac.h"
 #include "lib/git/mirror.h"
+#include "lib/http/client.h"
 #include "runner/publish.h"
 #include "runner/retry.h"
 #include "runner/workspace_impl.h"
+
+#define USE_STEP_MS 20
+#define USE_WAIT_MS ((int64_t)5 * 60 * 1000)
 
 const char *workspace_tree(const struct workspace *ws)
 {
@@ -108,16 +113,21 @@ static int make_folders(struct workspace *ws, const struct workspace_spec *spec,
 
 /* A shared lock while the mirror's objects are borrowed: workspace_cache_trim() leaves it alone. The file's time is the
  * mirror's last use. */
-static int use_mirror(struct workspace *ws, struct pj_err *err)
+static int use_mirror(struct workspace *ws, const struct workspace_spec *spec, struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s.use", ws->mirror);
 
     ws->mirror_use = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (ws->mirror_use < 0)
         return pj_fail_errno(err, errno, "open %s", path);
-    while (flock(ws->mirror_use, LOCK_SH) < 0) {
-        if (errno != EINTR)
+    int64_t until = pj_mono_ms() + (spec->net.timeout_ms > 0 ? spec->net.timeout_ms : USE_WAIT_MS);
+    while (flock(ws->mirror_use, LOCK_SH | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
             return pj_fail_errno(err, errno, "lock %s", path);
+        if (pj_mono_ms() >= until)
+            return pj_fail(err, PJ_E_TIMEOUT, "%s is being cleaned for too long", ws->mirror);
+        if (pj_http_pause(USE_STEP_MS, spec->net.pump, err) < 0)
+            return -1;
     }
     (void)futimens(ws->mirror_use, NULL);
     return 0;
@@ -244,7 +254,7 @@ static int prepare(struct workspace *ws, const struct workspace_spec *spec, stru
 {
     struct pj_mirror_have have;
 
-    if (use_mirror(ws, err) < 0 || fetch(ws, spec, &have, err) < 0)
+    if (use_mirror(ws, spec, err) < 0 || fetch(ws, spec, &have, err) < 0)
         return -1;
     PJ_CLEANUP(pj_freep) char *clean = pj_asprintf("%s/clean.git", ws->dir);
     if (pj_git_repo_create(clean, ws->mirror, &ws->repo, err) < 0 || pin(ws, spec, &have, err) < 0)

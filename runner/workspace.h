@@ -88,4 +88,9 @@ int workspace_sweep(const char *state_dir, bool (*is_live)(void *ctx, const char
 /* Remove the mirrors and checkouts that were not used for longest until the cache has at most max_bytes; what is in use stays. */
 int workspace_cache_trim(const char *state_dir, int64_t max_bytes, struct pj_err *err);
 
+/* Pack at most one mirror anew that many fetches have scattered and that nobody uses. Returns 1 when one was, 0, or -1. */
+int workspace_cache_repack(const char *state_dir, struct pj_err *err);
+#define WORKSPACE_PACKS_MAX 40
+#define WORKSPACE_LOOSE_MAX 5000
+
 #endif

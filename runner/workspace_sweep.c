@@ -12,6 +12,7 @@
 #include "lib/base/fs.h"
 #include "lib/base/id.h"
 #include "lib/base/mem.h"
+#include "lib/git/mirror.h"
 #include "runner/workspace_impl.h"
 
 int workspace_sweep(const char *state_dir, bool (*is_live)(void *ctx, const char *task_id),
@@ -144,6 +145,51 @@ int workspace_cache_trim(const char *state_dir, int64_t max_bytes, struct pj_err
             rc = remove_mirror(&list.item[i], &removed, err);
         if (removed)
             list.bytes -= list.item[i].bytes;
+        free(list.item[i].path);
+    }
+    free(list.item);
+    return rc;
+}
+
+/* -1 as a descriptor: somebody borrows its objects. */
+static int lock_alone(const char *mirror)
+{
+    PJ_CLEANUP(pj_freep) char *use = pj_asprintf("%s.use", mirror);
+    int fd = open(use, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+        pj_fd_close(&fd);
+    return fd;
+}
+
+static int repack(const struct mirror *m, struct pj_err *err)
+{
+    size_t packs = 0;
+    size_t loose = 0;
+
+    pj_mirror_count(m->path, &packs, &loose);
+    if (packs <= WORKSPACE_PACKS_MAX && loose <= WORKSPACE_LOOSE_MAX)
+        return 0;
+    PJ_CLEANUP(pj_closep) int alone = lock_alone(m->path);
+    if (alone < 0)
+        return 0;
+    return pj_mirror_repack(m->path, err) < 0 ? pj_err_wrap(err, "%s", m->path) : 1;
+}
+
+int workspace_cache_repack(const char *state_dir, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_freep) char *cache = pj_asprintf("%s/cache", state_dir);
+    struct mirrors list = {0};
+    DIR *dir = opendir(cache);
+    int rc = 0;
+
+    if (dir == NULL)
+        return errno == ENOENT ? 0 : pj_fail_errno(err, errno, "open %s", cache);
+    list_mirrors(dir, cache, &list);
+    closedir(dir);
+    for (size_t i = 0; i < list.count; i++) {
+        if (rc == 0 && !list.item[i].checkout)
+            rc = repack(&list.item[i], err);
         free(list.item[i].path);
     }
     free(list.item);

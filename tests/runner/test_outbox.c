@@ -121,6 +121,30 @@ Test(mail, has_a_template_for_every_end_that_is_told)
     pj_task_release(&task);
 }
 
+Test(mail, r3_2_a_patch_that_does_not_apply_is_told_with_its_error_and_each_hunk)
+{
+    struct pj_task task;
+    struct pj_str message;
+    char *text;
+
+    task_init(&task);
+    pj_str_set(&task.error.detail,
+               "2 places do not apply, the first: src/a.c, hunk 2: no such lines");
+    task.rejects =
+        json_pack("[{s:s, s:i, s:s}, {s:s, s:n, s:s}]", "path", "src/a.c", "hunk", 2, "reason",
+                  "no such lines", "path", "src/b.c", "hunk", "reason", "does not exist");
+    compose(&task, "needs_review", &message);
+    text = part(message.data, "text/plain");
+    cr_expect_not_null(strstr(text, "2 places do not apply"), "%s", text);
+    cr_expect_not_null(strstr(text, "src/a.c, hunk 2: no such lines; src/b.c: does not exist"),
+                       "%s", text);
+    cr_expect_not_null(strstr(text, "The patch is kept"), "%s", text);
+    cr_expect_not_null(strstr(text, "Task, patch and log: https://"), "%s", text);
+    free(text);
+    pj_str_release(&message);
+    pj_task_release(&task);
+}
+
 Test(mail, no_title_can_add_a_header)
 {
     static const char *const titles[] = {

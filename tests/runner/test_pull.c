@@ -265,6 +265,43 @@ Test(pull, r8_2_preflight_refuses_only_what_the_forge_refuses)
     cr_assert_str_eq(err.code, "github_auth");
 }
 
+/* A rule about branches like ours, from a ruleset that the token may bypass or not. */
+Test(pull, r8_2_preflight_knows_the_rules_about_our_branch)
+{
+    static const char creation[] = "[{\"type\":\"deletion\",\"ruleset_id\":7},{\"type\":"
+                                   "\"creation\",\"ruleset_id\":7}]";
+    static const char signatures[] = "[{\"type\":\"required_signatures\",\"ruleset_id\":7}]";
+    static const struct {
+        const char *rules, *bypass, *word; /* word NULL: passes */
+    } cases[] = {
+        {creation, "never", "no branch pj/"},
+        {creation, "always", NULL},
+        {signatures, "never", "signed commits"},
+        {"[{\"type\":\"deletion\",\"ruleset_id\":7}]", NULL, NULL},
+        {"[]", NULL, NULL},
+    };
+    struct pull_upstream upstream;
+    struct pj_err err = {0};
+
+    for (size_t i = 0; i < PJ_COUNT_OF(cases); i++) {
+        PJ_CLEANUP(pj_freep)
+        char *set = pj_asprintf("{\"id\":7,\"name\":\"only people\",\"source\":\"o/r\","
+                                "\"enforcement\":\"active\",\"current_user_can_bypass\":\"%s\"}",
+                                cases[i].bypass != NULL ? cases[i].bypass : "never");
+        forge_server_fail(server, "GET", "/rules/branches/", 1, 200, NULL, cases[i].rules);
+        if (cases[i].bypass != NULL)
+            forge_server_fail(server, "GET", "/rulesets/7", 1, 200, NULL, set);
+        int rc = pull_preflight(&forge, &spec, &upstream, &err);
+        cr_assert_eq(rc, cases[i].word == NULL ? 0 : -1, "%zu: %s", i, err.message);
+        if (cases[i].word != NULL) {
+            cr_expect_str_eq(err.code, "github_permission");
+            cr_expect_not_null(strstr(err.message, cases[i].word), "%s", err.message);
+            cr_expect_not_null(strstr(err.message, "only people"), "%s", err.message);
+            cr_expect_not_null(strstr(err.remedy, "pj/**"), "%s", err.remedy);
+        }
+    }
+}
+
 Test(pull, r4_3_the_review_is_asked_for_once)
 {
     struct pull_upstream upstream;

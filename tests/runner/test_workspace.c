@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <glob.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 
 #include "lib/base/fs.h"
 #include "lib/base/mem.h"
+#include "lib/git/mirror.h"
 #include "tests/runner/workspace_fix.h"
 
 static struct workspace_fix fix;
@@ -61,9 +63,7 @@ Test(workspace, checks_out_the_tip_without_a_git_folder)
 
 Test(workspace, stays_at_the_pinned_commit_when_the_branch_moves_on)
 {
-    static const struct gitfix_file change[] = {
-        {"README.md", "moved\n", false}
-    };
+    static const struct gitfix_file change[] = {{"README.md", "moved\n", false}};
     struct workspace_spec spec = workspace_fix_spec(&fix);
     struct pj_err err;
     char *first = gitfix_rev(fix.remote, "refs/heads/main");
@@ -227,6 +227,43 @@ Test(workspace, trims_mirrors_nobody_uses)
     free(cache);
 }
 
+/* As many fetches as it takes, then one pack that has everything, and work goes on. */
+Test(workspace, a_mirror_that_fetches_have_scattered_is_packed_anew)
+{
+    glob_t found = {0};
+    size_t packs = 0, loose = 0;
+    struct pj_err err;
+
+    for (unsigned i = 0; i <= WORKSPACE_PACKS_MAX; i++) {
+        char content[20];
+        (void)snprintf(content, sizeof(content), "%u\n", i);
+        const struct gitfix_file file = {"counter.txt", content, false};
+        free(gitfix_commit(fix.remote, "main", &file, 1, "more"));
+        workspace_fix_open(&fix);
+        if (i == WORKSPACE_PACKS_MAX)
+            cr_assert_eq(workspace_cache_repack(fix.state, &err), 0, "not while it is in use");
+        workspace_close(fix.ws);
+        fix.ws = NULL;
+    }
+    PJ_CLEANUP(pj_freep) char *pattern = pj_asprintf("%s/cache/*.git", fix.state);
+    cr_assert_eq(glob(pattern, 0, NULL, &found), 0);
+    pj_mirror_count(found.gl_pathv[0], &packs, &loose);
+    cr_assert_gt(packs + loose, (size_t)WORKSPACE_PACKS_MAX);
+    cr_assert_eq(workspace_cache_repack(fix.state, &err), 1, "%s", err.message);
+    pj_mirror_count(found.gl_pathv[0], &packs, &loose);
+    cr_assert_eq(packs, 1U);
+    cr_assert_eq(loose, 0U);
+    cr_assert_eq(workspace_cache_repack(fix.state, &err), 0, "once is enough");
+    char *fsck = gitfix_run(found.gl_pathv[0], NULL, "fsck", "--full", NULL);
+    cr_assert_not_null(fsck);
+    free(fsck);
+    workspace_fix_open(&fix);
+    char *text = read_tree_file("counter.txt");
+    cr_assert_str_eq(text, "40\n");
+    free(text);
+    globfree(&found);
+}
+
 Test(workspace, reads_files_of_the_base_commit_not_of_the_tree)
 {
     struct pj_str text;
@@ -269,9 +306,7 @@ Test(workspace, r10_1_two_jobs_share_a_mirror_and_nothing_else)
 {
     static const char *const ids[] = {"0a1b2c3d4e5f6g7h8i9j01", "0a1b2c3d4e5f6g7h8i9j02",
                                       "0a1b2c3d4e5f6g7h8i9j03"};
-    static const struct gitfix_file change[] = {
-        {"README.md", "moved\n", false}
-    };
+    static const struct gitfix_file change[] = {{"README.md", "moved\n", false}};
     pid_t pids[PJ_COUNT_OF(ids)];
     int status = 0;
 

@@ -358,6 +358,8 @@ void forge_rest(struct forge_server *f, const char *path, const struct stand_in_
         forge_actions(f, repo, end + 9, r, x);
     else if (get && strncmp(end, "/collaborators/", 15) == 0)
         permission_get(f, end, x);
+    else if (get && strncmp(end, "/rules/branches/", 16) == 0)
+        forge_json(f, x, 200, json_array()); /* none: forge_server_fail() sets some */
     else if (get && strcmp(end, "/pulls") == 0)
         pulls_list(f, repo, r->query, x);
     else if (post && strcmp(end, "/pulls") == 0)

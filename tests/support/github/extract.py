@@ -27,6 +27,7 @@ OPERATIONS = [
     "GET /repos/{owner}/{repo}/pulls",
     "GET /repos/{owner}/{repo}/pulls/{pull_number}",
     "GET /repos/{owner}/{repo}/rules/branches/{branch}",
+    "GET /repos/{owner}/{repo}/rulesets/{ruleset_id}",
     "PATCH /repos/{owner}/{repo}/pulls/{pull_number}",
     "POST /app/installations/{installation_id}/access_tokens",
     "POST /repos/{owner}/{repo}/actions/runs/{run_id}/cancel",
