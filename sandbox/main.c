@@ -30,7 +30,7 @@ static void put(int fd, struct pj_str *text)
 
 static int do_plan(const struct spec *spec)
 {
-    struct plan plan;
+    static struct plan plan;
     struct pj_err err = {0};
     struct pj_str out;
     int rc = plan_make(&plan, spec, &err);
@@ -60,7 +60,7 @@ static int do_check(void)
 
 static int do_run(const struct spec *spec)
 {
-    struct plan plan = {0};
+    static struct plan plan; /* large, and zero as it is */
     struct result result = {0};
     struct net *net = NULL;
     struct pj_str out;

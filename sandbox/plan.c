@@ -122,7 +122,7 @@ int plan_make(struct plan *plan, const struct spec *spec, struct pj_err *err)
     const char *const namespaces[] = {"user", "mount", "pid",    "net",
                                       "ipc",  "uts",   "cgroup", "time"};
 
-    *plan = (struct plan){.spec = spec};
+    plan->spec = spec;
     plan->root = probe_is_privileged() && userns_can_lease();
     if (!plan->root && userns_is_host_root())
         return step_fail(

@@ -74,7 +74,7 @@ struct plan {
     size_t isolation_count;
 };
 
-/* Decide. Fails with the step and the remedy when something asked for cannot be had. Release
+/* Decide. *plan is all zero before. Fails with the step and the remedy when something asked for cannot be had. Release
  * with plan_release() in either case. */
 int plan_make(struct plan *plan, const struct spec *spec, struct pj_err *err) PJ_MUST_CHECK;
 void plan_release(struct plan *plan);

@@ -1,6 +1,6 @@
 /* rules.h - which system calls the box may make, as tables with a reason a row.
  *
- * Two filters are stacked and the kernel takes the stricter answer. The first is an allow-list
+ * Two tables, of which the stricter answer counts; seccomp_gen.c joins them to one filter. The first is an allow-list
  * by number: what it does not name does not exist (ENOSYS, so that programs fall back), what it
  * names as refused gives EPERM, and a call of a foreign ABI (i386, x32) kills. The second
  * refuses by argument and lets the rest pass to the first; every comparison is masked to the

@@ -26,10 +26,19 @@ static int load(const struct sock_filter *filter, size_t count, struct pj_err *e
     return 0;
 }
 
+#ifdef SANDBOX_WEAKEN
+static int apply_half(struct pj_err *err)
+{
+    return weakened("seccomp-calls") ? load(argument_filter, PJ_COUNT_OF(argument_filter), err)
+                                     : load(call_filter, PJ_COUNT_OF(call_filter), err);
+}
+#endif
+
 int seccomp_apply(struct pj_err *err)
 {
-    if (!weakened("seccomp-arguments") &&
-        load(argument_filter, PJ_COUNT_OF(argument_filter), err) < 0)
-        return -1;
-    return weakened("seccomp-calls") ? 0 : load(call_filter, PJ_COUNT_OF(call_filter), err);
+#ifdef SANDBOX_WEAKEN
+    if (weakened("seccomp-calls") || weakened("seccomp-arguments"))
+        return apply_half(err);
+#endif
+    return load(whole_filter, PJ_COUNT_OF(whole_filter), err);
 }
