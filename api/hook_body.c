@@ -31,6 +31,11 @@ static const struct pj_field usage_fields[] = {
     {"cachedTokens", PJ_F_INT, offsetof(struct hook_usage, cached), 0, 0, TOKENS_MAX},
 };
 
+static const struct pj_field part_fields[] = {
+    {"base64", PJ_F_STR, offsetof(struct hook_part, base64), PJ_FF_REQUIRED, 0, 1 << 20},
+    {"offset", PJ_F_INT, offsetof(struct hook_part, offset), PJ_FF_REQUIRED, 0, PJ_PATCH_MAX},
+};
+
 static const struct pj_field fields[] = {
     {"attempt", PJ_F_INT, AT(attempt), PJ_FF_NULL_NEG, 1, 1000000},
     {"baseSha", PJ_F_STR, AT(base_sha), 0, 40, 64},
@@ -39,8 +44,10 @@ static const struct pj_field fields[] = {
     {"error", PJ_F_OBJ, AT(error), .sub = error_fields, .sub_count = PJ_COUNT_OF(error_fields)},
     {"logs", PJ_F_JSON, AT(logs)},
     {"patch", PJ_F_STR, AT(patch), 0, 1, PJ_PATCH_MAX},
+    {"patchPart", PJ_F_OBJ, AT(part), .sub = part_fields, .sub_count = PJ_COUNT_OF(part_fields)},
     {"prUrl", PJ_F_STR, AT(pr_url), 0, 1, 2000},
     {"question", PJ_F_STR, AT(question), 0, 1, PJ_QUESTION_MAX},
+    {"runId", PJ_F_INT, AT(run_id), PJ_FF_NULL_NEG, 1, INT64_MAX},
     {"stage", PJ_F_WORD, AT(stage), .words = pj_task_stage_words},
     {"taskId", PJ_F_STR, AT(task_id), PJ_FF_REQUIRED, 1, 64},
     {"type", PJ_F_WORD, AT(type), PJ_FF_REQUIRED, .words = types},

@@ -12,6 +12,12 @@ struct hook_error {
     char *code, *message;
 };
 
+/* Of a patch that is too long for one webhook, or no UTF-8. */
+struct hook_part {
+    int64_t offset;
+    char *base64; /* NULL: there is none */
+};
+
 struct hook_usage {
     struct pj_task_model model;
     int64_t prompt, completion, cached;
@@ -23,9 +29,11 @@ struct hook_body {
     char *branch, *pr_url, *patch, *question, *base_sha, *commit_sha;
     struct hook_error error;
     json_t *logs; /* text, or an array of entries; NULL */
+    struct hook_part part;
     struct hook_usage usage;
     bool has_usage;
     int64_t attempt; /* -1: not named */
+    int64_t run_id;  /* of the workflow that says so, -1: not named */
     int stage;       /* -1: not named */
 };
 

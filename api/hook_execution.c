@@ -13,6 +13,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/crypto/hmac.h"
 #include "lib/model/prices.h"
 #include "lib/store/async.h"
 #include "lib/store/events.h"
@@ -28,6 +29,7 @@ struct hook {
     struct hook_body body;
     struct hook_logs *logs;
     json_t *requester; /* of a claim: who asked for the task, NULL when nobody is to be named */
+    json_t *patch;     /* of a claim: base64, NULL when there is none or it was not asked for */
     bool too_large;
     char webhook_id[WEBHOOK_ID_MAX + 1];
 };
@@ -39,6 +41,7 @@ static void hook_free(void *ctx)
     hook_logs_free(h->logs);
     hook_body_release(&h->body);
     json_decref(h->requester);
+    json_decref(h->patch);
 }
 
 static void answer(struct request *req, const char *status)
@@ -169,6 +172,41 @@ static void on_usage(struct request *req, const struct redisReply *reply)
     request_redis(req, &cmd, on_alert);
 }
 
+static void apply_usage(struct request *req);
+
+static void on_part(struct request *req, const struct redisReply *reply)
+{
+    struct pj_err err;
+
+    if (pj_lease_write_reply(reply, &err) < 0)
+        reply_err(req, &err);
+    else
+        apply_usage(req);
+}
+
+/* A part of a long patch goes where it belongs; the rest of the webhook follows. */
+static void apply_part(struct request *req)
+{
+    const struct hook *h = req->ctx;
+    const struct hook_part *part = &h->body.part;
+    size_t cap = part->base64 != NULL ? strlen(part->base64) : 0, n = 0;
+    struct pj_cmd cmd = {0};
+
+    if (part->base64 == NULL) {
+        apply_usage(req);
+        return;
+    }
+    PJ_CLEANUP(pj_freep) char *bytes = pj_alloc(1, cap + 1);
+    if (pj_base64_decode(pj_view_of(part->base64), bytes, cap, &n) < 0 ||
+        memchr(bytes, '\0', n) != NULL) {
+        reply_fault(req, "patchPart.base64", "is not the base64 of a patch's text");
+        return;
+    }
+    pj_lease_patch_part_cmd(&cmd, req->task->id, -1, req->task->attempt, part->offset,
+                            pj_view_n(bytes, n));
+    request_redis(req, &cmd, on_part);
+}
+
 static void apply_usage(struct request *req)
 {
     const struct hook *h = req->ctx;
@@ -206,9 +244,10 @@ static void answer_claim(struct request *req, json_t *analysis)
     const struct hook *h = req->ctx;
 
     reply_json(req, 200,
-               json_pack("{s:s, s:s, s:o, s:o, s:o, s:O?}", "taskId", req->task->id, "status",
+               json_pack("{s:s, s:s, s:o, s:o, s:o, s:O?, s:O?}", "taskId", req->task->id, "status",
                          "running", "task", pj_task_json(req->task), "analysis", analysis,
-                         "repository", pj_repo_json(req->repo), "requester", h->requester));
+                         "repository", pj_repo_json(req->repo), "requester", h->requester,
+                         "patchBase64", h->patch));
 }
 
 static void on_analysis(struct request *req, const struct redisReply *reply)
@@ -226,6 +265,43 @@ static void on_analysis(struct request *req, const struct redisReply *reply)
     }
     answer_claim(req,
                  pj_json_parse(pj_view_of(text), &analysis, &err) == 0 ? analysis : json_null());
+}
+
+static void claim_analysis(struct request *req);
+
+/* Who claims from "applying" on goes on with the patch that another job of the workflow has sent. */
+static void on_patch(struct request *req, const struct redisReply *reply)
+{
+    struct hook *h = req->ctx;
+    PJ_CLEANUP(pj_freep) char *text = NULL;
+    PJ_CLEANUP(pj_str_release) struct pj_str encoded;
+    size_t n = 0;
+    struct pj_err err;
+
+    pj_str_init(&encoded, 2 * (size_t)PJ_PATCH_MAX);
+    if (pj_task_patch_reply(reply, &text, &n, &err) < 0 ||
+        pj_base64_encode(&encoded, text, n) < 0) {
+        if (err.cls != PJ_E_NOT_FOUND) {
+            reply_err(req, &err);
+            return;
+        }
+    } else {
+        h->patch = json_stringn(pj_str_cstr(&encoded), encoded.len);
+    }
+    claim_analysis(req);
+}
+
+static void claim_patch(struct request *req)
+{
+    const struct hook *h = req->ctx;
+    struct pj_cmd cmd = {0};
+
+    if (h->body.stage < (int)PJ_STAGE_APPLYING) {
+        claim_analysis(req);
+        return;
+    }
+    pj_task_patch_cmd(&cmd, req->task->id);
+    request_redis(req, &cmd, on_patch);
 }
 
 static void claim_analysis(struct request *req)
@@ -247,7 +323,7 @@ static void on_requester(struct request *req, const struct redisReply *reply)
         h->requester =
             json_pack("{s:s?, s:s?}", "email", user.email, "githubLogin", user.github_login);
     pj_user_release(&user);
-    claim_analysis(req);
+    claim_patch(req);
 }
 
 static void claim(struct request *req)
@@ -255,11 +331,18 @@ static void claim(struct request *req)
     struct pj_cmd cmd = {0};
 
     if (req->repo->publish.co_author == 0 || req->task->owner == NULL) {
-        claim_analysis(req);
+        claim_patch(req);
         return;
     }
     pj_user_get_cmd(&cmd, req->task->owner);
     request_redis(req, &cmd, on_requester);
+}
+
+/* Does a workflow speak that has not got the task, or has it no longer? */
+static bool is_stale_run(const struct pj_task *task, int64_t run_id)
+{
+    return run_id > 0 &&
+           ((task->run_id > 0 && task->run_id != run_id) || run_id <= task->run_floor);
 }
 
 /* The first delivery of this id. */
@@ -274,10 +357,12 @@ static void apply(struct request *req)
     } else if (h->body.attempt > 0 && h->body.attempt != task->attempt) {
         reply_problem(req, 409, "stale_attempt", NULL, "the task is at attempt %lld",
                       (long long)task->attempt);
+    } else if (is_stale_run(task, h->body.run_id)) {
+        reply_problem(req, 409, "stale_attempt", NULL, "another workflow run has the task");
     } else if (h->body.type == HOOK_CLAIM) {
         claim(req);
     } else {
-        apply_usage(req);
+        apply_part(req);
     }
 }
 

@@ -37,6 +37,20 @@ static const struct step steps[] = {
     {PJ_STAGE_PULL_REQUEST, step_pull, "pr_failed"},
 };
 
+/* The same in two parts, for the two jobs of a workflow. */
+static const struct step work_steps[] = {
+    {PJ_STAGE_PREPARING, step_prepare, NULL},
+    {PJ_STAGE_ANALYZING, step_analyze, "repository_analysis"},
+    {PJ_STAGE_GENERATING, step_generate, NULL},
+    {PJ_STAGE_APPLYING, step_apply, "patch_conflict"},
+};
+static const struct step publish_steps[] = {
+    {PJ_STAGE_APPLYING, step_prepare, NULL},
+    {PJ_STAGE_APPLYING, step_apply, "patch_conflict"},
+    {PJ_STAGE_PUSHING, step_push, "github_service"},
+    {PJ_STAGE_PULL_REQUEST, step_pull, "pr_failed"},
+};
+
 /* Executor github_actions: a workflow takes it from there. */
 static const struct step dispatch_steps[] = {
     {PJ_STAGE_PREPARING, step_dispatch, "github_service"},
@@ -170,23 +184,30 @@ static bool is_dispatched(const struct job *job)
            job->spec.task.mode == NULL;
 }
 
+struct plan {
+    const struct step *steps;
+    size_t count;
+};
+
+static struct plan plan_of(const struct job *job)
+{
+    static const struct plan parts[] = {
+        [JOB_WHOLE] = {steps, PJ_COUNT_OF(steps)},
+        [JOB_WORK] = {work_steps, PJ_COUNT_OF(work_steps)},
+        [JOB_PUBLISH] = {publish_steps, PJ_COUNT_OF(publish_steps)},
+    };
+
+    return is_dispatched(job) ? (struct plan){dispatch_steps, PJ_COUNT_OF(dispatch_steps)}
+                              : parts[job->part];
+}
+
 static int run_steps(struct job *job, const char **fallback, struct pj_err *err)
 {
-    const struct step *table = is_dispatched(job) ? dispatch_steps : steps;
-    size_t count = is_dispatched(job) ? PJ_COUNT_OF(dispatch_steps) : PJ_COUNT_OF(steps);
+    const struct plan plan = plan_of(job);
 
-    if (job->remote == NULL && !is_dispatched(job) && job->spec.task.mode == NULL &&
-        !runner_makes_boxes(job->settings)) {
-        (void)pj_fail(err, PJ_E_UNAVAILABLE,
-                      "runner %s makes no boxes: it only starts workflows (PJ_RUNNER_EXECUTORS)",
-                      job->settings->name);
-        (void)pj_err_remedy(err, "run the task with executor github_actions, or start runners with "
-                                 "PJ_RUNNER_EXECUTORS=all and no others");
-        return pj_err_code(err, "sandbox_unavailable");
-    }
-    for (size_t i = 0; i < count; i++) {
-        *fallback = table[i].fallback_code;
-        if (job_stage(job, table[i].stage, err) < 0 || table[i].run(job, err) < 0)
+    for (size_t i = 0; i < plan.count; i++) {
+        *fallback = plan.steps[i].fallback_code;
+        if (job_stage(job, plan.steps[i].stage, err) < 0 || plan.steps[i].run(job, err) < 0)
             return -1;
     }
     return 0;
@@ -197,7 +218,8 @@ static void keep_partial(struct job *job)
 {
     struct pj_err err;
 
-    if (job->ws == NULL || job->spec.task.mode != NULL || job->commit_sha[0] != '\0')
+    if (job->ws == NULL || job->spec.task.mode != NULL || job->part == JOB_PUBLISH ||
+        job->commit_sha[0] != '\0')
         return;
     if (workspace_shared(job->ws) != NULL && job->tree_fd < 0 && job->last_diff == NULL)
         return; /* no box has touched the tree */
@@ -271,6 +293,18 @@ static void say_end(struct job *job, const struct pj_err *err)
         job_log_say(job->log, PJ_EVENT_ERROR, "%s: %s", pj_err_code_of(err), err->message);
 }
 
+/* The other job of the workflow goes on from here: the task has not ended. */
+static int hand_over(struct job *job)
+{
+    struct pj_err err;
+
+    job_log_say(job->log, PJ_EVENT_INFO, "the change is handed over to be published");
+    if (job_log_drain(job->log, pj_mono_ms() + LAST_LOG_FINE_MS, &err) == 0)
+        return JOB_EXIT_HANDED_OVER;
+    pj_log_err(PJ_LOG_ERROR, "log_incomplete", &err, "taskId", job->spec.task.id);
+    return 3;
+}
+
 /* The attempt ended, well or not: say so, keep what there is, report. */
 static int report(struct job *job, int rc, struct pj_err *err, const char *fallback)
 {
@@ -289,6 +323,8 @@ static int report(struct job *job, int rc, struct pj_err *err, const char *fallb
     }
     if (rc == 0 && is_dispatched(job))
         return JOB_EXIT_EXTERNAL;
+    if (rc == 0 && job->part == JOB_WORK)
+        return hand_over(job);
     if (rc < 0 && job->question == NULL)
         keep_partial(job);
     if (rc < 0 && strcmp(err->code, "patch_conflict") == 0)

@@ -47,12 +47,17 @@ struct job_check {
 struct job;
 struct remote;
 
+/* In a workflow, two jobs share an attempt: the one that works has a token that may only read; the one that publishes has no
+ * model's key and runs no box. */
+enum job_part { JOB_WHOLE, JOB_WORK, JOB_PUBLISH };
+
 struct job {
     const struct runner_settings *settings;
     struct job_spec spec;
     const struct job_report *report;
     struct pj_redis *redis; /* NULL in a workflow */
     struct remote *remote;  /* set in a workflow */
+    enum job_part part;
     struct job_log *log;
     struct pj_forges *forges;
     struct pj_prices *prices;
@@ -124,10 +129,13 @@ extern const struct job_report job_remote_report;
 
 /* `pj-runner job`, started by a keeper: returns the process's exit code. */
 int job_main(const struct runner_settings *settings);
-/* `pj-runner job --remote`, started by a workflow: claims the task, runs the same steps, reports by signed webhook. */
-int job_remote_main(const struct runner_settings *settings);
+/* `pj-runner job --remote [work FILE | publish FILE]`, started by a workflow: claims the task, runs the same steps, reports by signed
+ * webhook. `words`: what follows, ends with NULL. FILE is what one part hands over to the other (handover.h). */
+int job_remote_main(const struct runner_settings *settings, char *const *words);
 /* Exit code of a job whose task a workflow has now. */
 #define JOB_EXIT_EXTERNAL 4
+/* Of a workflow's working part: what it made is to be published by the other one. */
+#define JOB_EXIT_HANDED_OVER 5
 
 /* ---- job.c ---- */
 /* From the opened task (spec, redactor) to the report of its end; the process's exit code. */

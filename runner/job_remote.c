@@ -10,14 +10,17 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/crypto/hmac.h"
 #include "lib/http/client.h"
 #include "lib/json/codec.h"
+#include "runner/handover.h"
 #include "runner/job.h"
 #include "runner/notify.h"
 #include "runner/retry.h"
 
-#define BODY_MAX ((size_t)1000 * 1024)  /* the API takes 1 MiB */
-#define PATCH_ROOM ((size_t)600 * 1024) /* of it, unescaped: a longer patch stays on the branch */
+#define BODY_MAX ((size_t)1000 * 1024) /* the API takes 1 MiB */
+#define PART_MAX ((size_t)660 * 1024)  /* of a patch in one webhook: base64 makes 880 KiB of it */
+#define ANSWER_MAX ((size_t)16 << 20)  /* a claim's may hold a patch of PJ_PATCH_MAX in base64 */
 #define CALL_TIMEOUT_MS 30000
 
 struct remote {
@@ -26,8 +29,9 @@ struct remote {
         *log_http;     /* two: the log is sent from the pump that a call on the first one serves */
     json_t *analysis;  /* of the claim, NULL: none */
     json_t *requester; /* the same */
-    char *patch;       /* kept until the end is reported */
-    int64_t sent;      /* numbers the ids of webhooks that have no name of their own */
+    struct pj_str patch;  /* of the claim: what the working job sent */
+    const char *handover; /* the file, NULL for a whole job */
+    int64_t sent;         /* numbers the ids of webhooks that have no name of their own */
     char run[PJ_ID_SIZE]; /* this process, in those ids: a re-run of the workflow is another */
 };
 
@@ -86,7 +90,7 @@ static int post(struct job *job, struct pj_http *http, const char *id, const jso
         .headers = headers,
         .header_count = PJ_COUNT_OF(headers),
         .allow_plain = true, /* the operator's own address, in the workflow's input */
-        .max_body = 8 << 20,
+        .max_body = ANSWER_MAX,
         .timeout_ms = CALL_TIMEOUT_MS,
         .pump = pump,
     };
@@ -162,13 +166,28 @@ static int note(struct job *job, const struct pj_lease_note *facts, struct pj_er
     return 0;
 }
 
+/* In parts, and as base64: a patch may be longer than a webhook, and need not be UTF-8. */
 static int keep_patch(struct job *job, struct pj_view patch, struct pj_err *err)
 {
-    struct remote *r = job->remote;
+    for (size_t at = 0; at < patch.n;) {
+        size_t n = patch.n - at < PART_MAX ? patch.n - at : PART_MAX;
+        struct pj_str text;
+        json_t *body = progress();
 
-    (void)err;
-    free(r->patch);
-    r->patch = patch.n <= PATCH_ROOM ? pj_strndup(patch.p, patch.n) : NULL;
+        pj_str_init(&text, 2 * PART_MAX);
+        int rc = pj_base64_encode(&text, patch.p + at, n);
+        (void)json_object_set_new(
+            body, "patchPart",
+            json_pack("{s:I, s:s}", "offset", (json_int_t)at, "base64", pj_str_cstr(&text)));
+        pj_str_release(&text);
+        if (rc < 0) {
+            json_decref(body);
+            return pj_fail(err, PJ_E_INTERNAL, "a part of the patch could not be encoded");
+        }
+        if (send_report(job, "patch", body, NULL, err) < 0)
+            return -1;
+        at += n;
+    }
     return 0;
 }
 
@@ -246,10 +265,15 @@ static int requester(struct job *job, char **login, char **email, struct pj_err 
 
 static int stored_patch(struct job *job, char **text, size_t *n, struct pj_err *err)
 {
-    (void)job;
-    (void)text;
-    (void)n;
-    return pj_fail(err, PJ_E_INVALID, "a kept patch is published by a runner, not by a workflow");
+    struct remote *r = job->remote;
+
+    if (r->patch.len == 0) {
+        (void)pj_fail(err, PJ_E_INVALID, "the API has no patch of this task");
+        return pj_err_code(err, "runner_lost");
+    }
+    *n = r->patch.len;
+    *text = pj_str_take(&r->patch);
+    return 0;
 }
 
 static int outcome(struct job *job, struct pj_err *err)
@@ -261,7 +285,7 @@ static int outcome(struct job *job, struct pj_err *err)
         const char *name, *value;
     } members[] = {
         {"branchName", o->branch},    {"prUrl", o->pr_url},      {"baseSha", o->base_sha},
-        {"commitSha", o->commit_sha}, {"question", o->question}, {"patch", job->remote->patch},
+        {"commitSha", o->commit_sha}, {"question", o->question},
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(members); i++)
@@ -305,6 +329,18 @@ static json_t *only(const json_t *doc, const char *const *names)
     return out;
 }
 
+static int read_patch(struct remote *r, const char *base64)
+{
+    size_t cap = base64 != NULL ? strlen(base64) : 0, n = 0;
+    PJ_CLEANUP(pj_freep) char *bytes = pj_alloc(1, cap + 1);
+
+    if (base64 == NULL)
+        return 0;
+    if (pj_base64_decode(pj_view_of(base64), bytes, cap, &n) < 0)
+        return -1;
+    return pj_str_append(&r->patch, bytes, n);
+}
+
 static int read_claim(struct job *job, const struct pj_str *text, struct pj_err *err)
 {
     static const char *const task_names[] = {
@@ -346,6 +382,8 @@ static int read_claim(struct job *job, const struct pj_str *text, struct pj_err 
     if (json_is_object(json_object_get(doc, "analysis")))
         job->remote->analysis = json_incref(json_object_get(doc, "analysis"));
     job->remote->requester = json_incref(json_object_get(doc, "requester"));
+    if (read_patch(job->remote, pj_json_str(doc, "patchBase64", NULL)) < 0)
+        return pj_fail(err, PJ_E_PROTOCOL, "answer to the claim: patchBase64 is no base64");
     timeout = job->spec.task.limits.timeout_ms >= 0 ? job->spec.task.limits.timeout_ms
                                                     : job->settings->task_timeout_ms;
     passed = job->spec.task.started_ms > 0 ? pj_now_ms() - job->spec.task.started_ms : 0;
@@ -358,8 +396,12 @@ static int claim(struct job *job, struct pj_err *err)
     struct pj_str answer;
     int rc;
 
-    pj_str_init(&answer, 8 << 20);
-    rc = send_report(job, "claim", json_pack("{s:s}", "type", "task.claim"), &answer, err);
+    json_t *body = json_pack("{s:s}", "type", "task.claim");
+    if (job->part == JOB_PUBLISH)
+        (void)json_object_set_new(body, "stage",
+                                  json_string(pj_task_stage_word(PJ_STAGE_APPLYING)));
+    pj_str_init(&answer, ANSWER_MAX);
+    rc = send_report(job, "claim", body, &answer, err);
     if (rc == 0)
         rc = read_claim(job, &answer, err);
     pj_str_release(&answer);
@@ -413,6 +455,7 @@ static int open_remote(struct job *job, struct pj_err *err)
     }
     r->http = pj_http_new(job->settings->ca_file);
     r->log_http = pj_http_new(job->settings->ca_file);
+    pj_str_init(&r->patch, PJ_PATCH_MAX + 1);
     pj_id_new(0, r->run);
     return watch_signals(job, err);
 }
@@ -424,11 +467,46 @@ static void close_remote(struct remote *r)
     pj_http_free(r->log_http);
     json_decref(r->analysis);
     json_decref(r->requester);
-    free(r->patch);
+    pj_str_release(&r->patch);
     pj_fd_close(&order_pipe);
 }
 
-int job_remote_main(const struct runner_settings *settings)
+/* "work FILE", "publish FILE", or nothing. */
+static int read_words(struct job *job, char *const *words, struct pj_err *err)
+{
+    bool works = words[0] != NULL && strcmp(words[0], "work") == 0;
+
+    if (words[0] == NULL)
+        return 0;
+    if ((!works && strcmp(words[0], "publish") != 0) || words[1] == NULL || words[2] != NULL) {
+        (void)pj_fail(err, PJ_E_INVALID, "job --remote %.40s: not understood", words[0]);
+        return pj_err_remedy(err, "say: pj-runner job --remote [work FILE | publish FILE]");
+    }
+    job->part = works ? JOB_WORK : JOB_PUBLISH;
+    job->remote->handover = words[1];
+    return 0;
+}
+
+static int attempt(struct job *job)
+{
+    struct pj_err err;
+    int rc;
+
+    job_begin(job);
+    if (job->part == JOB_PUBLISH && handover_read(job, job->remote->handover, &err) < 0) {
+        pj_log_err(PJ_LOG_ERROR, "handover_refused", &err, "taskId", job->remote->task_id);
+        return 1;
+    }
+    rc = job_attempt(job);
+    if (rc != JOB_EXIT_HANDED_OVER)
+        return rc;
+    if (handover_write(job, job->remote->handover, &err) == 0)
+        return 0;
+    pj_log_err(PJ_LOG_ERROR, "handover_refused", &err, "taskId", job->remote->task_id);
+    return 1;
+}
+
+int job_remote_main(const struct runner_settings *settings, char *const *words)
 {
     struct remote remote = {0};
     struct job job = {
@@ -443,14 +521,13 @@ int job_remote_main(const struct runner_settings *settings)
     struct pj_err err = {0};
     int rc = 1;
 
-    if (open_remote(&job, &err) < 0) {
+    if (read_words(&job, words, &err) < 0 || open_remote(&job, &err) < 0) {
         (void)fprintf(stderr, "pj-runner: %s; %s\n", err.message, err.remedy);
         rc = PJ_EXIT_CONFIG;
     } else if (claim(&job, &err) < 0) {
         pj_log_err(PJ_LOG_ERROR, "claim_refused", &err, "taskId", remote.task_id);
     } else {
-        job_begin(&job);
-        rc = job_attempt(&job);
+        rc = attempt(&job);
     }
     pj_fd_close(&job.control_fd);
     job_close(&job);

@@ -181,7 +181,7 @@ static int run(const struct runner_settings *settings, const struct pj_settings_
         return 0;
     }
     if (runner_settings_remote(args))
-        return job_remote_main(settings);
+        return job_remote_main(settings, args->argv + args->rest + 2);
     if (verb != NULL)
         return verb->run(settings);
     if (word != NULL) {

@@ -45,7 +45,7 @@ int notify_sign(const char *secret, const char *id, int64_t timestamp_s, struct 
         (void)pj_fail(err, PJ_E_INVALID, "PJ_NOTIFY_SECRET is not whsec_ and base64");
         return pj_err_remedy(err, "make one with: echo whsec_$(head -c 24 /dev/urandom | base64)");
     }
-    pj_str_init(&text, BODY_MAX + 512);
+    pj_str_init(&text, body.n + strlen(id) + 32);
     (void)pj_str_putf(&text, "%s.%lld.", id, (long long)timestamp_s);
     (void)pj_str_append(&text, body.p, body.n);
     pj_hmac_sha256(key, n, text.data, text.len, mac);

@@ -68,8 +68,8 @@ static void workspace_spec_of(struct job *job, struct workspace_spec *out)
         .url = job->address.url,
         .base_branch =
             task->base_branch != NULL ? task->base_branch : job->spec.repo.default_branch,
-        /* Only a further delivery of the same attempt works on the commit that the first one pinned. */
-        .pinned_sha = job->spec.deliveries > 1 ? task->base_sha : NULL,
+        /* Only a further delivery of the same attempt, or its second part, works on the commit that the first one pinned. */
+        .pinned_sha = job->spec.deliveries > 1 || job->part == JOB_PUBLISH ? task->base_sha : NULL,
         .start_at_task_branch = continues_pull(task),
         .share_from_files = share_from(job),
         .retry_base_ms = job->settings->retry_base_ms,
@@ -174,7 +174,8 @@ int step_prepare(struct job *job, struct pj_err *err)
                 note.base_sha);
     if (job->report->note(job, &note, err) < 0)
         return -1;
-    return job_ask_forge(job, err);
+    /* The part that works has a token that may only read, and needs no more. */
+    return job->part == JOB_WORK ? 0 : job_ask_forge(job, err);
 }
 
 int step_analyze(struct job *job, struct pj_err *err)

@@ -161,7 +161,7 @@ int step_apply(struct job *job, struct pj_err *err)
     const char *expect = NULL;
     size_t n = 0;
 
-    if (publishes_kept(job)) {
+    if (publishes_kept(job) || job->part == JOB_PUBLISH) {
         if (job->report->stored_patch(job, &kept, &n, err) < 0)
             return -1;
         diff = pj_view_n(kept, n);
@@ -181,7 +181,7 @@ int step_apply(struct job *job, struct pj_err *err)
     }
     if (job_apply(job, diff, expect, job->tree_sha, err) < 0)
         return -1;
-    return commit(job, err);
+    return job->part == JOB_WORK ? 0 : commit(job, err);
 }
 
 int step_push(struct job *job, struct pj_err *err)

@@ -177,6 +177,16 @@ void pj_lease_patch_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
     text_cmd(cmd, task_id, epoch, "patch", patch);
 }
 
+void pj_lease_patch_part_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
+                             int64_t attempt, int64_t offset, struct pj_view part)
+{
+    task_script(cmd, "lease_part", task_id, epoch);
+    pj_cmd_int(cmd, attempt);
+    pj_cmd_int(cmd, offset);
+    pj_cmd_int(cmd, PJ_PATCH_MAX);
+    pj_cmd_add(cmd, part.p, part.n);
+}
+
 void pj_lease_trajectory_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
                              struct pj_view lines)
 {

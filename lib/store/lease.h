@@ -72,6 +72,9 @@ void pj_lease_note_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
 /* Keep the patch text, also a partial one. */
 void pj_lease_patch_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
                         struct pj_view patch);
+/* A part of it, from `offset` on; attempt 0: any. CONFLICT `hole` when what comes before is missing or PJ_PATCH_MAX is passed. */
+void pj_lease_patch_part_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
+                             int64_t attempt, int64_t offset, struct pj_view part);
 /* The trajectory: JSON lines, appended. */
 void pj_lease_trajectory_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
                              struct pj_view lines);
@@ -80,7 +83,7 @@ void pj_lease_external_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoc
 /* Which workflow run has the task (0: not known yet), and the last run of an earlier attempt. epoch -1: as known from outside. */
 void pj_lease_run_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t run_id,
                       int64_t floor);
-/* Reply of the six above: 0, or CONFLICT `stale_lease`, or NOT_FOUND. */
+/* Reply of the seven above: 0, or CONFLICT `stale_lease`, or NOT_FOUND. */
 int pj_lease_write_reply(const struct redisReply *reply, struct pj_err *err) PJ_MUST_CHECK;
 
 /* End the attempt: the only way to a terminal state of a running task. epoch >= 0: ours to end, else `stale_lease`. epoch -1:

@@ -31,6 +31,7 @@ static const struct pj_refusal refusals[] = {
     {"logs_expired", PJ_E_NOT_FOUND, "the logs of this task are older than the retention period",
      NULL},
     {"changed", PJ_E_CONFLICT, "it was changed meanwhile", NULL},
+    {"hole", PJ_E_CONFLICT, "a part before this one is missing, or there are too many", NULL},
     {"no_analysis", PJ_E_NOT_FOUND, "the repository has no analysis", NULL},
     {"no_patch", PJ_E_NOT_FOUND, "the task has no patch", NULL},
     {"no_patch_kept", PJ_E_CONFLICT, "the task has no patch to publish", NULL},

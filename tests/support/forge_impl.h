@@ -37,7 +37,7 @@ struct forge_server {
     } stall;
     pthread_cond_t stalled;
     bool cut_after_create, cut_answer, revoked;
-    size_t refused;
+    size_t refused, overreached;
     struct pj_str problems; /* what went against GitHub's description */
     struct forge_contract *contract;
     const json_t

@@ -34,7 +34,7 @@ static void base64_decode(const char *text, char *out, size_t size)
     out[n] = '\0';
 }
 
-static bool token_ok(const struct stand_in_request *r)
+static bool token_is(const struct stand_in_request *r, const char *token)
 {
     const char *auth = stand_in_header(r, "authorization");
     char plain[256];
@@ -45,19 +45,34 @@ static bool token_ok(const struct stand_in_request *r)
         base64_decode(auth + 6, plain, sizeof plain);
         const char *colon = strchr(plain, ':');
 
-        return colon && strcmp(colon + 1, FORGE_TOKEN) == 0;
+        return colon && strcmp(colon + 1, token) == 0;
     }
     const char *space = strchr(auth, ' ');
-    return space && strcmp(space + 1, FORGE_TOKEN) == 0;
+    return space && strcmp(space + 1, token) == 0;
 }
 
 static bool allowed(struct forge_server *f, const struct stand_in_request *r)
 {
     pthread_mutex_lock(&f->lock);
-    bool ok = !f->revoked && token_ok(r);
+    bool ok = !f->revoked && (token_is(r, FORGE_TOKEN) || token_is(r, FORGE_READ_TOKEN));
     f->refused += !ok;
     pthread_mutex_unlock(&f->lock);
     return ok;
+}
+
+/* Is something to be written by one who may only read? */
+static bool overreaches(struct forge_server *f, const struct stand_in_request *r)
+{
+    bool reads = strcmp(r->method, "GET") == 0 || strstr(r->path, "git-upload-pack") != NULL;
+    bool pushes = (r->query && strstr(r->query, "git-receive-pack")) ||
+                  strstr(r->path, "git-receive-pack") != NULL;
+
+    if (!token_is(r, FORGE_READ_TOKEN) || (reads && !pushes))
+        return false;
+    pthread_mutex_lock(&f->lock);
+    f->overreached++;
+    pthread_mutex_unlock(&f->lock);
+    return true;
 }
 
 /* ---- answers ---- */
@@ -244,7 +259,9 @@ static void serve(struct forge_server *f, const struct stand_in_request *r,
         stand_in_reply_text(x, 401, "text/plain", "authentication required\n");
         return;
     }
-    if (!api)
+    if (overreaches(f, r))
+        forge_error(f, x, 403, "Resource not accessible by integration");
+    else if (!api)
         serve_git(f, r, x);
     else if (strncmp(r->path, API "/repos/", sizeof API + 6) == 0)
         forge_rest(f, r->path + sizeof API + 6, r, x);
@@ -479,4 +496,12 @@ char *forge_server_problems(struct forge_server *f)
     pj_str_clear(&f->problems);
     pthread_mutex_unlock(&f->lock);
     return text;
+}
+
+size_t forge_server_overreached(struct forge_server *f)
+{
+    pthread_mutex_lock(&f->lock);
+    size_t n = f->overreached;
+    pthread_mutex_unlock(&f->lock);
+    return n;
 }

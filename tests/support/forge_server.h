@@ -16,6 +16,8 @@
 #include "tests/support/stand_in.h"
 
 #define FORGE_TOKEN "ghp_test_forge_token_0123456789abcdef"
+/* May only read, as a workflow's own may: 403 for all else. */
+#define FORGE_READ_TOKEN "ghs_test_read_token_0123456789abcdef"
 
 struct forge_server;
 
@@ -79,6 +81,8 @@ void forge_server_set_pull_state(struct forge_server *f, const char *repo, int n
 struct stand_in *forge_server_stand_in(struct forge_server *f);
 /* Requests of `method` whose path contains `path_part`. */
 size_t forge_server_count(struct forge_server *f, const char *method, const char *path_part);
+/* How often something was to be written with FORGE_READ_TOKEN. */
+size_t forge_server_overreached(struct forge_server *f);
 /* How often a request came without the right token. */
 size_t forge_server_refused(struct forge_server *f);
 

@@ -18,7 +18,7 @@ struct program {
     char *ready;    /* the READY message's STATUS text, "" when it has none; NULL before */
 };
 
-/* Start the program `name` of the build with these arguments (NULL-terminated, without argv[0], or NULL) and environment, in
+/* Start the program `name` of the build (or one of the system, by its whole path) with these arguments (NULL-terminated, without argv[0], or NULL) and environment, in
  * folder `dir`, where its log and its notify socket live under `tag`. Returns at once. */
 void program_start(struct program *p, const char *name, const char *const *args, char *const *env,
                    const char *dir, const char *tag);
