@@ -375,9 +375,9 @@ static int limit_pids(const struct cgroup_dir *dir, int64_t pids)
 typedef int (*limit_fn)(const struct cgroup_dir *, int64_t);
 
 /* Keep `value` by v2 where it has the controller, else by v1's hierarchy of it; tells which. */
-static const char *keep(struct cgroup *cg, const struct cgroup_dir *v2, const struct cgroup_hierarchy *h,
-                        const char *controller, int64_t value, limit_fn limit,
-                        const struct cgroup_dir **where)
+static const char *keep(struct cgroup *cg, const struct cgroup_dir *v2,
+                        const struct cgroup_hierarchy *h, const char *controller, int64_t value,
+                        limit_fn limit, const struct cgroup_dir **where)
 {
     const struct cgroup_dir *dir;
 

@@ -220,8 +220,7 @@ int launch_box(struct launch *l, struct plan *plan, struct net *net, struct pj_e
 
 void launch_release(struct launch *l)
 {
-    int *fds[] = {&l->pidfd, &l->channel, &l->life,          &l->in,           &l->out,
-                  &l->err,   &l->lock_fd};
+    int *fds[] = {&l->pidfd, &l->channel, &l->life, &l->in, &l->out, &l->err, &l->lock_fd};
 
     for (size_t i = 0; i < PJ_COUNT_OF(fds); i++)
         pj_fd_close(fds[i]);

@@ -10,7 +10,7 @@
 
 struct launch {
     struct cgroup cgroup;
-    pid_t pid; /* process 1; 0: there is none */
+    pid_t pid;          /* process 1; 0: there is none */
     bool born_in_group; /* it was made in its v2 control group */
     int pidfd;
     int channel;      /* see channel.h */

@@ -223,8 +223,7 @@ static void add_dev(struct plan *plan)
 {
     add(plan, MOUNT_DIR, NULL, "/dev", NULL);
     for (size_t i = 0; i < PJ_COUNT_OF(devices); i++) {
-        struct plan_mount *m =
-            add(plan, MOUNT_DEVICE, devices[i].path, devices[i].path, NULL);
+        struct plan_mount *m = add(plan, MOUNT_DEVICE, devices[i].path, devices[i].path, NULL);
 
         if (m)
             m->device = makedev(1, devices[i].minor);

@@ -87,8 +87,8 @@ static int set_covering(struct mounts *m, bool on, struct pj_err *err)
         return 0;
     m->covering = on;
     if (detached_change(AT_FDCWD, "/", on ? attr : 0, on ? 0 : attr) < 0 ||
-        detached_change(AT_FDCWD, "/proc", on ? MOUNT_ATTR_RDONLY : 0,
-                        on ? 0 : MOUNT_ATTR_RDONLY) < 0)
+        detached_change(AT_FDCWD, "/proc", on ? MOUNT_ATTR_RDONLY : 0, on ? 0 : MOUNT_ATTR_RDONLY) <
+            0)
         return step_fail(err, STEP, errno, NULL, "cannot set the attributes of /proc");
     return 0;
 }
@@ -100,7 +100,7 @@ static int cover(const char *dst, bool mask, struct pj_err *err)
 
     if (weakened("covers") || (lstat(dst, &st) < 0 && errno == ENOENT))
         return 0;
-    if (mount(!mask                  ? dst
+    if (mount(!mask                 ? dst
               : S_ISDIR(st.st_mode) ? MASK_DIR
                                     : MASK_FILE,
               dst, NULL, MS_BIND | MS_REC, NULL) < 0)
@@ -231,8 +231,7 @@ static int mount_tmpfs(const struct plan *plan, const struct plan_mount *m, stru
     if (strcmp(m->dst, "/workspace") == 0)
         snprintf(options, sizeof options, "%s,uid=%u,gid=%u", m->data,
                  plan->root ? plan->host_uid : BOX_UID, plan->root ? plan->host_gid : BOX_GID);
-    if (make_dir(m->dst) < 0 ||
-        mount("tmpfs", m->dst, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
+    if (make_dir(m->dst) < 0 || mount("tmpfs", m->dst, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
         return step_fail(err, STEP, errno, NULL, "cannot mount a new tmpfs (%s) at %s", options,
                          m->dst);
     return 0;
@@ -324,8 +323,8 @@ static int furnish(const struct mounts *b, struct pj_err *err)
 
 static int new_root(struct mounts *b, struct pj_err *err)
 {
-    int root = detached_new("tmpfs", b->plan->root_options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
-                            err);
+    int root =
+        detached_new("tmpfs", b->plan->root_options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
     int rc;
 
     if (root < 0)

@@ -16,8 +16,8 @@
 /* What the maker leaves behind; its descriptors are the caller's, in the table they share. */
 struct net {
     pid_t maker;
-    int made; /* futex: 1 when all below is final */
-    int ns_fd; /* -1: no namespace of its own (a weakened build) */
+    int made;                             /* futex: 1 when all below is final */
+    int ns_fd;                            /* -1: no namespace of its own (a weakened build) */
     int listeners[SPEC_GATEWAYS_MAX + 1]; /* one a gateway, then the proxy's if any */
     size_t count;
     uint16_t proxy_port; /* 0: none */

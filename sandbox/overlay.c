@@ -141,8 +141,8 @@ static int act_as(const struct plan *plan, bool box)
     return box ? 0 : prctl(PR_SET_SECUREBITS, 0, 0, 0, 0);
 }
 
-int overlay_mount(const struct mounts *b, struct plan_mount *m,
-                  const struct mounts_idmap *idmap, struct pj_err *err)
+int overlay_mount(const struct mounts *b, struct plan_mount *m, const struct mounts_idmap *idmap,
+                  struct pj_err *err)
 {
     const struct plan *plan = b->plan;
     char upper[260], work[280];

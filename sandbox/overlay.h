@@ -11,7 +11,7 @@
 int overlay_upper(const struct plan *plan, const struct plan_mount *m, struct pj_err *err);
 /* Map the owners of both layers, make the overlay from m->fd and m->upper_fd and attach it at
  * m->dst. */
-int overlay_mount(const struct mounts *b, struct plan_mount *m,
-                  const struct mounts_idmap *idmap, struct pj_err *err);
+int overlay_mount(const struct mounts *b, struct plan_mount *m, const struct mounts_idmap *idmap,
+                  struct pj_err *err);
 
 #endif

@@ -42,7 +42,7 @@ struct plan_mount {
     char *src;
     char *dst; /* inside, absolute */
     char *data;
-    bool ours;    /* nothing above dst is anybody's but ours: no link can stand in the way */
+    bool ours; /* nothing above dst is anybody's but ours: no link can stand in the way */
     dev_t device;
     int fd;       /* process 1: the detached mount */
     int upper_fd; /* process 1, overlay: the mount that holds its writable layer */

@@ -206,7 +206,8 @@ static void join(const struct program *first, const struct program *second, stru
     *both = *first;
     for (size_t i = 0; i < first->count; i++) {
         if (first->ins[i].code == (BPF_RET | BPF_K) && first->ins[i].k == SECCOMP_RET_ALLOW)
-            both->ins[i] = (struct sock_filter){BPF_JMP | BPF_JA, 0, 0, (uint32_t)(first->count - i - 1)};
+            both->ins[i] =
+                (struct sock_filter){BPF_JMP | BPF_JA, 0, 0, (uint32_t)(first->count - i - 1)};
     }
     memcpy(&both->ins[first->count], second->ins, second->count * sizeof second->ins[0]);
     both->count += second->count;
@@ -236,7 +237,8 @@ static void prove_joined(const struct program *first, const struct program *seco
                 if (variant % 2)
                     value |= 1ULL << 32;
                 for (size_t arg = 0; arg < 6; arg++)
-                    data.args[arg] = variant / 6 == 0 || variant / 6 - 1 == arg % 3 ? value : variant;
+                    data.args[arg] =
+                        variant / 6 == 0 || variant / 6 - 1 == arg % 3 ? value : variant;
                 check(stricter(run_on(first, &data), run_on(second, &data)) == run_on(both, &data)
                           ? 0
                           : -EBADMSG,

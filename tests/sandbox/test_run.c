@@ -281,13 +281,16 @@ Test(run, ordinary_work_is_not_disturbed)
         {"node", "node -e 'console.log([1,2,3].map(x=>x*2).join())'", "2,4,6\n"},
         /* A compiler at run time, worker threads, and libuv's pool of threads. */
         {"node",
-         "node -e 'let f = new Function(\"n\", \"let s = 0; for (let i = 0; i < n; i++) s += i % 7; "
+         "node -e 'let f = new Function(\"n\", \"let s = 0; for (let i = 0; i < n; i++) s += i % "
+         "7; "
          "return s\"); let r; for (let i = 0; i < 2000; i++) r = f(10000); console.log(r)'",
          "29994\n"},
         {"node",
          "node -e 'const { Worker } = require(\"worker_threads\"); const crypto = "
-         "require(\"crypto\"); new Worker(\"require(\\\"worker_threads\\\").parentPort.postMessage(6 * "
-         "7)\", { eval: true }).on(\"message\", m => crypto.pbkdf2(\"a\", \"b\", 1000, 8, \"sha1\", (e, k) "
+         "require(\"crypto\"); new "
+         "Worker(\"require(\\\"worker_threads\\\").parentPort.postMessage(6 * "
+         "7)\", { eval: true }).on(\"message\", m => crypto.pbkdf2(\"a\", \"b\", 1000, 8, "
+         "\"sha1\", (e, k) "
          "=> console.log(m, k.length)))'",
          "42 8\n"},
         /* Code made at run time: written, then executable; and both at once. */

@@ -52,7 +52,9 @@ static int odd_names(void)
     bad |= put("\xff\xfe", "not UTF-8\n", 0644);
     bad |= put("-rf", "x\n", 0644);
     bad |= put(" ", "x\n", 0644);
-    bad |= put("a\xe2\x80\xae" "b", "bidi\n", 0644);
+    bad |= put("a\xe2\x80\xae"
+               "b",
+               "bidi\n", 0644);
     return bad;
 }
 
@@ -83,8 +85,8 @@ static int litter(const char *arg)
  * a path of the host; whoever runs one of these on the host creates it. */
 static int planted_git(const char *marker)
 {
-    static const char *const hooks[] = {"applypatch-msg", "fsmonitor-watchman", "post-checkout",
-                                        "post-commit",    "post-index-change",  "pre-commit",
+    static const char *const hooks[] = {"applypatch-msg", "fsmonitor-watchman",   "post-checkout",
+                                        "post-commit",    "post-index-change",    "pre-commit",
                                         "pre-push",       "reference-transaction"};
     char text[4096], path[300];
     int bad = chdir("/workspace") < 0;
