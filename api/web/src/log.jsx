@@ -77,7 +77,7 @@ export function Log({ store, task, attempt, onAttempt }) {
         <a class="button small" href={address(`/tasks/${task.id}/logs?download=1${attempt ? "&attempt=" + attempt : ""}`)} download=""><Icon name="down" /> Download</a>
       </div>
       {store.error && <Trouble error={store.error} title={store.error.status === 410 ? "The log is no longer kept" : "The log could not be loaded"}
-        again={store.error.status === 410 ? null : () => { store.error = null; store.state = "loading"; store.open(); setSeen({ ...seen, state: "loading" }); }} />}
+        again={store.error.status === 410 ? null : () => store.open()} />}
       <div class="logframe">
         <div class="log" ref={box} tabIndex={0} role="region" aria-label="Log lines" onKeyDown={onKey} data-state={seen.state} data-lines={seen.rows} />
         {!seen.following && seen.rows > 0 && <button class="jump" onClick={() => view.current.follow()}><Icon name="down" /> {seen.state === "ended" ? "To the end" : "Follow"}</button>}
