@@ -328,3 +328,28 @@ Test(job_log, drops_output_beyond_its_bound_and_says_so_once)
     free(block);
     pj_str_release(&s.text);
 }
+
+/* What the agent tells through the gateway counts like its output: there is no second way to fill the store. */
+Test(job_log, drops_what_the_agent_says_beyond_the_same_bound)
+{
+    struct store s;
+    struct job_log *log;
+    PJ_CLEANUP(pj_json_decrefp) json_t *data = json_object();
+    char *block = pj_alloc(1, (1 << 20) + 1);
+
+    memset(block, 'z', 1 << 20);
+    store_init(&s);
+    log = log_to(&s, NULL);
+    (void)json_object_set_new(data, "arguments", json_string(block));
+    for (int i = 0; i < 70; i++) {
+        job_log_event(log, PJ_STREAM_AGENT, PJ_EVENT_TOOL, "run", data);
+        flush(log);
+    }
+    job_log_say(log, PJ_EVENT_INFO, "our own words go on");
+    flush(log);
+    cr_assert_leq(job_log_last_n(log), 64 + 2);
+    cr_assert_geq(job_log_last_n(log), 63 + 2);
+    job_log_free(log);
+    free(block);
+    pj_str_release(&s.text);
+}

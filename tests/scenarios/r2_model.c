@@ -129,6 +129,81 @@ Test(r2_model, r9_1_another_agent_works_with_a_provider_of_another_format)
     let_stranger_work(true);
 }
 
+/* ---- agents that people have: with PJ_TEST_AGENTS=1, where they are installed (npm install -g --prefix /usr/local @openai/codex
+ * @anthropic-ai/claude-code) ---- */
+
+#define CODEX                                                                                      \
+    "[\"/usr/local/bin/codex\",\"exec\",\"--skip-git-repo-check\","                                \
+    "\"--dangerously-bypass-approvals-and-sandbox\",\"-c\",\"model_provider=\\\"pj\\\"\",\"-c\","  \
+    "\"model_providers.pj={name=\\\"pj\\\",base_url=\\\"http://127.0.0.1:8100/v1\\\","             \
+    "env_key=\\\"OPENAI_API_KEY\\\",wire_api=\\\"responses\\\"}\",\"-m\",\"gpt-5\","               \
+    "\"Write answer.txt\"]"
+#define CLAUDE                                                                                     \
+    "[\"/usr/local/bin/claude\",\"-p\",\"Write "                                                   \
+    "answer.txt\",\"--permission-mode\",\"acceptEdits\","                                          \
+    "\"--allowedTools\",\"Bash,Write,Edit\"]"
+
+static void let_product_work(const char *program, const char *agent,
+                             const struct model_answer answers[2], bool anthropic)
+{
+    struct scene s;
+
+    if (getenv("PJ_TEST_AGENTS") == NULL || access(program, X_OK) != 0)
+        cr_skip_test("%s: install it, and set PJ_TEST_AGENTS=1", program);
+    scene_prepare(&s, answers, 2);
+    if (anthropic) {
+        world_set(&s.w, "OPENAI_API_KEY", NULL);
+        world_use_anthropic(&s.w, s.model);
+    }
+    char *extra = pj_asprintf(",\"codeRabbit\":\"off\",\"agent\":%s", agent);
+    scene_open(&s, extra);
+    char *task = scene_run(&s, "Write answer.txt");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    char *branch = scene_branch(task);
+    char *spec = pj_asprintf("%s:answer.txt", branch);
+    char *text = gitfix_show(s.remote, spec);
+    cr_assert_not_null(text);
+    cr_expect_str_eq(text, "42\n");
+    cr_expect_eq(model_server_wire(s.model, 0), anthropic ? MODEL_MESSAGES : MODEL_CHAT);
+    free(text);
+    free(spec);
+    free(branch);
+    free(extra);
+    free(task);
+    scene_stop(&s);
+}
+
+static const struct model_answer for_codex[] = {
+    {.text = "I write.", .calls = {{"exec_command", "{\"cmd\":\"echo 42 > answer.txt\"}"}}},
+    {.repeat = true, .text = "Done."},
+};
+static const struct model_answer for_claude[] = {
+    {.when = "\"Bash\"",
+     .text = "I write.",
+     .calls = {{"Bash", "{\"command\":\"echo 42 > answer.txt\",\"description\":\"Write\"}"}}},
+    {.repeat = true, .text = "Done."},
+};
+
+Test(r2_model, r2_1_codex_works_with_openai_chat)
+{
+    let_product_work("/usr/local/bin/codex", CODEX, for_codex, false);
+}
+
+Test(r2_model, r2_1_codex_works_with_anthropic)
+{
+    let_product_work("/usr/local/bin/codex", CODEX, for_codex, true);
+}
+
+Test(r2_model, r2_1_claude_code_works_with_anthropic)
+{
+    let_product_work("/usr/local/bin/claude", CLAUDE, for_claude, true);
+}
+
+Test(r2_model, r2_1_claude_code_works_with_openai_chat)
+{
+    let_product_work("/usr/local/bin/claude", CLAUDE, for_claude, false);
+}
+
 /* The trajectory that the API hands out, replayed on the base commit, gives the tree of the commit that was pushed. */
 Test(r2_model, r2_1_the_trajectory_replayed_gives_the_same_tree)
 {

@@ -55,9 +55,10 @@ static const char *const chat_names[] = {
 static const char *const responses_names[] = {
     "model",       "input",       "instructions",      "stream",    "store", "include",  "tools",
     "tool_choice", "temperature", "max_output_tokens", "reasoning", "text",  "metadata", NULL};
-static const char *const messages_names[] = {"model",    "messages", "max_tokens",  "system",
-                                             "stream",   "tools",    "tool_choice", "temperature",
-                                             "thinking", "metadata", NULL};
+static const char *const messages_names[] = {
+    "model",         "messages",      "max_tokens",         "system",   "stream",
+    "tools",         "tool_choice",   "temperature",        "thinking", "metadata",
+    "output_config", "cache_control", "context_management", NULL};
 
 static bool is_one_of(const char *word, const char *const *words)
 {
@@ -286,13 +287,15 @@ static void check_messages(const json_t *body, struct pj_str *faults)
     {
         const char *role = pj_json_str(m, "role", "");
 
-        if (strcmp(role, "user") != 0 && strcmp(role, "assistant") != 0)
+        /* Claude Code puts instructions into the talk as a message of role "system" */
+        if (strcmp(role, "user") != 0 && strcmp(role, "assistant") != 0 &&
+            strcmp(role, "system") != 0)
             pj_str_putf(faults, "messages[%zu].role is %s\n", i, role);
         if (i == 0 && strcmp(role, "user") != 0)
             pj_str_puts(faults, "the first message is not the user's\n");
         if (strcmp(role, "assistant") == 0)
             none_open(&open, "the assistant's next turn", faults);
-        last = role;
+        last = strcmp(role, "system") == 0 ? last : role;
         check_content(json_object_get(m, "content"), parts, role, faults);
         json_array_foreach(json_object_get(m, "content"), k, block)
         {
