@@ -1,0 +1,123 @@
+/* R6.1: the order in which a viewer's replay joins what is live. Viewers join at every moment of a task that writes; whether one of them
+ * misses or repeats a line is looked for in the same way in pj-api and in two builds of it that have the order wrong (wrong.cmake): the
+ * controls, without which nobody would know that this test can fail. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "lib/base/mem.h"
+#include "lib/json/codec.h"
+#include "tests/api/writer.h"
+
+#define SOON 30000
+#define VIEWERS 12
+#define CHUNKS 240
+
+struct scene {
+    struct world w;
+    struct writer wr;
+    char *repository, *path;
+    size_t faults;
+};
+
+static void *write_all(void *arg)
+{
+    struct scene *s = arg;
+
+    for (int i = 0; i < CHUNKS; i++) {
+        writer_append(&s->wr, i % 3 + 1, 60);
+        if (i % 40 ==
+            39) { /* the subscriber comes back, and reads what it missed while more is published */
+            PJ_CLEANUP(pj_reply_freep)
+            struct redisReply *reply =
+                test_redis_words(s->wr.redis, "CLIENT", "KILL", "TYPE", "pubsub", NULL);
+        }
+    }
+    writer_finish(&s->wr, NULL, NULL);
+    return NULL;
+}
+
+static void api_start(struct world *w, const char *program)
+{
+    cr_assert(program_start_ready(&w->api, program, NULL, w->env, w->dir, "api", WORLD_SOON), "%s",
+              program);
+    const char *address = strstr(w->api.ready, "listening on ");
+    cr_assert_not_null(address);
+    w->base = pj_asprintf("http://%s", address + strlen("listening on "));
+}
+
+/* Read to the end; each line that is not the next one is a fault. False when the stream fell silent. */
+static bool read_on(struct scene *s, struct sse_reader *r, int64_t *last)
+{
+    struct sse_event e = {0};
+    bool ended = false;
+    int rc = 1;
+
+    while (!ended && (rc = sse_next(r, &e, SOON)) == 1) {
+        if (strcmp(e.name, "log") == 0) {
+            int64_t n = pj_json_i64(e.json, "n", 0);
+            s->faults += n != *last + 1;
+            *last = n;
+        }
+        ended = strcmp(e.name, "end") == 0;
+        sse_event_release(&e);
+    }
+    return rc != -1;
+}
+
+/* One task: viewers join while it writes, one after the other. */
+static void round_of(struct scene *s)
+{
+    struct sse_reader *r[VIEWERS];
+    int64_t last[VIEWERS] = {0};
+    pthread_t thread;
+    PJ_CLEANUP(pj_freep) char *task = writer_task(&s->w, s->repository);
+    PJ_CLEANUP(pj_freep) char *path = world_stream_path(task);
+
+    writer_begin(&s->wr, &s->w, task);
+    cr_assert_eq(pthread_create(&thread, NULL, write_all, s), 0);
+    for (size_t i = 0; i < VIEWERS; i++) {
+        struct sse_event e = {0};
+        r[i] = sse_open(s->w.base, path, WORLD_TOKEN, NULL);
+        if (sse_next(r[i], &e, SOON) == 1) /* the status with which a stream begins */
+            sse_event_release(&e);
+    }
+    for (size_t i = 0; i < VIEWERS; i++) {
+        cr_expect(read_on(s, r[i], &last[i]), "a stream fell silent at %lld", (long long)last[i]);
+        s->faults += last[i] != s->wr.n;
+        sse_close(r[i]);
+    }
+    pthread_join(thread, NULL);
+    writer_end(&s->wr);
+}
+
+/* Faults found in at most so many rounds; a fault ends it. */
+static size_t faults_of(const char *program, int rounds)
+{
+    struct scene s = {.faults = 0};
+
+    world_start(&s.w);
+    api_start(&s.w, program);
+    s.repository = writer_repository(&s.w, "one");
+    for (int i = 0; i < rounds && s.faults == 0; i++)
+        round_of(&s);
+    free(s.repository);
+    world_stop(&s.w);
+    return s.faults;
+}
+
+Test(join, r6_1_nothing_is_missed_or_repeated_whenever_a_viewer_joins)
+{
+    cr_expect_eq(faults_of("pj-api", 3), 0);
+}
+
+Test(join, reading_before_subscribing_is_caught)
+{
+    cr_expect_gt(faults_of("pj-api-reads-first", 40), 0);
+}
+
+Test(join, no_look_at_the_number_is_caught)
+{
+    cr_expect_gt(faults_of("pj-api-no-id-check", 40), 0);
+}
