@@ -3,10 +3,11 @@
 --
 --   tasks, tasks:u:<owner>, tasks:r:<repository>, tasks:s:<status>   indexes of ids
 --   an:<hour>  sums that analytics shows (usage.h)         ob, ob:due, ob:new, ob:<id>  notifications of owners (outbox.h, outbox.lua)
---   ended      when each task ended: retention             hot                  ended tasks whose log is not packed
+--   ended      when a task with a log ended: retention            hot                  ended tasks whose log is not packed
 -- Where a duration falls: eight steps an octave.
+local EIGHT_AN_OCTAVE = 8 / math.log(2)
 local function bin(ms)
-    return math.floor(math.log(math.max(ms, 0) + 1) / math.log(2) * 8)
+    return math.floor(math.log(math.max(ms, 0) + 1) * EIGHT_AN_OCTAVE)
 end
 local function index(text, places)
     for line in string.gmatch(text, '[^\n]+') do
@@ -30,6 +31,9 @@ local function list_of(lists, key)
     end
     return list
 end
+local function count(fields, field, by)
+    fields[field] = (fields[field] or 0) + by
+end
 -- Sums, notification, retention and index of what ended. Cancelling tells nobody: the owner did it himself. Between two ends of a task
 -- its epoch has gone up.
 local function fold_ends(ended, sums, lists, gone, told)
@@ -38,23 +42,20 @@ local function fold_ends(ended, sums, lists, gone, told)
         local id, before, status, owner, epoch, started, executed, n, at, um = unpack(entry)
         local hour = at - at % 3600000
         local fields = list_of(sums, hour)
-        local function count(field, by)
-            fields[field] = (fields[field] or 0) + by
-        end
-        count('s:' .. status, 1)
+        count(fields, 's:' .. status, 1)
         if started ~= '-' then
             local took = math.max(at - started, 0)
-            count('d:' .. bin(took), 1)
-            count('ds', took)
+            count(fields, 'd:' .. bin(took), 1)
+            count(fields, 'ds', took)
             if executed ~= '' then
-                count('w:' .. bin(started - executed), 1)
+                count(fields, 'w:' .. bin(started - executed), 1)
             end
         end
         for k = 1, #um, 2 do
-            count('m:' .. um[k], um[k + 1])
+            count(fields, 'm:' .. um[k], um[k + 1])
         end
-        when[#when + 1], when[#when + 2] = at, id
         if n ~= '0' then
+            when[#when + 1], when[#when + 2] = at, id
             hot[#hot + 1], hot[#hot + 2] = at, id
         end
         local is, was = list_of(lists, 'tasks:s:' .. status), list_of(gone, 'tasks:s:' .. before)

@@ -19,7 +19,7 @@ local function lease(id)
     if not m.d then
         return false
     end
-    local created, execute, owner, repo, _, limit = string.match(m.d, GIVEN)
+    local _, execute, owner, repo, _, limit = given(m.d)
     if (m.status or (execute == '1' and 'running')) ~= 'running' or (m.slot or 'b') ~= 'b' then
         return false
     end
@@ -43,8 +43,10 @@ local function lease(id)
     return true
 end
 -- A name in the backlog that no task answers to does not take anybody's place.
+local look = ARGV[5] ~= nil
 while #out - 2 < want do
-    local picked = pick(want - #out + 2)
+    local picked, some_left = pick(want - #out + 2)
+    look = look or some_left
     for _, one in ipairs(picked) do
         if not lease(one[1]) then
             left = left or {}
@@ -62,10 +64,12 @@ if ARGV[5] then
     call('XACK', KEYS[1], 'r', unpack(ARGV, 5))
     call('XDEL', KEYS[1], unpack(ARGV, 5))
 end
--- Bells for nobody would wake runners for nothing.
-if call('EXISTS', P .. 'vt') == 1 then
-    ring(2)
-elseif call('XLEN', KEYS[1]) > 0 then
-    call('XTRIM', KEYS[1], 'MAXLEN', 0)
+-- While nobody left the order and no bell was heard, the bells are as they should be. Bells for nobody would wake runners for nothing.
+if look or #out - 2 < want then
+    if call('EXISTS', P .. 'vt') == 1 then
+        ring(2)
+    elseif call('XLEN', KEYS[1]) > 0 then
+        call('XTRIM', KEYS[1], 'MAXLEN', 0)
+    end
 end
 return commit(out)

@@ -8,7 +8,7 @@ if not v[6] then
     return {'not_found'}
 end
 if not v[1] then -- it has not changed since it was created
-    local _, execute = string.match(v[6], GIVEN)
+    local _, execute = given(v[6])
     v[1] = execute == '1' and 'running' or 'queued'
 end
 v[4] = v[4] or '1'

@@ -7,7 +7,7 @@ local v = call('HMGET', KEYS[1], 'status', 'stage', 'attempt', 'n', 'logsGone', 
 if not v[6] then
     return {'not_found'}
 end
-local _, execute = string.match(v[6], GIVEN)
+local _, execute = given(v[6])
 v[1], v[2] = v[1] or (execute == '1' and 'running' or 'queued'), v[2] or (execute == '1' and 'waiting' or '')
 v[2] = v[1] == 'running' and v[2] or ''
 v[3], v[4] = v[3] or '1', v[4] or '0'

@@ -3,7 +3,7 @@
 --   bk:<user>  zset task -> score, the user's backlog        vt     zset user -> virtual time: who may have a backlog, below his cap
 --   uv         hash user -> virtual time he left with        run    hash user -> tasks leased or external, kept
 --                                                                   while there is a cap
---   ready      stream of bells, group r: "somebody waits"    q      hash: v (virtual time now), target (bells while there is a
+--   ready      stream of bells, group r: "somebody waits"    q      hash: v (virtual time when somebody last left vt), target (bells while there is a
 --                                                                   backlog), cap (PJ_USER_MAX_RUNNING, 0: none)
 -- A task's field `slot`: b in the backlog, l leased, x external, '' none of them. A bell names no task: which one is next is decided
 -- when somebody takes, so that nothing waits behind a runner that read a bell and died.
@@ -27,6 +27,8 @@ end
 -- Users who may go on, back into the order, not before the present virtual time. Whoever has a backlog is in the order or at his cap.
 local function join(users)
     local _, cap, v = q_config()
+    local least = call('ZRANGE', P .. 'vt', 0, 0, 'WITHSCORES')
+    v = math.max(v, tonumber(least[2]) or 0)
     local own, running = call('HMGET', P .. 'uv', unpack(users)), cap > 0 and call('HMGET', P .. 'run', unpack(users))
     local put, gone = {}, {}
     for i, user in ipairs(users) do
@@ -95,10 +97,11 @@ local function turns(top, want, cap)
     end
     return users, last
 end
--- The next tasks, at most `want`, taken out of the backlogs and counted as their users': {task, user}, …
+-- The next tasks, at most `want`, taken out of the backlogs and counted as their users': {task, user}, …; and whether a user left the
+-- order. What time it is, the least virtual time says; only who leaves writes it down.
 local function pick(want)
     local _, cap, v = q_config()
-    local out, at = {}, nil
+    local out, at, some_left = {}, nil, false
     while #out < want do
         local top = call('ZRANGE', P .. 'vt', 0, want - #out - 1, 'WITHSCORES')
         if #top == 0 then
@@ -129,6 +132,7 @@ local function pick(want)
             call('ZADD', P .. 'vt', unpack(stay))
         end
         if #gone > 0 then
+            some_left = true
             call('ZREM', P .. 'vt', unpack(gone))
             call('HSET', P .. 'uv', unpack(uv))
         end
@@ -136,11 +140,11 @@ local function pick(want)
             call('HSET', P .. 'run', unpack(run))
         end
     end
-    if at and at > v then
+    if some_left and at and at > v then
         q_v = at
         call('HSET', P .. 'q', 'v', at)
     end
-    return out
+    return out, some_left
 end
 -- Tasks have left the slots l or x. left: user -> how many. Only under a cap does that let others in.
 local function leave(left)

@@ -69,7 +69,7 @@ local function load_task(id, more)
     if not v[1] then
         return nil
     end
-    local created, execute, owner, repo, priority, limit = string.match(v[1], GIVEN)
+    local created, execute, owner, repo, priority, limit = given(v[1])
     local epoch, deliveries, _, started, default, deadline, runner = string.match(v[6] or '0 0 0 - - - ', LEASE)
     local at_once = execute == '1'
     return {status = v[2] or (at_once and 'running' or 'queued'), slot = v[3] or (at_once and 'b' or ''), owner = owner, repo = repo,

@@ -32,7 +32,7 @@ local function shows(h)
     if not h[1] then
         return false
     end
-    local _, execute, of, at = string.match(h[1], GIVEN)
+    local _, execute, of, at = given(h[1])
     local now = h[2] or (execute == '1' and 'running' or 'queued')
     return (viewer == '' or of == viewer or shared[at]) and (owner == '' or of == owner) and (repo == '' or at == repo)
         and (status == '' or now == status) and (text == '' or has_text(h))
