@@ -7,6 +7,9 @@
 
 /* The id of the repository a user means; owned by the caller. */
 int cmd_find_repo(struct client *c, const char *text, char **id, struct pj_err *err) PJ_MUST_CHECK;
+/* The same; an address that is not connected yet is connected, which is said on standard error. */
+int cmd_repo_or_connect(struct client *c, const char *text, char **id,
+                        struct pj_err *err) PJ_MUST_CHECK;
 /* Content of a file, "-" is standard input; with `trim` without the line end. */
 int cmd_read_file(const char *path, bool trim, char **out, struct pj_err *err) PJ_MUST_CHECK;
 /* Wipes before it frees. */

@@ -78,6 +78,24 @@ static void fish_noun(const char *noun)
     (void)fputs("'\n", stdout);
 }
 
+/* Within single quotes of fish. */
+static void fish_quoted(const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '\'' || *text == '\\')
+            (void)putchar('\\');
+        (void)putchar(*text);
+    }
+}
+
+static void fish_option(const struct cli_verb *v, const struct cli_option *o)
+{
+    (void)printf("complete -c pj -n '__fish_seen_subcommand_from %s' -l %s%s -d '", v->verb,
+                 o->name, o->value ? " -r" : "");
+    fish_quoted(o->help);
+    (void)puts("'");
+}
+
 static void fish(void)
 {
     (void)fputs("complete -c pj -f\ncomplete -c pj -n __fish_use_subcommand -a '", stdout);
@@ -86,8 +104,7 @@ static void fish(void)
     each_noun(fish_noun);
     for (size_t i = 0; i < cli_verb_count; i++)
         for (const struct cli_option *o = cli_verbs[i].options; o && o->name; o++)
-            (void)printf("complete -c pj -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'\n",
-                         cli_verbs[i].verb, o->name, o->value ? " -r" : "", o->help);
+            fish_option(&cli_verbs[i], o);
 }
 
 int cmd_completion(struct cli *cli, const struct cli_args *args, struct pj_err *err)

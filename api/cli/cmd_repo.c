@@ -8,24 +8,20 @@
 #include "lib/json/codec.h"
 
 static const struct table_column list_columns[] = {
-    {"ID",     "id",            0 },
-    {"URL",    "url",           60},
-    {"BRANCH", "defaultBranch", 20},
-    {"STATUS", "status",        0 }
-};
+    {"ID", "id", 0}, {"URL", "url", 60}, {"BRANCH", "defaultBranch", 20}, {"STATUS", "status", 0}};
 
 static const struct table_column record_fields[] = {
-    {"id",             "id",                0},
-    {"url",            "url",               0},
-    {"branch",         "defaultBranch",     0},
-    {"status",         "status",            0},
-    {"cause",          "statusDetail",      0},
-    {"visibility",     "visibility",        0},
-    {"executor",       "executor",          0},
-    {"check",          "checkCommand",      0},
-    {"setup",          "setupCommand",      0},
-    {"credential",     "credential.source", 0},
-    {"webhook secret", "webhookSecret",     0},
+    {"id", "id", 0},
+    {"url", "url", 0},
+    {"branch", "defaultBranch", 0},
+    {"status", "status", 0},
+    {"cause", "statusDetail", 0},
+    {"visibility", "visibility", 0},
+    {"executor", "executor", 0},
+    {"check", "checkCommand", 0},
+    {"setup", "setupCommand", 0},
+    {"credential", "credential.source", 0},
+    {"webhook secret", "webhookSecret", 0},
 };
 
 /* Does the address end in what the user typed ("o/r" or "r"), at a part's border? */
@@ -72,6 +68,22 @@ int cmd_find_repo(struct client *c, const char *text, char **id, struct pj_err *
     return 0;
 }
 
+int cmd_repo_or_connect(struct client *c, const char *text, char **id, struct pj_err *err)
+{
+    bool address = strstr(text, "://") || text[0] == '/' || strncmp(text, "git@", 4) == 0;
+    PJ_CLEANUP(pj_json_decrefp) json_t *body = json_pack("{s:s}", "url", text);
+    PJ_CLEANUP(pj_json_decrefp) json_t *repo = NULL;
+    int rc = cmd_find_repo(c, text, id, err);
+
+    if (rc == 0 || !address || err->cls != PJ_E_NOT_FOUND)
+        return rc;
+    if (client_call(c, "POST", "/repositories", body, &repo, err) < 0)
+        return -1;
+    *id = pj_strdup(pj_json_str(repo, "id", ""));
+    (void)fprintf(stderr, "pj: connected %s as %s\n", pj_json_str(repo, "url", text), *id);
+    return 0;
+}
+
 static int set_pair(json_t *body, const char *pair, struct pj_err *err)
 {
     const char *equals = strchr(pair, '=');
@@ -89,13 +101,11 @@ int cmd_repo_connect(struct cli *cli, const struct cli_args *args, struct pj_err
 {
     static const struct {
         const char *option, *field;
-    } plain[] = {
-        {"branch",     "defaultBranch"},
-        {"check",      "checkCommand" },
-        {"coderabbit", "codeRabbit"   },
-        {"executor",   "executor"     },
-        {"setup",      "setupCommand" }
-    };
+    } plain[] = {{"branch", "defaultBranch"},
+                 {"check", "checkCommand"},
+                 {"coderabbit", "codeRabbit"},
+                 {"executor", "executor"},
+                 {"setup", "setupCommand"}};
     PJ_CLEANUP(pj_json_decrefp) json_t *body = json_pack("{s:s}", "url", args->word[0]);
     PJ_CLEANUP(pj_json_decrefp) json_t *repo = NULL;
     const char *token_file = cli_option_get(args, "token-file");

@@ -126,7 +126,7 @@ int cmd_task_body(struct client *c, const struct cli_args *args, bool execute, j
     };
     PJ_CLEANUP(pj_freep) char *repo = NULL;
 
-    if (cmd_find_repo(c, args->word[0], &repo, err) < 0)
+    if (cmd_repo_or_connect(c, args->word[0], &repo, err) < 0)
         return -1;
     PJ_CLEANUP(pj_json_decrefp)
     json_t *doc = json_pack("{s:s, s:s}", "repositoryId", repo, "title", args->word[1]);

@@ -85,6 +85,29 @@ Test(cli, run_follows_to_the_end_and_says_what_came_out)
     scene_stop(&s);
 }
 
+Test(cli, run_connects_an_address_that_is_not_connected_yet)
+{
+    static const struct gitfix_file files[] = {{"README.md", "second\n", false}};
+    struct scene s;
+    char *out, *err;
+
+    scene_start(&s, write_and_finish, 2);
+    as_client(&s);
+    char *second = gitfix_bare(s.w.remotes, "second", files, 1);
+    int code =
+        pj(&s, &out, &err, NULL, "run", second, "Write a file", "--follow", (const char *)NULL);
+    cr_expect_eq(code, 0, "%s%s", out, err);
+    cr_expect_not_null(strstr(err, "pj: connected "), "%s", err);
+    free(out);
+    free(err);
+    code = pj(&s, &out, &err, NULL, "run", "nosuch", "Write a file", (const char *)NULL);
+    cr_expect_eq(code, 3, "a name is no address: %s", err);
+    free(out);
+    free(err);
+    free(second);
+    scene_stop(&s);
+}
+
 Test(cli, exit_codes_tell_what_went_wrong)
 {
     struct scene s;
