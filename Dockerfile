@@ -5,11 +5,13 @@ ARG BASE=debian:13-slim
 FROM ${BASE} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
         gcc libc6-dev cmake ninja-build pkg-config libcurl4-openssl-dev libevent-dev libgit2-dev libhiredis-dev \
-        libjansson-dev libseccomp-dev musl-tools libssl-dev zlib1g-dev \
+        libjansson-dev libseccomp-dev musl-tools libssl-dev zlib1g-dev nodejs npm \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cmake --preset release -DCMAKE_INSTALL_PREFIX=/usr \
+# The pages are bundled with Node.js and npm; off where the build has no network: the API alone.
+ARG PJ_UI=ON
+RUN cmake --preset release -DCMAKE_INSTALL_PREFIX=/usr -DPJ_UI=${PJ_UI} \
     && cmake --build --preset release \
     && DESTDIR=/out cmake --install build/release --strip
 

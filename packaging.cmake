@@ -16,6 +16,7 @@ install(FILES runner/pithyjaunt.tmpfiles DESTINATION lib/tmpfiles.d RENAME pithy
 install(FILES api/api.conf runner/runner.conf sandbox/pj-sandbox.apparmor DESTINATION share/pithyjaunt)
 install(FILES helm/files/alerts.yaml helm/files/dashboard.json helm/files/runner-seccomp.json DESTINATION share/pithyjaunt)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "examples/*")
+install(PROGRAMS docs/examples/pj-rootfs DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES packaging/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
@@ -76,7 +77,7 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION devel)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "systemd | systemd-standalone-sysusers")
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates, git, redis-server (>= 5:7)")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates, git, python3, redis-server (>= 5:7)")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/packaging/postinst ${CMAKE_SOURCE_DIR}/packaging/prerm
     ${CMAKE_SOURCE_DIR}/packaging/postrm)

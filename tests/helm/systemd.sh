@@ -18,6 +18,11 @@ machine=
 leave() {
     [ -z "$machine" ] || kill "$machine" 2>/dev/null || true
     wait
+    # Its control groups, leaves first: nothing is in them any more.
+    mkdir "$work/cgroup" && mount -t cgroup2 none "$work/cgroup" && {
+        find "$work/cgroup/pj-test-$$" -depth -type d -exec rmdir {} + 2>/dev/null || true
+        umount "$work/cgroup"
+    }
     umount -l "$os" 2>/dev/null || true
     rm -rf "$work"
 }
@@ -64,8 +69,8 @@ chroot "$os" systemctl --quiet enable redis-server pj-api pj-runner 2>/dev/null
 
 # Boot it: control groups of version 2 only, no network but its own.
 unshare --mount sh -c 'mount --make-rprivate / && umount -l /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 none /sys/fs/cgroup &&
-    mkdir -p /sys/fs/cgroup/pj-test-$$ && echo $$ >/sys/fs/cgroup/pj-test-$$/cgroup.procs &&
-    exec systemd-nspawn -D "$1" --boot --console=pipe --register=no --keep-unit --private-network --link-journal=no' sh "$os" \
+    mkdir -p /sys/fs/cgroup/pj-test-$2 && echo $$ >/sys/fs/cgroup/pj-test-$2/cgroup.procs &&
+    exec systemd-nspawn -D "$1" --boot --console=pipe --register=no --keep-unit --private-network --link-journal=no' sh "$os" $$ \
     </dev/null >"$work/boot.log" 2>&1 &
 machine=$!
 inside() { nsenter -t "$init" -m -p -u -i -n -C -r -w env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PJ_URL=http://127.0.0.1:8080 PJ_TOKEN="$token" "$@"; }
