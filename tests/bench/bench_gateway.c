@@ -114,7 +114,7 @@ static int run_gateway(int ready)
         .task = {.id = "x", .title = "t", .description = "d"}};
     if (gateway_open(&config, &gw, &err) < 0)
         die("gateway", &err);
-    (void)freopen("/dev/null", "w", stderr); /* its operator's log */
+    (void)!freopen("/dev/null", "w", stderr); /* its operator's log */
     (void)dprintf(ready, "ready");
     return gateway_serve(gw, NULL, &result, &err) < 0 ? 1 : 0;
 }
