@@ -27,7 +27,7 @@ function Description({ value, onInput, fault }) {
   const [tab, setTab] = useState("write");
   return (
     <div class="field">
-      <div class="split"><label htmlFor="description">Description</label><Tabs label="Write or preview" current={tab} onChange={setTab} tabs={[["write", "Write"], ["preview", "Preview"]]} /></div>
+      <div class="over"><label htmlFor="description">Description</label><Tabs label="Write or preview" current={tab} onChange={setTab} tabs={[["write", "Write"], ["preview", "Preview"]]} /></div>
       <div id="tab-panel" role="tabpanel" aria-labelledby={"tab-" + tab}>
         {tab === "write"
           ? <textarea id="description" required rows="12" maxLength={65536} value={value} onInput={e => onInput(e.target.value)} aria-describedby="description-about" />

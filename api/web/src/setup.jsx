@@ -8,7 +8,7 @@ import { Connect } from "./repositories.jsx";
 
 function Step({ n, title, done, children }) {
   return (
-    <li class={done ? "step done" : "step"}>
+    <li class={done ? "done" : null}>
       <h2><span class="mark">{done ? <Icon name="completed" /> : n}</span>{title}{done && <span class="unseen"> (done)</span>}</h2>
       <div>{children}</div>
     </li>
