@@ -407,9 +407,23 @@ static void take_modes(struct head *h)
         file->new_mode = 0100644;
 }
 
+/* git writes a mode there only when no other line has one; where another one stands too, the last line counts for git. */
+static bool contradicts_index(const struct head *h)
+{
+    const unsigned others[] = {h->mode_old, h->mode_new, h->mode_added, h->mode_deleted};
+
+    for (size_t i = 0; h->mode_index != 0 && i < PJ_COUNT_OF(others); i++)
+        if (others[i] != 0 && others[i] != h->mode_index)
+            return true;
+    return false;
+}
+
 static int check_special(struct head *h)
 {
     const char *path = patch_file_path(h->file);
+
+    if (contradicts_index(h))
+        return patch_fail(h->r, h->file->line, "the index line of %s contradicts its modes", path);
 
     if (patch_is_link(h->file) && h->file->change != PATCH_DELETED && !patch_link_name_ok(path))
         return patch_fail(h->r, h->file->line, "%s must not be a symlink", path);

@@ -393,7 +393,17 @@ int job_ask_forge(struct job *job, struct pj_err *err)
     return forge_failed(job, &upstream, err);
 }
 
-/* By CodeRabbit's API where a key is set (it knows github.com alone), else, or when that fails, by a comment. */
+/* The service at its own address knows github.com alone: another forge's number for a repository would name a stranger's there. */
+static bool rabbit_knows(const struct job *job)
+{
+    const char *host = job->address.forge->host;
+
+    return job->settings->coderabbit_api_key != NULL &&
+           (strstr(job->settings->coderabbit_api_url, "//api.coderabbit.ai") == NULL ||
+            (host != NULL && strcmp(host, "github.com") == 0));
+}
+
+/* By CodeRabbit's API where a key is set, else, or when that fails, by a comment. */
 static int ask_coderabbit(struct job *job, const struct pull_forge *forge,
                           const struct pull_spec *spec, int64_t number, struct pj_err *err)
 {
@@ -409,7 +419,7 @@ static int ask_coderabbit(struct job *job, const struct pull_forge *forge,
     struct pull_upstream upstream;
     int64_t repository = 0;
 
-    if (s->coderabbit_api_key != NULL) {
+    if (rabbit_knows(job)) {
         if (pull_repository_id(forge, spec, &repository, &upstream, err) == 0 &&
             coderabbit_ask(&api, repository, number, err) == 0) {
             job_log_say(job->log, PJ_EVENT_INFO, "CodeRabbit was asked for a review");

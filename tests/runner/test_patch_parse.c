@@ -166,6 +166,9 @@ static const struct {
               "100644\n"
               "GIT binary patch\nliteral 99999999\nHc$@<O00001\n\nliteral 0\nHc$@<O00001\n\n",                                                                                                 "limit"},
     {"rename without its end", GIT("x") "similarity index 100%\nrename from x\n",                                                                                                                "incomplete"                                                                                                                                                                                                                                                                                                                                                                                                                                                                   },
+    {"modes against the index line",
+     GIT("x") "old mode 100644\nnew mode 100755\nindex 1234567..89abcde 120000\n--- a/x\n+++ b/x\n" ONE,
+     "contradicts"},
     {"two kinds",                                               GIT("x") "new file mode 100644\ndeleted file mode 100644\n",                                                                                                                                                                            "contradicts"                                                                                                                                                                            },
 };
 

@@ -200,6 +200,35 @@ Test(pull, r4_2_retry_after_is_honoured_within_the_deadline)
     pull_result_release(&out);
 }
 
+/* A reset that is near is waited for; a secondary limit that names no time is waited out for a minute's worth of the base. */
+Test(pull, r4_2_near_resets_and_secondary_limits_are_waited_for)
+{
+    PJ_CLEANUP(pj_freep)
+    char *soon = pj_asprintf("X-RateLimit-Remaining: 0\nX-RateLimit-Reset: %lld\n",
+                             (long long)(pj_now_ms() / 1000 + 2));
+    struct pull_result out;
+    struct pj_err err;
+    int64_t start = pj_mono_ms();
+
+    forge_server_fail(server, "POST", "/pulls", 1, 403, soon,
+                      "{\"message\":\"API rate limit exceeded\"}");
+    cr_assert_eq(pull_open(&forge, &spec, &out, &err), 0, "%s", err.message);
+    cr_expect_geq(pj_mono_ms() - start, 900);
+    cr_expect_eq(retries, 1U);
+    pull_result_release(&out);
+    forge_server_set_pull_state(server, "o/r", 1, "closed");
+
+    retries = 0;
+    forge.retry_base_ms = 20;
+    start = pj_mono_ms();
+    forge_server_fail(server, "POST", "/pulls", 1, 403, NULL,
+                      "{\"message\":\"You have exceeded a secondary rate limit\"}");
+    cr_assert_eq(pull_open(&forge, &spec, &out, &err), 0, "%s", err.message);
+    cr_expect_geq(pj_mono_ms() - start, 1200);
+    cr_expect_eq(retries, 1U);
+    pull_result_release(&out);
+}
+
 Test(pull, r4_2_no_commits_between_is_asked_once_more)
 {
     struct pull_result out;

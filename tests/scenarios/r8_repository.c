@@ -21,6 +21,30 @@ Test(r8, r8_2_a_forge_that_comes_back_in_time_is_tried_again)
     scene_stop(&s);
 }
 
+/* The limit resets after the task's deadline: not waited for. */
+Test(r8, r8_2_a_rate_limit_that_resets_too_late_ends_the_task_at_once)
+{
+    static const struct model_answer answers[] = {SCENE_WRITE("docs/new.txt", "made\\n"),
+                                                  SCENE_FINISH};
+    struct scene s;
+
+    scene_prepare(&s, answers, 2);
+    scene_open_forge(&s, ",\"codeRabbit\":\"off\"");
+    forge_server_fail(s.forge, "POST", "/pulls", 9, 403,
+                      "X-RateLimit-Remaining: 0\nX-RateLimit-Reset: 4102444800\n",
+                      "{\"message\":\"API rate limit exceeded\"}");
+    char *task = scene_run(&s, "Write a file");
+    json_t *doc = world_wait_status(&s.w, task, "failed");
+    cr_expect_str_eq(scene_error_code(doc), "github_rate_limited");
+    const json_t *error = json_object_get(doc, "error");
+    cr_expect(pj_json_bool(error, "retryable", false));
+    cr_expect_eq(pj_json_i64(json_object_get(error, "upstream"), "status", 0), 403);
+    cr_expect_eq(forge_server_count(s.forge, "POST", "/pulls"), 1U, "no retry");
+    json_decref(doc);
+    free(task);
+    scene_stop(&s);
+}
+
 Test(r8, r8_2_a_refused_permission_is_not_tried_again)
 {
     struct scene s;
