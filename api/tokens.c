@@ -174,27 +174,17 @@ void token_create(struct request *req)
 static void on_revoked(struct request *req, const struct redisReply *reply)
 {
     struct pj_err err;
+    int rc = pj_token_revoke_reply(reply, &err);
 
-    if (pj_token_revoke_reply(reply, &err) < 0) {
-        if (err.cls == PJ_E_NOT_FOUND)
-            reply_not_found(req, "token");
-        else
-            reply_err(req, &err);
-        return;
-    }
-    auth_forget(req->api->auth);
-    audit(req, "token.revoke", req->param[0], NULL);
-    reply_empty(req, 204);
+    person_removed(req, "token", "token.revoke", rc, &err);
 }
 
 void token_delete(struct request *req)
 {
     struct pj_cmd cmd = {0};
 
-    if (!pj_id_is_valid(req->param[0])) {
-        reply_not_found(req, "token");
+    if (!person_id(req, "token"))
         return;
-    }
     pj_token_revoke_cmd(&cmd, req->who.user_id, req->param[0]);
     request_redis(req, &cmd, on_revoked);
 }

@@ -55,6 +55,35 @@ static bool is_email(const char *text)
     return true;
 }
 
+bool person_id(struct request *req, const char *what)
+{
+    bool valid = pj_id_is_valid(req->param[0]);
+
+    if (!valid)
+        reply_not_found(req, what);
+    return valid;
+}
+
+void person_refused(struct request *req, const char *what, const struct pj_err *err)
+{
+    if (err->cls == PJ_E_NOT_FOUND)
+        reply_not_found(req, what);
+    else
+        reply_err(req, err);
+}
+
+void person_removed(struct request *req, const char *what, const char *action, int rc,
+                    const struct pj_err *err)
+{
+    if (rc < 0) {
+        person_refused(req, what, err);
+        return;
+    }
+    auth_forget(req->api->auth);
+    audit(req, action, req->param[0], NULL);
+    reply_empty(req, 204);
+}
+
 static void on_list(struct request *req, const struct redisReply *reply)
 {
     struct pj_user_page page = {0};
@@ -139,10 +168,7 @@ static void on_edited(struct request *req, const struct redisReply *reply)
     struct pj_err err;
 
     if (pj_user_reply(reply, &user, &err) < 0) {
-        if (err.cls == PJ_E_NOT_FOUND)
-            reply_not_found(req, "user");
-        else
-            reply_err(req, &err);
+        person_refused(req, "user", &err);
         return;
     }
     auth_forget(req->api->auth);
@@ -163,10 +189,8 @@ void user_edit(struct request *req)
         reply_fault(req, "email", "is not an address");
         return;
     }
-    if (!pj_id_is_valid(req->param[0])) {
-        reply_not_found(req, "user");
+    if (!person_id(req, "user"))
         return;
-    }
     const char *login = d->has_login && d->github_login == NULL ? "" : d->github_login;
     const struct pj_user_edit edit = {d->email, d->role, login};
     pj_user_edit_cmd(&cmd, req->param[0], &edit);
@@ -176,27 +200,17 @@ void user_edit(struct request *req)
 static void on_deleted(struct request *req, const struct redisReply *reply)
 {
     struct pj_err err;
+    int rc = pj_user_delete_reply(reply, &err);
 
-    if (pj_user_delete_reply(reply, &err) < 0) {
-        if (err.cls == PJ_E_NOT_FOUND)
-            reply_not_found(req, "user");
-        else
-            reply_err(req, &err);
-        return;
-    }
-    auth_forget(req->api->auth);
-    audit(req, "user.delete", req->param[0], NULL);
-    reply_empty(req, 204);
+    person_removed(req, "user", "user.delete", rc, &err);
 }
 
 void user_delete(struct request *req)
 {
     struct pj_cmd cmd = {0};
 
-    if (!pj_id_is_valid(req->param[0])) {
-        reply_not_found(req, "user");
+    if (!person_id(req, "user"))
         return;
-    }
     pj_user_delete_cmd(&cmd, req->param[0]);
     request_redis(req, &cmd, on_deleted);
 }
