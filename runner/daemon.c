@@ -19,7 +19,7 @@
 #define WAIT_MS 5000
 #define RETRY_MS 500
 #define KEEP_MAX_MS 5000
-#define REAP_MAX_MS 5000
+#define REAP_MAX_MS 1000 /* a lost runner is found out within a second of the end of its lease */
 #define OPEN_RETRY_MS 5000
 
 /* A take under way. */

@@ -29,11 +29,10 @@ expect() {
     else echo "FAIL $text: $got errors, expected $want"; failed=1; fi
 }
 
-expect "one end, one notice, nothing out of sight: 3 runners" 0 sight -DRUNNERS=3 -DDELIVERIES=2 -DEARLY=0
-expect "the same with three deliveries: 2 runners" 0 sight -DRUNNERS=2 -DDELIVERIES=3
-expect "every task ends, whoever crashes" 0 all_end -DRUNNERS=2 -DDELIVERIES=2
+expect "one end, one notice, nothing out of sight: 3 runners, three deliveries, crashes anywhere" 0 sight -DRUNNERS=3
+expect "every task ends, whoever crashes: 3 runners" 0 all_end -DRUNNERS=3 -DDELIVERIES=2
 expect "control: finish that compares nothing ends twice" 1 sight -DRUNNERS=2 -DDELIVERIES=2 -DNO_CAS
 expect "control: writes without a fence let a zombie write" 1 sight -DRUNNERS=2 -DDELIVERIES=2 -DNO_FENCE
-expect "control: tickets nobody looks after strand a task" 1 all_end -DRUNNERS=2 -DDELIVERIES=2 -DNO_TICKETS
+expect "control: bells nobody rings again for strand a task" 1 all_end -DRUNNERS=2 -DDELIVERIES=2 -DEARLY=2 -DNO_BELLS
 expect "control: without a reaper a crash strands a task" 1 all_end -DRUNNERS=2 -DDELIVERIES=2 -DNO_REAPER
 exit $failed
