@@ -1,7 +1,10 @@
 /* Limits: who meets them is told apart, and nobody else feels it. */
 #include <criterion/criterion.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 #include "tests/sandbox/run_box.h"
 
@@ -119,5 +122,46 @@ Test(limits, endless_line_is_bounded)
     cr_expect_eq(run.exit_code, 0);
     cr_expect_eq(run.out_len, 1U << 20);
     cr_expect_eq(box_result_int(&run, "outputBytes"), 300000000);
+    box_run_release(&run);
+}
+
+static bool has_controller(const char *word)
+{
+    char list[512] = "";
+    FILE *f = fopen("/sys/fs/cgroup/cgroup.controllers", "re");
+
+    if (f) {
+        (void)!fgets(list, sizeof list, f);
+        fclose(f);
+    }
+    return strstr(list, word) != NULL;
+}
+
+/* A host that has version 2 alone: what it has controllers for is kept by it, rlimits stand in for the
+ * rest, the result says which, and the kill is the group's. */
+Test(limits, where_only_version_two_of_control_groups_is_mounted)
+{
+    struct box_run run;
+
+    if (!box_can(false))
+        return;
+    if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) != 0 &&
+        (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+         umount2("/sys/fs/cgroup", MNT_DETACH) < 0 ||
+         mount("none", "/sys/fs/cgroup", "cgroup2", 0, NULL) < 0)) {
+        fprintf(stderr, "SKIPPED: version 2 cannot be had alone here\n");
+        return;
+    }
+    run = BOX(false, "--ro-bind", hostile_bind(), "--memory", "512M", "--pids", "100", "--cpu", "1",
+              "--timeout", "500ms", "--", "/opt/hostile", "fork_bomb");
+    cr_expect_eq(run.exit_code, 124, "exit %d: %s%s", run.exit_code, run.out, run.err);
+    cr_expect(box_result_has(&run, "\"cgroup.kill\""), "%s", run.result);
+    cr_expect(box_result_has(&run, has_controller("memory") ? "\"memory:cgroup-v2\""
+                                                            : "\"memory:rlimit\""),
+              "%s", run.result);
+    cr_expect(
+        box_result_has(&run, has_controller("pids") ? "\"pids:cgroup-v2\"" : "\"pids:rlimit\""),
+        "%s", run.result);
+    cr_expect_lt(run.ms, 10000);
     box_run_release(&run);
 }
