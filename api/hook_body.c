@@ -32,7 +32,7 @@ static const struct pj_field usage_fields[] = {
 };
 
 static const struct pj_field part_fields[] = {
-    {"base64", PJ_F_STR, offsetof(struct hook_part, base64), PJ_FF_REQUIRED, 0, 1 << 20},
+    {"base64", PJ_F_STR, offsetof(struct hook_part, base64), PJ_FF_REQUIRED, 4, 1 << 20},
     {"offset", PJ_F_INT, offsetof(struct hook_part, offset), PJ_FF_REQUIRED, 0, PJ_PATCH_MAX},
 };
 

@@ -399,6 +399,59 @@ Test(github, a_run_of_another_repository_ends_nothing)
     scene_stop(&s);
 }
 
+/* Signed as Standard Webhooks say; the status of the answer. */
+static int report(struct scene *s, const char *secret, const char *id, const char *body)
+{
+    uint8_t key[64], mac[PJ_SHA256_SIZE];
+    int64_t at = pj_now_ms() / 1000;
+    PJ_CLEANUP(pj_freep) char *text = pj_asprintf("%s.%lld.%s", id, (long long)at, body);
+    PJ_CLEANUP(pj_freep)
+    char *path = pj_asprintf("/api/v1/webhooks/execution/%s", s->repository);
+    PJ_CLEANUP(pj_str_release) struct pj_str signature;
+    size_t n = 0;
+
+    cr_assert_eq(pj_base64_decode(pj_view_of(secret + strlen("whsec_")), key, sizeof key, &n), 0);
+    pj_hmac_sha256(key, n, text, strlen(text), mac);
+    pj_str_init(&signature, 200);
+    pj_str_puts(&signature, "webhook-signature: v1,");
+    cr_assert_eq(pj_base64_encode(&signature, mac, sizeof mac), 0);
+    PJ_CLEANUP(pj_freep) char *h1 = pj_asprintf("webhook-id: %s", id);
+    PJ_CLEANUP(pj_freep) char *h2 = pj_asprintf("webhook-timestamp: %lld", (long long)at);
+    const char *headers[] = {h1, h2, pj_str_cstr(&signature), "Content-Type: application/json",
+                             NULL};
+    http_answer_release(&s->a);
+    memset(&s->a, 0, sizeof s->a);
+    http_call(s->w.base, "POST", path, NULL, body, headers, &s->a);
+    return s->a.status;
+}
+
+/* The last job of an earlier attempt's run is late: it may not end what another run has. */
+Test(github, a_report_of_a_run_that_has_the_task_no_longer_is_refused)
+{
+    static const struct {
+        int64_t known, floor, told;
+        int status;
+    } rows[] = {{78, 70, 77, 409}, {0, 77, 77, 409}, {0, 77, 78, 200}, {78, 70, 78, 200}};
+    struct scene s;
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/repositories/%s/webhook-secret", s.repository);
+    json_t *made = world_call(&s.w, "POST", path, NULL, 201);
+    const char *secret = pj_json_str(made, "webhookSecret", "");
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
+        PJ_CLEANUP(pj_freep) char *task = external_task(&s, rows[i].known, rows[i].floor);
+        PJ_CLEANUP(pj_freep)
+        char *body = pj_asprintf("{\"type\":\"task.failed\",\"taskId\":\"%s\",\"runId\":%lld,"
+                                 "\"error\":{\"code\":\"runner_lost\"}}",
+                                 task, (long long)rows[i].told);
+        cr_expect_eq(report(&s, secret, task, body), rows[i].status, "row %zu: %s", i, s.a.body);
+        expect(&s, task, rows[i].status == 200 ? "failed" : "running",
+               rows[i].status == 200 ? "runner_lost" : "");
+    }
+    json_decref(made);
+    scene_stop(&s);
+}
+
 /* ---- CodeRabbit ---- */
 
 static json_t *review_comment(const struct scene *s, const char *login, const char *type,

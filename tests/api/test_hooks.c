@@ -329,6 +329,54 @@ Test(hooks, a_claim_tells_the_workflow_what_to_do)
     scene_stop(&s);
 }
 
+static const struct {
+    int64_t offset;
+    const char *base64;
+    int status;
+    const char *code;
+} parts[] = {
+    {5, "d29ybGQK", 409, "hole"},       /* before the first one */
+    {0, "ZGlmZi0=", 200, ""},           /* "diff-" */
+    {5, "d29ybGQK", 200, ""},           /* "world\n" */
+    {5, "d29ybGQK", 200, ""},           /* again */
+    {12, "d29ybGQK", 409, "hole"},      /* one is missing */
+    {8388608, "d29ybGQK", 409, "hole"}, /* beyond the limit */
+    {8388609, "d29ybGQK", 400, NULL},
+    {-1, "d29ybGQK", 400, NULL},
+    {0, "no base64", 400, NULL},
+    {0, "AAAA", 400, NULL}, /* NUL bytes: no text */
+    {0, "", 400, NULL},
+};
+
+Test(hooks, a_patch_comes_in_parts_and_is_given_to_who_publishes)
+{
+    struct scene s;
+    struct http_answer a = {0};
+
+    scene_start(&s);
+    for (size_t i = 0; i < PJ_COUNT_OF(parts); i++) {
+        PJ_CLEANUP(pj_freep) char *id = pj_asprintf("p%zu", i);
+        PJ_CLEANUP(pj_freep)
+        char *body = pj_asprintf("{\"type\":\"task.progress\",\"taskId\":\"%s\",\"patchPart\":{"
+                                 "\"offset\":%lld,\"base64\":\"%s\"}}",
+                                 s.task, (long long)parts[i].offset, parts[i].base64);
+        send_hook(&s, id, body, &a);
+        cr_expect_eq(a.status, parts[i].status, "row %zu: %s", i, a.body);
+        if (parts[i].code != NULL)
+            cr_expect_str_eq(pj_json_str(a.json, "code", ""), parts[i].code, "row %zu", i);
+    }
+    for (int whole = 0; whole < 2; whole++) {
+        PJ_CLEANUP(pj_freep)
+        char *body = pj_asprintf("{\"type\":\"task.claim\",\"taskId\":\"%s\"%s}", s.task,
+                                 whole ? "" : ",\"stage\":\"applying\"");
+        send_hook(&s, whole ? "c1" : "c2", body, &a);
+        cr_expect_eq(a.status, 200, "%s", a.body);
+        cr_expect_str_eq(pj_json_str(a.json, "patchBase64", ""), whole ? "" : "ZGlmZi13b3JsZAo=");
+    }
+    http_answer_release(&a);
+    scene_stop(&s);
+}
+
 Test(hooks, the_old_secret_stays_valid_for_a_day)
 {
     struct scene s;
