@@ -48,6 +48,7 @@ function File({ file, split, i }) {
       {open && all && file.hunks.length > 0 && (
         <div class="code-scroll" tabIndex={0} role="region" aria-label={"Changes in " + (file.name)}>
           <table class={split ? "diff split" : "diff"}>
+            {split && <colgroup><col class="no" /><col /><col class="no" /><col /></colgroup>}
             {file.hunks.map((hunk, k) => (
               <tbody key={k} class={hunk.rejected ? "rejected" : null}>
                 <tr class="hunk"><td colSpan={4}>{hunk.header}{hunk.rejected && <strong> Does not apply{hunk.reason ? `: ${hunk.reason}` : ""}</strong>}</td></tr>
