@@ -16,12 +16,25 @@
 #define UNSEEN_FACTOR 60 /* a run that is not listed by then will not come */
 #define DEFAULT_WORKFLOW "pithy-jaunt.yml"
 
+/* One repository's forge as it is spoken to. */
+struct view {
+    struct forge_view forge;
+    struct external_workflow workflow;
+    struct pj_rest rest;
+    int64_t until_ms; /* by pj_mono_ms(); 0: empty */
+};
+
+/* Kept for a while: with a GitHub App, every opening costs calls and a new token. */
+#define VIEWS 16
+#define VIEW_MS 60000
+
 struct external {
     const struct runner_settings *settings;
     struct pj_redis *redis;
     struct pj_http *http;
     struct pj_forges *forges;
-    int64_t next_look_ms;
+    int64_t next_look_ms[PJ_PARTITIONS_MAX];
+    struct view views[VIEWS];
 };
 
 int external_workflow_of(const struct runner_settings *settings,
@@ -72,8 +85,17 @@ struct external *external_new(const struct runner_settings *settings, struct pj_
     return w;
 }
 
+static void view_release(struct view *v)
+{
+    external_workflow_release(&v->workflow);
+    forge_view_release(&v->forge);
+    *v = (struct view){0};
+}
+
 void external_free(struct external *watch)
 {
+    for (size_t i = 0; watch != NULL && i < VIEWS; i++)
+        view_release(&watch->views[i]);
     if (watch != NULL)
         pj_forges_free(watch->forges);
     free(watch);
@@ -90,31 +112,42 @@ static int ask(struct external *w, struct pj_cmd *cmd, struct redisReply **reply
 
 /* ---- one task's forge ---- */
 
-struct view {
-    struct forge_view forge;
-    struct external_workflow workflow;
-    struct pj_rest rest;
-};
-
-static void view_release(struct view *v)
-{
-    external_workflow_release(&v->workflow);
-    forge_view_release(&v->forge);
-}
-
 static int view_open(struct external *w, const struct pj_task *task, struct view *v,
                      struct pj_err *err)
 {
     const struct forge_view_spec spec = {
         .settings = w->settings, .redis = w->redis, .forges = w->forges, .actions = true};
 
-    *v = (struct view){0};
     if (forge_view_open(&spec, task->repository_id, &v->forge, err) < 0 ||
         external_workflow_of(w->settings, &v->forge.address, &v->forge.repo, &v->workflow, err) < 0)
         return -1;
     v->rest = (struct pj_rest){
         .http = w->http, .forge = v->forge.address.forge, .token = v->forge.credential.token};
+    v->until_ms = pj_mono_ms() + VIEW_MS;
     return 0;
+}
+
+/* The task's view, kept or opened in the place of the oldest one. Borrowed; NULL: *err tells. */
+static struct view *view_of(struct external *w, const struct pj_task *task, struct pj_err *err)
+{
+    struct view *v = &w->views[0];
+
+    for (size_t i = 0; i < VIEWS; i++) {
+        struct view *one = &w->views[i];
+        bool its = one->until_ms > 0 && strcmp(one->forge.repo.id, task->repository_id) == 0;
+
+        if (its && one->until_ms > pj_mono_ms())
+            return one;
+        if (its || one->until_ms < v->until_ms)
+            v = one;
+        if (its)
+            break;
+    }
+    view_release(v);
+    if (view_open(w, task, v, err) == 0)
+        return v;
+    view_release(v);
+    return NULL;
 }
 
 /* ---- ends ---- */
@@ -161,18 +194,17 @@ static int look(struct external *w, const struct pj_task *task, struct pj_err *e
     int64_t unseen_ms = w->settings->retry_base_ms * UNSEEN_FACTOR;
     bool cancel = task->cancel_ms > 0;
     struct pj_run run = {0};
-    struct view v;
-    int rc = view_open(w, task, &v, err);
+    struct view *v = view_of(w, task, err);
+    int rc = v != NULL ? find_run(v, task, &run, err) : -1;
 
-    if (rc == 0)
-        rc = find_run(&v, task, &run, err);
     if (rc == 0 && cancel && !run.ended)
-        rc = pj_actions_cancel(&v.rest, &v.workflow.workflow, run.id, err);
+        rc = pj_actions_cancel(&v->rest, &v->workflow.workflow, run.id, err);
     else if (rc == 0 && run.ended)
         end(w, task, &run);
     else if (rc == PJ_NONE && cancel && pj_now_ms() - task->cancel_ms > unseen_ms)
         end(w, task, &run);
-    view_release(&v);
+    if (rc < 0 && v != NULL)
+        v->until_ms = 1; /* opened anew next time: it may have been the token */
     return rc < 0 ? -1 : 0;
 }
 
@@ -189,7 +221,7 @@ int external_tick(struct external *watch, unsigned partition, struct pj_err *err
     struct pj_cmd cmd = {0};
     char key[PJ_KEY_SIZE];
     int64_t now = pj_mono_ms();
-    bool all = now >= watch->next_look_ms;
+    bool all = now >= watch->next_look_ms[partition];
 
     pj_cmd_start(&cmd, "SMEMBERS");
     cmd.repeatable = true;
@@ -197,7 +229,7 @@ int external_tick(struct external *watch, unsigned partition, struct pj_err *err
     if (ask(watch, &cmd, &ids, err) < 0)
         return -1;
     if (all)
-        watch->next_look_ms = now + watch->settings->retry_base_ms * LOOK_FACTOR;
+        watch->next_look_ms[partition] = now + watch->settings->retry_base_ms * LOOK_FACTOR;
     for (size_t i = 0; i < pj_reply_count(ids); i++) {
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
         PJ_CLEANUP(pj_freep) char *id = pj_reply_dup(pj_reply_at(ids, i));

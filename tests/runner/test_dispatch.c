@@ -141,6 +141,11 @@ Test(dispatch, r1_1_starts_the_workflow_with_nothing_but_task_and_callback_and_c
         pj_task_release(&task);
         cr_assert_eq(run_count(&s), 1);
 
+        /* Refused and failing at first: asked again until the run has ended. */
+        if (i == 0) {
+            forge_server_fail(s.forge, "POST", "/cancel", 1, 409, NULL, NULL);
+            forge_server_fail(s.forge, "POST", "/cancel", 1, 502, NULL, NULL);
+        }
         pj_task_cancel_cmd(&cmd, id);
         move(&s, &cmd);
         fleet_wait_end(&s.f, id, &task);
