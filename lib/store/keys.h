@@ -21,7 +21,7 @@ const char *pj_key_status_channel(char out[PJ_KEY_SIZE],
                                   unsigned partition); /* states of all tasks (store/status.h) */
 const char *pj_key_runner_channel(char out[PJ_KEY_SIZE],
                                   const char *runner); /* "cancel <taskId>", "drain": doorbells */
-const char *pj_key_ready(char out[PJ_KEY_SIZE], unsigned partition); /* the stream of tickets */
+const char *pj_key_ready(char out[PJ_KEY_SIZE], unsigned partition); /* the stream of bells */
 
 /* Partition of a user's tasks, and of a task (0 for ids of other makers). */
 unsigned pj_partition_of_user(const char *user_id, unsigned partitions);

@@ -112,7 +112,7 @@ void pj_lease_release_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch
 int pj_lease_release_reply(const struct redisReply *reply, bool *requeued,
                            struct pj_err *err) PJ_MUST_CHECK;
 
-/* One bounded tick of the reaper, safe to run by many: expired leases, lost tickets, `running` in no queue, leases of no task,
+/* One bounded tick of the reaper, safe to run by many: expired leases, unanswered bells, `running` in no queue, leases of no task,
  * past deadlines. `ttl_ms` is PJ_LEASE_TTL: after a restart or a new primary (run id) it waits that long before it takes a lease.
  * Call again at once while `more`. */
 #define PJ_REAP_MAX 64

@@ -1,10 +1,11 @@
 /* bench_queue - the store's queue, alternating with BullMQ's on the same Redis with the same persistence (AOF, everysec).
  *
- * Both speak over one Unix socket. No rewrite of the AOF falls into anybody's round. What follows from a change (indexes, sums,
- * notifications) is worked off later: take + finish and the whole task pay for it within the measurement, accepting does not. Ours is complete: fenced, fair between 200 users, indexes, events and a notification
- * record included. Prints a table; --json FILE appends a JSON object a row; --rounds N (default 3), --only ROW,
- * --stats 1 (time by command). BullMQ is run when node
- * is there and PJ_BULLMQ names a folder where `npm install bullmq ioredis` was done. */
+ * Both speak over one Unix socket; no rewrite of the AOF falls into anybody's round. Ours is complete: fenced, fair between 200 users,
+ * indexes, events and a notification record included. What follows from a change (indexes, sums, notifications) is worked off
+ * later: take + finish and the whole task pay for it within the measurement, accepting does not.
+ *
+ * Prints a table; --json FILE appends a JSON object a row; --rounds N (default 3), --only ROW, --stats 1 (time by command). BullMQ is run
+ * when node is there and PJ_BULLMQ names a folder where `npm install bullmq ioredis` was done. */
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
