@@ -11,6 +11,8 @@ WORKDIR /src
 COPY . .
 # The pages are bundled with Node.js and npm; off where the build has no network: the API alone.
 ARG PJ_UI=ON
+# Where npm is behind a certificate authority of your own: mount its file into the build and name it here.
+ARG NODE_EXTRA_CA_CERTS=
 RUN cmake --preset release -DCMAKE_INSTALL_PREFIX=/usr -DPJ_UI=${PJ_UI} \
     && cmake --build --preset release \
     && DESTDIR=/out cmake --install build/release --strip

@@ -42,7 +42,9 @@ if ! buildah "${storage[@]}" inspect --type image localhost/debian:13 >/dev/null
 fi
 mkdir "$work/src"
 git -C "$src" ls-files -z --cached --others --exclude-standard | tar -C "$src" --null --files-from=- --ignore-failed-read -cf - | tar -C "$work/src" -xf -
+# npm in the build trusts whom this host trusts.
 nice buildah "${storage[@]}" build --isolation chroot --network host --format docker --layers \
+    --volume /etc/ssl/certs/ca-certificates.crt:/run/host-ca.crt:ro --build-arg NODE_EXTRA_CA_CERTS=/run/host-ca.crt \
     --build-arg BASE=localhost/debian:13 --tag localhost/pithy-jaunt "$work/src" >"$work/build.log" 2>&1 ||
     { tail -40 "$work/build.log"; exit 1; }
 buildah "${storage[@]}" inspect --type image localhost/pithy-jaunt | grep -q '"Healthcheck"' || { echo "the image has no health check"; exit 1; }
@@ -131,3 +133,10 @@ if [ "$status" != completed ]; then
 fi
 [ "$(git -c safe.directory='*' --git-dir "$work/srv/tally.git" log -1 --format=%s "pj/$task")" = 'Pithy Jaunt: Add --top N to tally.sh' ]
 echo "a task of the image ended as completed: branch pj/$task"
+
+if command -v podman >/dev/null; then
+    "$src/tests/helm/engine.sh" "$keep" localhost/pithy-jaunt
+    "$src/tests/helm/compose.sh" "$keep" localhost/pithy-jaunt localhost/debian:13 "${PJ_HELM_TOOLS:-/nonexistent}/docker-compose"
+else
+    echo "[SKIP] image in podman's containers: podman is not installed"
+fi

@@ -15,8 +15,9 @@ from support import ROOT, TOOLS, run, settings_table, yaml
 PROGRAMS = pathlib.Path(os.environ.get("PJ_TEST_BIN", "/nonexistent"))
 TABLES = {program: settings_table(path) for program, path in names.TABLES.items()}
 ALL = set().union(*TABLES.values())
-# Of the command line, and of compose.yaml and the tests themselves.
-OTHERS = {"PJ_CONFIG", "PJ_TOKEN", "PJ_URL", "PJ_ACTIONS_IMAGE", "PJ_WEBHOOK_SECRET"}
+# Of the command line, the build, an agent's environment, and of compose.yaml and the tests themselves.
+OTHERS = {"PJ_CONFIG", "PJ_TOKEN", "PJ_TOKEN_FILE", "PJ_UI", "PJ_URL", "PJ_ACTIONS_IMAGE", "PJ_PUBLISH_TOKEN", "PJ_READ_TOKEN",
+          "PJ_TASK_DESCRIPTION", "PJ_TASK_TITLE", "PJ_WEBHOOK_SECRET"}
 DOCUMENTS = [ROOT / "README.md", ROOT / "helm/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
