@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/api.h"
+#include "api/audit.h"
 #include "api/auth.h"
 #include "api/reply.h"
 #include "api/request.h"
@@ -97,6 +98,7 @@ static void on_created(struct request *req, const struct redisReply *reply)
         return;
     }
     char at[PJ_RFC3339_SIZE];
+    audit(req, "session.create", login->token_id, NULL);
     set_cookie(req, login->text, SESSION_MS / 1000);
     reply_json(req, 201, json_pack("{s:s}", "expiresAt", pj_rfc3339(login->expires_ms, at)));
 }
@@ -122,7 +124,8 @@ static void on_login(struct request *req, const struct redisReply *reply)
     login->expires_ms = now + SESSION_MS;
     if (from.expires_ms > 0 && from.expires_ms < login->expires_ms)
         login->expires_ms = from.expires_ms; /* a session never outlives the token it came from */
-    char name[] = "session";
+    char name[sizeof "session of " + PJ_ID_SIZE]; /* revoking the token ends it (token_revoke) */
+    snprintf(name, sizeof name, "session of %s", from.id);
     const struct pj_token session = {.id = login->token_id,
                                      .user_id = user.id,
                                      .name = name,
@@ -131,6 +134,7 @@ static void on_login(struct request *req, const struct redisReply *reply)
                                      .created_ms = now,
                                      .expires_ms = login->expires_ms};
     pj_token_create_cmd(&cmd, &session, digest);
+    snprintf(req->who.user_id, sizeof req->who.user_id, "%s", user.id);
     pj_user_release(&user);
     pj_token_release(&from);
     request_redis(req, &cmd, on_created);

@@ -189,6 +189,25 @@ static void no_route(struct request *req)
         reply_problem(req, 405, NULL, NULL, "this path does not take that method");
 }
 
+static bool is_json(struct pj_view type)
+{
+    struct pj_view essence;
+
+    if (!pj_view_cut(&type, ';', &essence))
+        return false;
+    return pj_view_is_nocase(pj_view_trim(essence), "application/json");
+}
+
+/* Also what keeps a form of another page from posting here (Fetch: a simple request has no such type). */
+static bool body_is_json(struct request *req)
+{
+    if (req->body.len == 0 || (req->route->flags & ROUTE_RAW) != 0 ||
+        is_json(http_header(&req->head, "content-type")))
+        return true;
+    reply_problem(req, 415, NULL, "send Content-Type: application/json", "the body must be JSON");
+    return false;
+}
+
 void request_dispatch(struct request *req)
 {
     bool inside = server_metrics_only(req->conn->server);
@@ -207,24 +226,15 @@ void request_dispatch(struct request *req)
         return;
     if (req->route == NULL)
         no_route(req);
-    else if (inside || req->route->scope == SCOPE_PUBLIC)
-        req->route->handle(req);
-    else
+    else if (!inside && req->route->scope != SCOPE_PUBLIC)
         auth_request(req);
+    else if (body_is_json(req))
+        req->route->handle(req);
 }
 
 static void handle(struct request *req)
 {
     req->route->handle(req);
-}
-
-static bool is_json(struct pj_view type)
-{
-    struct pj_view essence;
-
-    if (!pj_view_cut(&type, ';', &essence))
-        return false;
-    return pj_view_is_nocase(pj_view_trim(essence), "application/json");
 }
 
 bool request_turn(struct request *req, const char *who, const char *what)
@@ -253,13 +263,7 @@ void request_authorised(struct request *req)
 {
     if (!request_turn(req, req->who.token_id, "token"))
         return;
-    if (req->body.len > 0 && (req->route->flags & ROUTE_RAW) == 0 &&
-        !is_json(http_header(&req->head, "content-type"))) {
-        reply_problem(req, 415, NULL, "send Content-Type: application/json",
-                      "the body must be JSON");
-        return;
-    }
-    if (!body_means_nothing(req))
+    if (!body_is_json(req) || !body_means_nothing(req))
         return;
     if ((req->route->flags & ROUTE_IDEMPOTENT) != 0)
         idempotency_begin(req, handle);

@@ -126,8 +126,10 @@ static void on_cancelled(struct request *req, const struct redisReply *reply)
     pj_task_init(&task);
     if (pj_task_move_reply(reply, &task, &err) < 0)
         reply_err(req, &err);
-    else
+    else {
+        audit(req, "task.cancel", task.id, NULL);
         reply_json(req, task.status == PJ_TASK_CANCELLED ? 200 : 202, pj_task_json(&task));
+    }
     pj_task_release(&task);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "api/access.h"
 #include "api/api.h"
+#include "api/audit.h"
 #include "api/execute.h"
 #include "api/page.h"
 #include "api/reply.h"
@@ -224,8 +225,10 @@ static void on_deleted(struct request *req, const struct redisReply *reply)
 
     if (pj_task_delete_reply(reply, &err) < 0)
         reply_err(req, &err);
-    else
+    else {
+        audit(req, "task.delete", req->task->id, req->task->title);
         reply_empty(req, 204);
+    }
 }
 
 static void delete_found(struct request *req)

@@ -196,6 +196,102 @@ Test(surface, a_token_revoked_at_one_server_is_refused_by_another_within_a_secon
     world_stop(&w);
 }
 
+/* A page's session goes with the token that it came from, and no further than that token's. */
+Test(surface, a_session_ends_with_its_token)
+{
+    static const char *const type[] = {"Content-Type: application/json", NULL};
+    struct world w;
+    struct http_answer a = {0};
+    char *cookie[2] = {NULL, NULL}, *id[2];
+
+    world_start(&w);
+    world_api_start(&w);
+    for (int i = 0; i < 2; i++) {
+        json_t *made = world_call(&w, "POST", "/tokens", "{\"name\":\"page\"}", 201);
+        PJ_CLEANUP(pj_freep)
+        char *login = pj_asprintf("{\"token\":\"%s\"}", pj_json_str(made, "token", ""));
+        id[i] = pj_strdup(pj_json_str(made, "id", ""));
+        json_decref(made);
+        http_call(w.base, "POST", "/api/v1/session", NULL, login, type, &a);
+        cr_assert_eq(a.status, 201);
+        PJ_CLEANUP(pj_freep) char *set = http_answer_header(&a, "Set-Cookie");
+        cookie[i] = pj_asprintf("Cookie: %.*s", (int)strcspn(set, ";"), set);
+        http_answer_release(&a);
+    }
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/tokens/%s", id[0]);
+    json_decref(world_call(&w, "DELETE", path, NULL, 204));
+    for (int i = 0; i < 2; i++) {
+        const char *const headers[] = {cookie[i], NULL};
+        http_call(w.base, "GET", "/api/v1/me", NULL, NULL, headers, &a);
+        cr_expect_eq(a.status, i == 0 ? 401 : 200, "session %d: %d", i, a.status);
+        http_answer_release(&a);
+        free(cookie[i]);
+        free(id[i]);
+    }
+    world_stop(&w);
+}
+
+static bool audited(struct world *w, const char *action)
+{
+    bool found = false;
+
+    for (int tries = 0; tries < 200 && !found; tries++) { /* written beside the answer */
+        json_t *list = world_call(w, "GET", "/admin/audit", NULL, 200), *item;
+        size_t i;
+        json_array_foreach(json_object_get(list, "items"), i, item)
+        {
+            found |= strcmp(pj_json_str(item, "action", ""), action) == 0 &&
+                     pj_json_str(item, "actor", "")[0] != '\0';
+        }
+        json_decref(list);
+    }
+    return found;
+}
+
+Test(surface, what_matters_is_audited)
+{
+    static const char *const actions[] = {
+        "repository.connect",  "repository.edit", "repository.webhook_secret",
+        "repository.analysis", "user.create",     "user.edit",
+        "user.delete",         "token.create",    "token.revoke",
+        "session.create",      "task.cancel",     "task.delete",
+        "repository.delete"};
+    static const char *const type[] = {"Content-Type: application/json", NULL};
+    struct world w;
+    struct http_answer a = {0};
+
+    world_start(&w);
+    world_api_start(&w);
+    PJ_CLEANUP(pj_freep) char *repository = writer_repository(&w, "one");
+    PJ_CLEANUP(pj_freep) char *task = world_task(&w, repository, "t", "d", "");
+    PJ_CLEANUP(pj_freep) char *r = pj_asprintf("/repositories/%s", repository);
+    PJ_CLEANUP(pj_freep) char *secret = pj_asprintf("%s/webhook-secret", r);
+    PJ_CLEANUP(pj_freep) char *analysis = pj_asprintf("%s/analysis", r);
+    PJ_CLEANUP(pj_freep) char *t = pj_asprintf("/tasks/%s", task);
+    PJ_CLEANUP(pj_freep) char *cancel = pj_asprintf("%s/cancel", t);
+    json_decref(world_call(&w, "PATCH", r, "{\"visibility\":\"shared\"}", 200));
+    json_decref(world_call(&w, "POST", secret, NULL, 201));
+    json_decref(world_call(&w, "PUT", analysis, "{\"source\":\"upload\",\"findings\":[]}", 200));
+    json_t *user = world_call(&w, "POST", "/users", "{\"email\":\"u@example.org\"}", 201);
+    PJ_CLEANUP(pj_freep) char *u = pj_asprintf("/users/%s", pj_json_str(user, "id", ""));
+    json_decref(user);
+    json_decref(world_call(&w, "PATCH", u, "{\"role\":\"admin\"}", 200));
+    json_decref(world_call(&w, "DELETE", u, NULL, 204));
+    json_t *token = world_call(&w, "POST", "/tokens", "{\"name\":\"n\"}", 201);
+    PJ_CLEANUP(pj_freep) char *k = pj_asprintf("/tokens/%s", pj_json_str(token, "id", ""));
+    json_decref(token);
+    json_decref(world_call(&w, "DELETE", k, NULL, 204));
+    http_call(w.base, "POST", "/api/v1/session", NULL, "{\"token\":\"" WORLD_TOKEN "\"}", type, &a);
+    cr_expect_eq(a.status, 201);
+    http_answer_release(&a);
+    json_decref(world_call(&w, "POST", cancel, NULL, 200));
+    json_decref(world_call(&w, "DELETE", t, NULL, 204));
+    json_decref(world_call(&w, "DELETE", r, NULL, 204));
+    for (size_t i = 0; i < PJ_COUNT_OF(actions); i++)
+        cr_expect(audited(&w, actions[i]), "%s", actions[i]);
+    world_stop(&w);
+}
+
 static int64_t rss_kb(pid_t pid)
 {
     char path[64], line[256];

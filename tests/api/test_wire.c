@@ -121,10 +121,14 @@ Test(wire, legal_shapes_are_served)
         {"OPTIONS * HTTP/1.1\r\n" H "Connection: close\r\n\r\n", 204},
         {"PUT /api/v1/tasks HTTP/1.1\r\n" H "Connection: close\r\n\r\n", 405},
         {"POST /api/v1/session HTTP/1.1\r\n" H
-         "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+         "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: "
+         "close\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+         400},
+        {"POST /api/v1/session HTTP/1.1\r\n" H
+         "Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
          400},
         {"POST /api/v1/session HTTP/1.1\r\n" H "Content-Length: 2\r\nConnection: close\r\n\r\n{}",
-         400},
+         415},
     };
     struct world w;
 
@@ -145,9 +149,9 @@ Test(wire, an_expected_body_is_asked_for)
 
     start(&w);
     int fd = raw_connect(w.base);
-    static const char head[] =
-        "POST /api/v1/session HTTP/1.1\r\n" H
-        "Content-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
+    static const char head[] = "POST /api/v1/session HTTP/1.1\r\n" H
+                               "Content-Type: application/json\r\nContent-Length: 2\r\nExpect: "
+                               "100-continue\r\nConnection: close\r\n\r\n";
     raw_send(fd, head, sizeof head - 1);
     char line[25];
     cr_assert_eq(read(fd, line, sizeof line), (ssize_t)sizeof line);
