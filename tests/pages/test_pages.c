@@ -6,7 +6,8 @@
 #include "tests/pages/stage.h"
 #include "tests/scenarios/scene.h"
 
-#define PLAY_SECONDS 170
+/* Generous, as every wait here: the longest play takes half a minute of a machine that has time. */
+#define PLAY_SECONDS 400
 
 /* Ends the test as skipped, aloud, where no browser is to be had. */
 #define NEEDS_BROWSER                                                                              \
