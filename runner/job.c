@@ -205,6 +205,15 @@ static int run_steps(struct job *job, const char **fallback, struct pj_err *err)
 {
     const struct plan plan = plan_of(job);
 
+    if (job->remote == NULL && !is_dispatched(job) && job->spec.task.mode == NULL &&
+        !runner_makes_boxes(job->settings)) {
+        (void)pj_fail(err, PJ_E_UNAVAILABLE,
+                      "runner %s makes no boxes: it only starts workflows (PJ_RUNNER_EXECUTORS)",
+                      job->settings->name);
+        (void)pj_err_remedy(err, "run the task with executor github_actions, or start runners with "
+                                 "PJ_RUNNER_EXECUTORS=all and no others");
+        return pj_err_code(err, "sandbox_unavailable");
+    }
     for (size_t i = 0; i < plan.count; i++) {
         *fallback = plan.steps[i].fallback_code;
         if (job_stage(job, plan.steps[i].stage, err) < 0 || plan.steps[i].run(job, err) < 0)
