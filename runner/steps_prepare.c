@@ -50,7 +50,7 @@ static int try_layer(struct job *job, const struct pj_git_net *net, struct pj_er
         return 0;
     if (job->stop.cls != PJ_E_OK)
         return -1;
-    job_log_say(job->log, PJ_EVENT_WARN,
+    job_log_say(job->log, PJ_EVENT_INFO,
                 "the files are copied, since no layer can be laid over shared ones: %s; %s",
                 err->message, err->remedy);
     return workspace_unshare(job->ws, net, err);

@@ -84,7 +84,7 @@ static int oldest_first(const void *a, const void *b)
     return x->used.tv_nsec < y->used.tv_nsec ? -1 : x->used.tv_nsec > y->used.tv_nsec;
 }
 
-static void list_mirrors(DIR *dir, const char *cache, struct mirrors *list)
+static void list_open(DIR *dir, const char *cache, struct mirrors *list)
 {
     const struct dirent *entry = NULL;
 
@@ -109,16 +109,37 @@ static void list_mirrors(DIR *dir, const char *cache, struct mirrors *list)
     }
 }
 
+/* Nothing when there is no cache yet. */
+static int list_mirrors(const char *state_dir, struct mirrors *list, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_freep) char *cache = pj_asprintf("%s/cache", state_dir);
+    DIR *dir = opendir(cache);
+
+    if (dir == NULL)
+        return errno == ENOENT ? 0 : pj_fail_errno(err, errno, "open %s", cache);
+    list_open(dir, cache, list);
+    closedir(dir);
+    return 0;
+}
+
+/* -1 as a descriptor: somebody uses it. */
+static int lock_alone(const char *path)
+{
+    PJ_CLEANUP(pj_freep) char *use = pj_asprintf("%s.use", path);
+    int fd = open(use, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+        pj_fd_close(&fd);
+    return fd;
+}
+
 /* Gone unless somebody borrows its objects. The lock files stay: removing them would part those who wait from those who come. */
 static int remove_mirror(const struct mirror *m, bool *removed, struct pj_err *err)
 {
-    PJ_CLEANUP(pj_freep) char *use = pj_asprintf("%s.use", m->path);
-    PJ_CLEANUP(pj_closep) int fd = open(use, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    PJ_CLEANUP(pj_closep) int alone = lock_alone(m->path);
 
     *removed = false;
-    if (fd < 0)
-        return pj_fail_errno(err, errno, "open %s", use);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+    if (alone < 0)
         return 0;
     if ((m->checkout && checkout_unseal(m->path, err) < 0) || pj_fs_remove_tree(m->path, err) < 0)
         return -1;
@@ -128,15 +149,9 @@ static int remove_mirror(const struct mirror *m, bool *removed, struct pj_err *e
 
 int workspace_cache_trim(const char *state_dir, int64_t max_bytes, struct pj_err *err)
 {
-    PJ_CLEANUP(pj_freep) char *cache = pj_asprintf("%s/cache", state_dir);
     struct mirrors list = {0};
-    DIR *dir = opendir(cache);
-    int rc = 0;
+    int rc = list_mirrors(state_dir, &list, err);
 
-    if (dir == NULL)
-        return errno == ENOENT ? 0 : pj_fail_errno(err, errno, "open %s", cache);
-    list_mirrors(dir, cache, &list);
-    closedir(dir);
     if (list.count > 0)
         qsort(list.item, list.count, sizeof(*list.item), oldest_first);
     for (size_t i = 0; i < list.count; i++) {
@@ -149,17 +164,6 @@ int workspace_cache_trim(const char *state_dir, int64_t max_bytes, struct pj_err
     }
     free(list.item);
     return rc;
-}
-
-/* -1 as a descriptor: somebody borrows its objects. */
-static int lock_alone(const char *mirror)
-{
-    PJ_CLEANUP(pj_freep) char *use = pj_asprintf("%s.use", mirror);
-    int fd = open(use, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
-        pj_fd_close(&fd);
-    return fd;
 }
 
 static int repack(const struct mirror *m, struct pj_err *err)
@@ -178,15 +182,9 @@ static int repack(const struct mirror *m, struct pj_err *err)
 
 int workspace_cache_repack(const char *state_dir, struct pj_err *err)
 {
-    PJ_CLEANUP(pj_freep) char *cache = pj_asprintf("%s/cache", state_dir);
     struct mirrors list = {0};
-    DIR *dir = opendir(cache);
-    int rc = 0;
+    int rc = list_mirrors(state_dir, &list, err);
 
-    if (dir == NULL)
-        return errno == ENOENT ? 0 : pj_fail_errno(err, errno, "open %s", cache);
-    list_mirrors(dir, cache, &list);
-    closedir(dir);
     for (size_t i = 0; i < list.count; i++) {
         if (rc == 0 && !list.item[i].checkout)
             rc = repack(&list.item[i], err);
