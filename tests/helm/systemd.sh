@@ -51,7 +51,6 @@ grep -q '^PJ_SECRET_KEY=.' "$os/etc/pithyjaunt/api.conf"
 chroot "$os" systemd-analyze verify --man=no /lib/systemd/system/pj-api.service /lib/systemd/system/pj-runner.service
 
 # A remote with the sample project; recorded answers play the model.
-token=$(head -c 18 /dev/urandom | base64 | tr -d '+/=')
 mkdir -p "$os/srv/repos" "$os/etc/systemd/system/pj-runner.service.d"
 git init -q --bare --initial-branch=main "$os/srv/repos/tally.git"
 git clone -q "$os/srv/repos/tally.git" "$work/clone" 2>/dev/null
@@ -63,7 +62,7 @@ cp "$src/api/cli/sample/replay.json" "$os/etc/pithyjaunt/"
 echo '[{"kind":"git","root":"/srv/repos"}]' >"$os/etc/pithyjaunt/forges.json"
 printf '[Service]\nReadWritePaths=/srv/repos\n' >"$os/etc/systemd/system/pj-runner.service.d/remotes.conf"
 chroot "$os" sh -c 'chown -R pithyjaunt: /srv/repos && chgrp pithyjaunt /etc/pithyjaunt/*.json && chmod 0640 /etc/pithyjaunt/*.json'
-printf 'PJ_BOOTSTRAP_TOKEN=%s\nPJ_FORGES=/etc/pithyjaunt/forges.json\n' "$token" >>"$os/etc/pithyjaunt/api.conf"
+printf 'PJ_FORGES=/etc/pithyjaunt/forges.json\n' >>"$os/etc/pithyjaunt/api.conf"
 printf 'MODEL_PROVIDER=replay\nPJ_REPLAY_FILE=/etc/pithyjaunt/replay.json\nPJ_FORGES=/etc/pithyjaunt/forges.json\n' >>"$os/etc/pithyjaunt/runner.conf"
 chroot "$os" systemctl --quiet enable redis-server pj-api pj-runner 2>/dev/null
 
@@ -73,7 +72,7 @@ unshare --mount sh -c 'mount --make-rprivate / && umount -l /sys/fs/cgroup 2>/de
     exec systemd-nspawn -D "$1" --boot --console=pipe --register=no --keep-unit --private-network --link-journal=no' sh "$os" $$ \
     </dev/null >"$work/boot.log" 2>&1 &
 machine=$!
-inside() { nsenter -t "$init" -m -p -u -i -n -C -r -w env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PJ_URL=http://127.0.0.1:8080 PJ_TOKEN="$token" "$@"; }
+inside() { nsenter -t "$init" -m -p -u -i -n -C -r -w env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"; }
 # until_true COMMAND…: at most a minute.
 until_true() {
     local end=$((SECONDS + 60))
@@ -87,10 +86,15 @@ until_true booted
 until_true inside systemctl is-active --quiet pj-api pj-runner
 echo "units: $(inside systemctl is-active pj-api pj-runner | tr '\n' ' ')"
 
-inside pj repo connect /srv/repos/tally.git --check "sh tests/run.sh" --coderabbit off >"$work/connect.log"
-repository=$(sed -n 's/^id[[:space:]]*//p' "$work/connect.log")
-inside pj run "$repository" "Add --top N to tally.sh" --follow >"$work/run.log" 2>&1 ||
+# As the README has it: a token over Redis, kept by pj login; a repository that pj run connects.
+inside sh -c 'pj admin reset-token admin@localhost | pj login' >"$work/login.log" 2>&1 || { cat "$work/login.log"; exit 1; }
+inside pj run /srv/repos/tally.git "Add --top N to tally.sh" --follow >"$work/run.log" 2>&1 ||
     { tail -20 "$work/run.log"; inside journalctl --no-pager -u pj-runner | tail -5; exit 1; }
+inside pj doctor >"$work/doctor.log" 2>&1 || { cat "$work/doctor.log"; exit 1; }
+for said in 'pj-api .*settings are right (/etc/pithyjaunt/api.conf)' 'pj-runner .*settings are right (/etc/pithyjaunt/runner.conf)' \
+    'api .*knows your token' 'runners .*1 at work'; do
+    grep -q "^ok *$said" "$work/doctor.log" || { echo "pj doctor does not say: $said"; cat "$work/doctor.log"; exit 1; }
+done
 git -c safe.directory='*' --git-dir "$os/srv/repos/tally.git" log --all --format=%s >"$work/commits"
 grep -qx 'Pithy Jaunt: Add --top N to tally.sh' "$work/commits"
 inside systemctl stop pj-runner pj-api
