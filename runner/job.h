@@ -7,6 +7,7 @@
  *     job.c             entry, tables of steps, outcome      job_pump.c    orders, boxes, log while waiting
  *     job_store.c       reports to the store                 job_box.c     boxes of this task, their output
  *     job_remote.c      reports by webhook, from a workflow  backend_actions.c  hands the task to a workflow
+ *     job_claim.c       what a workflow is told of its task   handover.c    from a workflow's one job to the other
  *     job_agent.c       a run of the agent                   job_hooks.c    what the gateway tells meanwhile
  *     steps_prepare.c   clone, analyse                       steps_generate.c  set-up, agent, collecting
  *     checks.c          the repository's command           checks_syntax.c   files that must parse

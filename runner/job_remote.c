@@ -14,26 +14,13 @@
 #include "lib/http/client.h"
 #include "lib/json/codec.h"
 #include "runner/handover.h"
-#include "runner/job.h"
+#include "runner/job_remote.h"
 #include "runner/notify.h"
 #include "runner/retry.h"
 
 #define BODY_MAX ((size_t)1000 * 1024) /* the API takes 1 MiB */
 #define PART_MAX ((size_t)660 * 1024)  /* of a patch in one webhook: base64 makes 880 KiB of it */
-#define ANSWER_MAX ((size_t)16 << 20)  /* a claim's may hold a patch of PJ_PATCH_MAX in base64 */
 #define CALL_TIMEOUT_MS 30000
-
-struct remote {
-    char *callback, *task_id, *secret; /* from the workflow's environment */
-    struct pj_http *http,
-        *log_http;     /* two: the log is sent from the pump that a call on the first one serves */
-    json_t *analysis;  /* of the claim, NULL: none */
-    json_t *requester; /* the same */
-    struct pj_str patch;  /* of the claim: what the working job sent */
-    const char *handover; /* the file, NULL for a whole job */
-    int64_t sent;         /* numbers the ids of webhooks that have no name of their own */
-    char run[PJ_ID_SIZE]; /* this process, in those ids: a re-run of the workflow is another */
-};
 
 static const struct pj_setting remote_settings[] = {
     {"PJ_CALLBACK_URL", PJ_SET_STR, offsetof(struct remote, callback), NULL, 0, 0, NULL,
@@ -120,9 +107,8 @@ static int post(struct job *job, struct pj_http *http, const char *id, const jso
     return rc;
 }
 
-/* Sent until it arrives, or the tries are used up. `body` is consumed. */
-static int send_report(struct job *job, const char *name, json_t *body, struct pj_str *answer,
-                       struct pj_err *err)
+int remote_send(struct job *job, const char *name, json_t *body, struct pj_str *answer,
+                struct pj_err *err)
 {
     struct remote *r = job->remote;
     PJ_CLEANUP(pj_freep)
@@ -154,7 +140,7 @@ static int stage(struct job *job, enum pj_task_stage value, struct pj_err *err)
     json_t *body = progress();
 
     (void)json_object_set_new(body, "stage", json_string(pj_task_stage_word(value)));
-    return send_report(job, "stage", body, NULL, err);
+    return remote_send(job, "stage", body, NULL, err);
 }
 
 static int note(struct job *job, const struct pj_lease_note *facts, struct pj_err *err)
@@ -184,7 +170,7 @@ static int keep_patch(struct job *job, struct pj_view patch, struct pj_err *err)
             json_decref(body);
             return pj_fail(err, PJ_E_INTERNAL, "a part of the patch could not be encoded");
         }
-        if (send_report(job, "patch", body, NULL, err) < 0)
+        if (remote_send(job, "patch", body, NULL, err) < 0)
             return -1;
         at += n;
     }
@@ -237,7 +223,7 @@ static int usage(struct job *job, const struct pj_usage_call *call, struct pj_er
                                         (json_int_t)call->prompt_tokens, "completionTokens",
                                         (json_int_t)call->completion_tokens, "cachedTokens",
                                         (json_int_t)call->cached_tokens));
-    return send_report(job, "usage", body, NULL, err);
+    return remote_send(job, "usage", body, NULL, err);
 }
 
 static int usage_list(struct job *job, json_t **out, struct pj_err *err)
@@ -300,7 +286,7 @@ static int outcome(struct job *job, struct pj_err *err)
             body, "error",
             json_pack("{s:s, s:s}", "code", o->error.code != NULL ? o->error.code : "failed",
                       "message", o->error.detail != NULL ? o->error.detail : ""));
-    return send_report(job, "end", body, NULL, err);
+    return remote_send(job, "end", body, NULL, err);
 }
 
 const struct job_report job_remote_report = {
@@ -315,98 +301,6 @@ const struct job_report job_remote_report = {
     .stored_patch = stored_patch,
     .outcome = outcome,
 };
-
-/* ---- the claim ---- */
-
-/* Only members that the plain structs know: what clients are shown has some more. */
-static json_t *only(const json_t *doc, const char *const *names)
-{
-    json_t *out = json_object();
-
-    for (; *names != NULL; names++)
-        if (json_object_get(doc, *names) != NULL && !json_is_null(json_object_get(doc, *names)))
-            (void)json_object_set(out, *names, json_object_get(doc, *names));
-    return out;
-}
-
-static int read_patch(struct remote *r, const char *base64)
-{
-    size_t cap = base64 != NULL ? strlen(base64) : 0, n = 0;
-    PJ_CLEANUP(pj_freep) char *bytes = pj_alloc(1, cap + 1);
-
-    if (base64 == NULL)
-        return 0;
-    if (pj_base64_decode(pj_view_of(base64), bytes, cap, &n) < 0)
-        return -1;
-    return pj_str_append(&r->patch, bytes, n);
-}
-
-static int read_claim(struct job *job, const struct pj_str *text, struct pj_err *err)
-{
-    static const char *const task_names[] = {
-        "id",       "repositoryId", "owner",      "title",      "description", "status",
-        "executor", "attempt",      "model",      "baseBranch", "branch",      "prUrl",
-        "pr",       "baseSha",      "commitSha",  "question",   "answer",      "feedback",
-        "limits",   "createdAt",    "executedAt", "startedAt",  "source",      NULL};
-    static const char *const repo_names[] = {"id",
-                                             "owner",
-                                             "url",
-                                             "name",
-                                             "defaultBranch",
-                                             "rootfs",
-                                             "setupCommand",
-                                             "setupTimeoutMs",
-                                             "checkCommand",
-                                             "onCheckFailure",
-                                             "networkAllow",
-                                             "agentNetwork",
-                                             "agent",
-                                             "publish",
-                                             NULL};
-    PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
-    PJ_CLEANUP(pj_json_decrefp) json_t *task = NULL;
-    PJ_CLEANUP(pj_json_decrefp) json_t *repo = NULL;
-    int64_t timeout, passed;
-
-    pj_task_init(&job->spec.task);
-    pj_repo_init(&job->spec.repo);
-    if (pj_json_parse(pj_view_n(text->data, text->len), &doc, err) < 0)
-        return pj_err_wrap(err, "answer to the claim");
-    task = only(json_object_get(doc, "task"), task_names);
-    repo = only(json_object_get(doc, "repository"), repo_names);
-    if (pj_task_from_wire(task, &job->spec.task, err) < 0 ||
-        pj_repo_from_wire(repo, &job->spec.repo, err) < 0)
-        return pj_err_wrap(err, "answer to the claim");
-    job->spec.repo.code_rabbit =
-        strcmp(pj_json_str(json_object_get(doc, "repository"), "codeRabbit", "on"), "off") != 0;
-    if (json_is_object(json_object_get(doc, "analysis")))
-        job->remote->analysis = json_incref(json_object_get(doc, "analysis"));
-    job->remote->requester = json_incref(json_object_get(doc, "requester"));
-    if (read_patch(job->remote, pj_json_str(doc, "patchBase64", NULL)) < 0)
-        return pj_fail(err, PJ_E_PROTOCOL, "answer to the claim: patchBase64 is no base64");
-    timeout = job->spec.task.limits.timeout_ms >= 0 ? job->spec.task.limits.timeout_ms
-                                                    : job->settings->task_timeout_ms;
-    passed = job->spec.task.started_ms > 0 ? pj_now_ms() - job->spec.task.started_ms : 0;
-    job->spec.deadline_mono_ms = pj_mono_ms() + timeout - (passed > 0 ? passed : 0);
-    return 0;
-}
-
-static int claim(struct job *job, struct pj_err *err)
-{
-    struct pj_str answer;
-    int rc;
-
-    json_t *body = json_pack("{s:s}", "type", "task.claim");
-    if (job->part == JOB_PUBLISH)
-        (void)json_object_set_new(body, "stage",
-                                  json_string(pj_task_stage_word(PJ_STAGE_APPLYING)));
-    pj_str_init(&answer, ANSWER_MAX);
-    rc = send_report(job, "claim", body, &answer, err);
-    if (rc == 0)
-        rc = read_claim(job, &answer, err);
-    pj_str_release(&answer);
-    return rc;
-}
 
 /* ---- the process ---- */
 
@@ -524,7 +418,7 @@ int job_remote_main(const struct runner_settings *settings, char *const *words)
     if (read_words(&job, words, &err) < 0 || open_remote(&job, &err) < 0) {
         (void)fprintf(stderr, "pj-runner: %s; %s\n", err.message, err.remedy);
         rc = PJ_EXIT_CONFIG;
-    } else if (claim(&job, &err) < 0) {
+    } else if (remote_claim(&job, &err) < 0) {
         pj_log_err(PJ_LOG_ERROR, "claim_refused", &err, "taskId", remote.task_id);
     } else {
         rc = attempt(&job);

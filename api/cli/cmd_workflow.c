@@ -61,8 +61,9 @@ int cmd_repo_workflow(struct cli *cli, const struct cli_args *args, struct pj_er
     const struct hole holes[] = {{"{{image}}", image},
                                  {"{{repository}}", pj_json_str(repo, "url", "")}};
     print_filled((const char *)cli_workflow_files[0].data, holes, PJ_COUNT_OF(holes));
-    (void)fputs(
-        "secrets to set at GitHub: PJ_WEBHOOK_SECRET, and OPENAI_API_KEY or ANTHROPIC_API_KEY\n",
-        stderr);
+    (void)fputs("secrets to set at GitHub: PJ_WEBHOOK_SECRET, and OPENAI_API_KEY or "
+                "ANTHROPIC_API_KEY; and\n"
+                "PJ_PUBLISH_TOKEN when your other workflows are to run on the pull requests\n",
+                stderr);
     return 0;
 }
