@@ -63,21 +63,16 @@ static json_t *open_turn(struct pj_gather *g)
     if (json_array_size(g->asked->messages) == 0)
         pj_gather_user(g, "(the conversation begins here)");
     json_array_append_new(g->asked->messages,
-                          json_pack("{s:s, s:s, s:s, s:[], s:{}}", "role", "assistant", "turn", "",
-                                    "text", "", "calls", "answered"));
+                          json_pack("{s:s, s:s, s:s, s:[], s:{}, s:[]}", "role", "assistant",
+                                    "turn", "", "text", "", "calls", "answered", "parts"));
     return last_message(g);
 }
 
+/* Its parts are joined once, when all are there (settle_text). */
 void pj_gather_assistant(struct pj_gather *g, const char *text)
 {
-    json_t *turn;
-
-    if (!*text)
-        return;
-    turn = open_turn(g);
-    const char *have = pj_json_str(turn, "text", "");
-    PJ_CLEANUP(pj_freep) char *both = pj_asprintf("%s%s%s", have, *have ? "\n" : "", text);
-    json_object_set_new(turn, "text", json_string(both));
+    if (*text)
+        json_array_append_new(json_object_get(open_turn(g), "parts"), json_string(text));
 }
 
 void pj_gather_call(struct pj_gather *g, const char *id, const char *name, json_t *arguments_taken)
@@ -105,31 +100,36 @@ void pj_gather_call(struct pj_gather *g, const char *id, const char *name, json_
     if (json_array_size(json_object_get(turn, "calls")) == 0)
         json_object_set_new(turn, "turn", json_string(id));
     json_array_append_new(json_object_get(turn, "calls"), call);
+    json_object_set(g->callers, id, turn);
 }
 
-static bool makes_call(const json_t *message, const char *id)
-{
-    const json_t *calls = json_object_get(message, "calls");
-
-    for (size_t i = 0; i < json_array_size(calls); i++)
-        if (strcmp(pj_json_str(json_array_get(calls, i), "id", ""), id) == 0)
-            return true;
-    return false;
-}
-
-/* To the latest turn that made the call and has no result for it yet. */
+/* To the latest turn that made the call, if it has no result for it yet. Who made which call is looked up, not searched: a box
+ * may send very many of both. */
 void pj_gather_result(struct pj_gather *g, const char *id, const char *text)
 {
-    for (size_t i = json_array_size(g->asked->messages); i-- > 0;) {
-        const json_t *message = json_array_get(g->asked->messages, i);
-        json_t *answered = json_object_get(message, "answered");
+    json_t *answered = json_object_get(json_object_get(g->callers, id), "answered");
 
-        if (!makes_call(message, id) || json_object_get(answered, id))
-            continue;
+    if (answered && !json_object_get(answered, id))
         json_object_set_new(answered, id, json_string(text));
+    else
+        g->asked->dropped++;
+}
+
+static void settle_text(json_t *message)
+{
+    const json_t *parts = json_object_get(message, "parts");
+    struct pj_str text;
+
+    if (!parts)
         return;
+    pj_str_init(&text, 2 * TEXT_MAX);
+    for (size_t i = 0; i < json_array_size(parts); i++) {
+        (void)pj_str_puts(&text, i > 0 ? "\n" : "");
+        (void)pj_str_puts(&text, json_string_value(json_array_get(parts, i)));
     }
-    g->asked->dropped++;
+    json_object_set_new(message, "text", json_string(pj_str_cstr(&text)));
+    json_object_del(message, "parts");
+    pj_str_release(&text);
 }
 
 /* Each turn is followed by one result for each of its calls, in their order. */
@@ -145,6 +145,7 @@ static void settle_results(struct pj_asked *asked)
                      *answered = json_object_get(message, "answered");
         json_t *results = json_array();
 
+        settle_text(message);
         for (size_t k = 0; k < json_array_size(calls); k++) {
             const char *id = pj_json_str(json_array_get(calls, k), "id", "");
             json_array_append_new(results, json_pack("{s:s, s:s}", "id", id, "text",
@@ -212,7 +213,7 @@ static int64_t most_output(const json_t *body)
 int pj_asked_read(enum pj_model_api api, const json_t *body, struct pj_asked *out,
                   struct pj_err *err)
 {
-    struct pj_gather g = {.asked = out};
+    struct pj_gather g = {.asked = out, .callers = json_object()};
     int rc;
 
     *out = (struct pj_asked){.messages = json_array(),
@@ -224,6 +225,7 @@ int pj_asked_read(enum pj_model_api api, const json_t *body, struct pj_asked *ou
     rc = face_of(api)->read(&g, body, err);
     out->system = pj_str_take(&g.system);
     pj_str_release(&g.system);
+    json_decref(g.callers);
     if (rc == 0) {
         settle_results(out);
         rc = pj_messages_check(out->messages, err);

@@ -9,6 +9,7 @@
 struct pj_gather {
     struct pj_asked *asked;
     struct pj_str system;
+    json_t *callers; /* call id -> the latest turn that made it */
 };
 
 /* Instructions: before the talk begins they are the system's, later they stand where they came. */

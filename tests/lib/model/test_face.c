@@ -1,6 +1,7 @@
 /* A client's history as it may come, made into one that every provider takes. */
 #include <criterion/criterion.h>
 #include <string.h>
+#include <time.h>
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
 #include "lib/model/face.h"
@@ -99,4 +100,32 @@ Test(face, reads_the_choice_of_one_tool)
         cr_expect_eq(asked.choice, PJ_CHOICE_ONE, "%s", choices[i][1]);
         cr_expect_str_eq(asked.choice_name, "f", "%s", choices[i][1]);
     }
+}
+
+#define MANY 40000
+#define CPU_SECONDS_MAX                                                                            \
+    20 /* with sanitizers; searching through the history for each piece takes minutes */
+
+/* A box may send whatever fits into a request: reading it takes time in proportion. */
+Test(face, a_very_long_history_is_read_in_time)
+{
+    PJ_CLEANUP(pj_json_decrefp) json_t *body = json_pack("{s:[]}", "messages");
+    PJ_CLEANUP(pj_asked_release) struct pj_asked asked;
+    json_t *messages = json_object_get(body, "messages");
+    struct pj_err err;
+    clock_t started;
+
+    for (size_t i = 0; i < MANY; i++)
+        json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "user", "content", "u"));
+    for (size_t i = 0; i < MANY; i++)
+        json_array_append_new(messages, json_pack("{s:s, s:s, s:s}", "role", "tool", "tool_call_id",
+                                                  "nobody's", "content", "r"));
+    for (size_t i = 0; i < MANY; i++)
+        json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "assistant", "content",
+                                                  "a word or two of the assistant's"));
+    started = clock();
+    cr_assert_eq(pj_asked_read(PJ_API_CHAT, body, &asked, &err), 0, "%s", err.message);
+    cr_expect_lt((clock() - started) / CLOCKS_PER_SEC, CPU_SECONDS_MAX);
+    cr_expect_eq(asked.dropped, MANY);
+    cr_expect_eq(json_array_size(asked.messages), MANY + 1, "the assistant's words are one turn");
 }
