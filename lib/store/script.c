@@ -28,6 +28,8 @@ static const struct pj_refusal refusals[] = {
     {"github_login_exists", PJ_E_CONFLICT, "another user has this GitHub login", NULL},
     {"last_admin", PJ_E_CONFLICT, "this is the last administrator",
      "Make another user an administrator first."},
+    {"last_admin_token", PJ_E_CONFLICT, "without this token nobody could administer any more",
+     "Make another token of an administrator first, with the scopes `*` or `admin:write`."},
     {"logs_expired", PJ_E_NOT_FOUND, "the logs of this task are older than the retention period",
      NULL},
     {"changed", PJ_E_CONFLICT, "it was changed meanwhile", NULL},

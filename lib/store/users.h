@@ -95,7 +95,8 @@ void pj_token_list_cmd(struct pj_cmd *cmd, const char *user_id);
 int pj_token_list_reply(const struct redisReply *reply, struct pj_token_page *out,
                         struct pj_err *err) PJ_MUST_CHECK;
 void pj_token_page_release(struct pj_token_page *page);
-/* One of the user's tokens (also a session); NOT_FOUND when it is not his. */
+/* One of the user's tokens (also a session); NOT_FOUND when it is not his, CONFLICT `last_admin_token` when no other token of any
+ * administrator opens the administration. */
 void pj_token_revoke_cmd(struct pj_cmd *cmd, const char *user_id, const char *token_id);
 /* All of a user's tokens and sessions. */
 void pj_token_revoke_all_cmd(struct pj_cmd *cmd, const char *user_id);

@@ -302,6 +302,28 @@ Test(api, a_revoked_token_is_refused_at_once_and_the_last_admin_stays)
     scene_stop(&s);
 }
 
+Test(api, the_last_token_of_the_last_admin_stays)
+{
+    static const char partial[] = "{\"name\":\"p\",\"scopes\":[\"tokens:write\",\"admin:read\"]}";
+    static const char whole[] = "{\"name\":\"w\",\"scopes\":[\"admin:write\"]}";
+    struct scene s;
+
+    scene_start(&s);
+    json_t *me = world_call(&s.w, "GET", "/me", NULL, 200);
+    PJ_CLEANUP(pj_freep)
+    char *path = pj_asprintf("/tokens/%s", pj_json_str(me, "tokenId", ""));
+    json_decref(me);
+    json_decref(world_call(&s.w, "POST", "/tokens", partial, 201));
+    json_t *problem = world_call(&s.w, "DELETE", path, NULL, 409);
+    cr_expect_str_eq(pj_json_str(problem, "code", ""), "last_admin_token");
+    json_decref(problem);
+    json_decref(world_call(&s.w, "GET", "/me", NULL, 200));
+    json_decref(world_call(&s.w, "POST", "/tokens", whole, 201));
+    json_decref(world_call(&s.w, "DELETE", path, NULL, 204));
+    json_decref(world_call(&s.w, "GET", "/me", NULL, 401));
+    scene_stop(&s);
+}
+
 Test(api, a_shared_repository_is_open_to_every_user)
 {
     struct scene s;

@@ -155,6 +155,16 @@ Test(users, token_expires_and_is_revoked)
                          "tasks:read");
         pj_token_page_release(&page);
     }
+    /* The other one has expired: without this one nobody could administer. */
+    pj_token_revoke_cmd(&cmd, "u1", "toku1");
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_lt(pj_token_revoke_reply(reply, &err), 0);
+        cr_assert_str_eq(err.code, "last_admin_token");
+    }
+    cr_assert_eq(who_is("first token text", email, sizeof(email), &err), 0, "%s", err.message);
+    cr_assert_eq(put_user(false, "u2", "b@example.com", PJ_ROLE_ADMIN, "second token text", &err), 0);
     pj_token_revoke_cmd(&cmd, "u1", "toku1");
     {
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
