@@ -22,6 +22,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/notify.h"
+#include "lib/base/proc.h"
 #include "lib/crypto/secret.h"
 #include "lib/forge/hosts.h"
 #include "lib/model/prices.h"
@@ -360,6 +361,7 @@ int main(int argc, char **argv)
     struct pj_err err;
     int status = 0;
 
+    pj_forbid_core_files();
     api->redact = pj_redact_new();
     if (pj_settings_load(settings_table, settings_count, &api->settings, &args, api->redact, &err) <
         0) {

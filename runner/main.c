@@ -11,6 +11,7 @@
 #include "lib/base/fs.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/base/proc.h"
 #include "lib/forge/hosts.h"
 #include "lib/model/prices.h"
 #include "lib/model/replay.h"
@@ -204,6 +205,7 @@ int main(int argc, char **argv)
     struct pj_err err = {0};
     int rc;
 
+    pj_forbid_core_files();
     if (runner_settings_load(&settings, &args, &err) < 0)
         return config_fault(&err);
     rc = run(&settings, &args);

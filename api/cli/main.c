@@ -9,6 +9,7 @@
 #include "api/cli/client.h"
 #include "api/cli/config.h"
 #include "api/cli/host.h"
+#include "lib/base/proc.h"
 
 /* Verbs that stand alone have a line each, the verbs of a noun share one: it all fits a screen. */
 static void help_verbs(FILE *to)
@@ -113,6 +114,7 @@ int main(int argc, char **argv)
     struct pj_err err = {0};
     int rc;
 
+    pj_forbid_core_files();
     (void)signal(SIGPIPE, SIG_DFL);
     const char *no_colour = getenv("NO_COLOR");
     cli.colour = cli.tty && !(no_colour && *no_colour);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "api/remote/check.h"
 #include "lib/base/mem.h"
+#include "lib/base/proc.h"
 
 static int read_all(struct pj_str *in, struct pj_err *err)
 {
@@ -98,6 +99,7 @@ int main(int argc, char **argv)
         usage(stderr);
         return 2;
     }
+    pj_forbid_core_files();
     signal(SIGPIPE, SIG_IGN);
     if (serve(&err) == 0)
         return 0;

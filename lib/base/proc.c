@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -187,4 +188,12 @@ int pj_find_program(const char *name, char **path, struct pj_err *err)
     }
     *path = found;
     return 0;
+}
+
+void pj_forbid_core_files(void)
+{
+    const struct rlimit none = {1, 1};
+
+    if (setrlimit(RLIMIT_CORE, &none) < 0) /* a hard limit of 0 is in force: a handler could still start */
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }

@@ -30,4 +30,8 @@ int pj_spawn(const struct pj_spawn *spec, pid_t *pid, int *pidfd, struct pj_err 
  * The result is owned by the caller. */
 int pj_find_program(const char *name, char **path, struct pj_err *err) PJ_MUST_CHECK;
 
+/* Keys are in the memory of this process: neither it nor what it starts leaves a core file, nor is a handler of core files fed.
+ * With a limit of 0 the kernel would still start a handler that core_pattern names; with 1 it does not (core(5)). */
+void pj_forbid_core_files(void);
+
 #endif

@@ -5,15 +5,22 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "lib/base/fs.h"
 #include "lib/store/conn.h"
 #include "tests/scenarios/scene.h"
 
+#define CANARY_CODERABBIT "cr-canary-7f3a91d2c4"
+#define CANARY_SMTP "smtp-canary-2be85c01aa"
+#define CANARY_NOTIFY "Y2FuYXJ5IG9mIHRoZSBub3RpZmljYXRpb25zIQ=="
+#define CANARY_GITHUB_HOOK "hook-canary-98d04e6b31"
+
 static const char *const secrets[] = {
     MODEL_SERVER_KEY, FORGE_TOKEN, WORLD_TOKEN,
-    "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" /* PJ_SECRET_KEY of the world */};
+    "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" /* PJ_SECRET_KEY of the world */,
+    CANARY_CODERABBIT, CANARY_SMTP, CANARY_NOTIFY, CANARY_GITHUB_HOOK};
 
 static const char *found_in(const void *bytes, size_t n)
 {
@@ -162,24 +169,34 @@ static bool is_ours(pid_t pid)
     return pid == getpid();
 }
 
-static bool is_agent(const char *pid)
+/* The program that a process runs. */
+static bool runs(const char *pid, const char *program)
 {
-    char path[300], comm[64] = "";
+    char path[300], exe[512];
 
-    (void)snprintf(path, sizeof path, "/proc/%s/comm", pid);
-    FILE *f = fopen(path, "re");
-    if (f && !fgets(comm, sizeof comm, f))
-        comm[0] = '\0';
-    if (f)
-        (void)fclose(f);
-    return strcmp(comm, "pj-agent\n") == 0;
+    (void)snprintf(path, sizeof path, "/proc/%s/exe", pid);
+    ssize_t n = readlink(path, exe, sizeof exe - 1);
+    if (n <= 0)
+        return false;
+    exe[n] = '\0';
+    const char *base = strrchr(exe, '/');
+    return strcmp(base ? base + 1 : exe, program) == 0;
+}
+
+/* No core file, and no handler of one: only a limit of 1 keeps the kernel from both. */
+static void look_at_core_limit(const char *pid)
+{
+    struct rlimit core = {0};
+
+    cr_assert_eq(prlimit((pid_t)strtol(pid, NULL, 10), RLIMIT_CORE, NULL, &core), 0);
+    cr_expect_leq(core.rlim_max, 1, "process %s may leave a core file", pid);
 }
 
 static void look_at_processes(void)
 {
     DIR *proc = opendir("/proc");
     struct dirent *e;
-    size_t agents = 0;
+    size_t agents = 0, keepers = 0;
 
     while ((e = readdir(proc))) {
         pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
@@ -187,13 +204,18 @@ static void look_at_processes(void)
         if (pid <= 1 || pid == getpid() || !is_ours(pid))
             continue;
         look_at_proc_file(e->d_name, "cmdline");
-        if (!is_agent(e->d_name))
+        if (runs(e->d_name, "pj-runner") || runs(e->d_name, "pj-api")) {
+            keepers++;
+            look_at_core_limit(e->d_name);
+        }
+        if (!runs(e->d_name, "pj-agent"))
             continue;
         agents++;
         look_at_proc_file(e->d_name, "environ");
         look_at_memory(e->d_name);
     }
     closedir(proc);
+    cr_expect_geq(keepers, 3, "pj-api, the daemon and its job");
     cr_expect_gt(agents, 0, "the agent was looked at while it ran");
 }
 
@@ -211,6 +233,14 @@ Test(canary, secrets_are_found_nowhere_after_good_and_bad_runs)
     struct scene s;
 
     scene_prepare(&s, answers, PJ_COUNT_OF(answers));
+    world_set(&s.w, "CODERABBIT_API_KEY", CANARY_CODERABBIT);
+    world_set(&s.w, "GITHUB_WEBHOOK_SECRET", CANARY_GITHUB_HOOK);
+    world_set(&s.w, "PJ_NOTIFY_URL", "http://127.0.0.1:1/hook");
+    world_set(&s.w, "PJ_NOTIFY_SECRET", "whsec_" CANARY_NOTIFY);
+    world_set(&s.w, "PJ_SMTP_URL", "smtp://127.0.0.1:1");
+    world_set(&s.w, "PJ_SMTP_USER", "canary");
+    world_set(&s.w, "PJ_SMTP_PASSWORD", CANARY_SMTP);
+    world_set(&s.w, "PJ_MAIL_FROM", "pj@example.com");
     scene_open_forge(&s, ",\"codeRabbit\":\"off\"");
     char *good = scene_run(&s, "Write a file");
     cr_assert(model_server_wait(s.model, 2, WORLD_SOON));
