@@ -4,14 +4,14 @@
 
 #include "lib/store/conn.h"
 
-#define PJ_SCHEMA 1
+#define PJ_SCHEMA 2 /* 1: a stream of tickets, indexes written at once */
 
 struct pj_meta {
     int64_t schema;
     unsigned partitions; /* fixed at first start */
 };
 
-/* First start: writes schema and `partitions`. Later: answers what is there. CONFLICT `schema_newer` when a newer program wrote it. Also
+/* First start: writes schema and `partitions`. Later: answers what is there. CONFLICT `schema_newer` when a newer program wrote it, `schema_older` when one that this program cannot follow did. Also
  * makes the consumer groups. Every program calls it at start. */
 int pj_store_open(struct pj_redis *redis, unsigned partitions, struct pj_meta *out,
                   struct pj_err *err) PJ_MUST_CHECK;

@@ -151,7 +151,7 @@ Test(conn, findings_name_what_endangers_tasks)
     cr_assert_eq(findings[1].level, 1);
 }
 
-Test(conn, newer_schema_is_refused)
+Test(conn, a_newer_or_an_older_schema_is_refused)
 {
     PJ_CLEANUP(pj_reply_freep)
     struct redisReply *reply =
@@ -161,6 +161,10 @@ Test(conn, newer_schema_is_refused)
 
     cr_assert_lt(pj_store_open(f.redis, 1, &meta, &err), 0);
     cr_assert_str_eq(err.code, "schema_newer");
+    pj_reply_freep(&reply);
+    reply = test_redis_words(f.redis, "HSET", "pj:{g}:meta", "schema", "1", NULL);
+    cr_assert_lt(pj_store_open(f.redis, 1, &meta, &err), 0);
+    cr_assert_str_eq(err.code, "schema_older");
 }
 
 /* A full Redis: nothing new is taken in, what runs can end. */
