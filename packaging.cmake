@@ -15,7 +15,8 @@ install(FILES runner/pithyjaunt.sysusers DESTINATION lib/sysusers.d RENAME pithy
 install(FILES runner/pithyjaunt.tmpfiles DESTINATION lib/tmpfiles.d RENAME pithyjaunt.conf)
 install(FILES api/api.conf runner/runner.conf sandbox/pj-sandbox.apparmor DESTINATION share/pithyjaunt)
 install(FILES helm/files/alerts.yaml helm/files/dashboard.json helm/files/runner-seccomp.json DESTINATION share/pithyjaunt)
-install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "examples/*")
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "Caddyfile"
+    PATTERN "nginx.conf")
 install(PROGRAMS docs/examples/pj-rootfs DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES packaging/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
@@ -47,7 +48,8 @@ endforeach()
 
 find_program(PJ_SCDOC scdoc)
 if(PJ_SCDOC AND PJ_GZIP)
-    foreach(source IN ITEMS api/cli/pj.1 api/pj-api.8 api/remote/pj-remote.8 runner/pj-runner.8 runner/agent/pj-agent.1 sandbox/pj-sandbox.1 packaging/pithyjaunt.conf.5)
+    foreach(source IN ITEMS api/cli/pj.1 api/pj-api.8 api/remote/pj-remote.8 runner/pj-runner.8 runner/agent/pj-agent.1 sandbox/pj-sandbox.1 packaging/pithyjaunt.conf.5
+            docs/examples/pj-rootfs.1)
         if(EXISTS ${CMAKE_SOURCE_DIR}/${source}.scd)
             get_filename_component(page ${source} NAME)
             string(REGEX REPLACE ".*\\." "man" section ${page})

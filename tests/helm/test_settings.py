@@ -65,7 +65,7 @@ class Settings(unittest.TestCase):
         if not shutil.which("scdoc"):
             self.skipTest("scdoc is not installed")
         for path in (*MANUALS.values(), "packaging/pithyjaunt.conf.5.scd", "sandbox/pj-sandbox.1.scd", "runner/agent/pj-agent.1.scd",
-                     "api/remote/pj-remote.8.scd"):
+                     "api/remote/pj-remote.8.scd", "docs/examples/pj-rootfs.1.scd"):
             with self.subTest(path):
                 result = run("scdoc", input=(ROOT / path).read_text())
                 self.assertEqual(result.returncode, 0, result.stderr)
