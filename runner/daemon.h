@@ -4,7 +4,8 @@
  * renews their leases in one call, tells jobs of cancel and deadline, kills what does not listen, and settles an attempt when
  * the spawner says that nothing of it runs any more. It holds no forge or model connection.
  *
- *     daemon.c  loop, bells, drain        slot.c    one attempt: start, orders, outcome, settling
+ *     daemon.c  loop, events, drain       takes.c   bells and takes (takes.h)
+ *     slot.c    one attempt: start, orders, outcome, settling
  *     keep.c    renewing, heartbeat       reaper.c  expired work of any runner      janitor.c  retention
  *     helper.c  the outbox process        health.c  probes and metrics */
 #ifndef RUNNER_DAEMON_H
@@ -18,9 +19,9 @@
 #include "lib/store/gather.h"
 #include "lib/store/lease.h"
 #include "lib/store/meta.h"
-#include "lib/store/queue.h"
 #include "runner/settings.h"
 #include "runner/spawner.h"
+#include "runner/takes.h"
 
 struct event;
 struct event_base;
@@ -69,22 +70,16 @@ struct daemon {
     struct slot *slots;
     size_t slot_count;
     uint32_t next_token;
-    size_t claiming;  /* slots promised to a take under way */
-    size_t departing; /* slots whose end is on its way to Redis, ahead of any take */
-    bool waiting;     /* for bells */
-    struct pj_bell bells[PJ_BELLS_MAX]; /* heard and not answered yet */
-    size_t bell_count;
-    unsigned look_left, look_at;       /* partitions still to be looked at; the next one */
-    int draining;                      /* signals seen */
-    bool leaving;                      /* enough tasks were done, or idle for long enough */
-    bool subscribed;                   /* orders are heard: ready */
-    int64_t attempts, idle_since_mono; /* begun so far; 0: not idle */
-    bool failed;                       /* the spawner died: leave with an error */
+    struct takes takes;
+    int draining;            /* signals seen */
+    bool leaving;            /* enough tasks were done, or idle for long enough */
+    bool subscribed;         /* orders are heard: ready */
+    int64_t idle_since_mono; /* 0: not idle */
+    bool failed;             /* the spawner died: leave with an error */
     char instance[PJ_ID_SIZE];
     char *isolation;
     int64_t started_ms;
-    struct event *spawner_event, *term_event, *int_event, *keep_event, *reap_event, *janitor_event,
-        *retry_event, *next_event;
+    struct event *spawner_event, *term_event, *int_event, *keep_event, *reap_event, *janitor_event;
 };
 
 /* Run until drained; the process's exit code. `spawner` was forked before. `outbox_argv`: arguments of our executable as the
@@ -93,9 +88,10 @@ int daemon_run(const struct runner_settings *settings, const struct spawner *spa
                char *const *outbox_argv);
 
 /* ---- daemon.c, for the other files ---- */
-size_t daemon_free_slots(const struct daemon *d);
-/* A slot is free, or about to be: look for work, or leave when drained. */
-void daemon_freed(struct daemon *d);
+/* Nothing new is taken any more. */
+bool daemon_is_ending(const struct daemon *d);
+/* No slot is at work, and no take is under way. */
+bool daemon_is_idle(const struct daemon *d);
 void daemon_drain(struct daemon *d);
 
 /* ---- slot.c ---- */

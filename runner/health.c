@@ -140,7 +140,7 @@ static void put_metrics(const struct daemon *d, struct pj_str *out)
     put(out, "pj_runner_slots", "gauge", "Tasks at once, at most.", (double)d->slot_count);
     put(out, "pj_runner_slots_busy", "gauge", "Tasks at work now.", (double)busy_slots(d));
     put(out, "pj_runner_attempts_started_total", "counter", "Attempts begun since the start.",
-        (double)d->attempts);
+        (double)d->takes.attempts);
     put(out, "process_start_time_seconds", "gauge", "Unix time of the start.",
         (double)d->started_ms / 1000);
     put(out, "process_cpu_seconds_total", "counter", "Processor time of the daemon alone.",

@@ -91,7 +91,7 @@ void slot_init(struct slot *slot, struct daemon *d)
 static void arrive(struct slot *slot)
 {
     if (slot->departing)
-        slot->daemon->departing--;
+        slot->daemon->takes.departing--;
     slot->departing = false;
 }
 
@@ -129,7 +129,7 @@ void slot_release(struct slot *slot)
 static void leave(struct slot *slot)
 {
     clear(slot);
-    daemon_freed(slot->daemon);
+    takes_look(slot->daemon);
 }
 
 struct slot *slot_find(struct daemon *d, const char *task_id)
@@ -235,9 +235,9 @@ static void finish(struct slot *slot, const struct pj_outcome *outcome)
     pj_gather_finish(slot->daemon->gather, slot->lease.task->id, slot->lease.epoch,
                      slot->lease.task->attempt, outcome, on_finished, slot);
     if (!slot->departing)
-        slot->daemon->departing++;
+        slot->daemon->takes.departing++;
     slot->departing = true;
-    daemon_freed(slot->daemon); /* the next task is asked for in the same breath */
+    takes_look(slot->daemon); /* the next task is asked for in the same breath */
 }
 
 static void release(struct slot *slot, bool lost, const char *reason)
