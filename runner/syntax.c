@@ -21,6 +21,13 @@
     "invalid preprocessing|a function-definition is not allowed|.*at end of input)' && exit 1\n"   \
     "echo 'it does not compile alone'; exit 77"
 
+/* A header of C++ is no broken C where only gcc is there. */
+#define PERHAPS_CXX                                                                                \
+    "if ! command -v g++ >/dev/null && "                                                           \
+    "! gcc -x c -fsyntax-only -w -I. -Iinclude -Isrc \"$1\" 2>/dev/null && "                       \
+    "grep -qE '^[[:space:]]*(class|namespace|template|using)([[:space:]<]|$)|::' \"$1\"; then "    \
+    "echo 'it may be C++, and g++ is not here'; exit 77; fi\n"
+
 /* The compiler that the repository brings, or one that is installed. */
 #define FIND_TYPESCRIPT                                                                            \
     "let ts;for(const d of [process.cwd()+\"/node_modules/\",\"/usr/share/nodejs/\","              \
@@ -59,7 +66,7 @@
 const struct syntax_language syntax_languages[] = {
     {"C", {"*.c"}, {{"gcc", NULL, COMPILE("gcc", "c")}, {"clang", NULL, COMPILE("clang", "c")}}},
     {"C header", {"*.h"}, {
-        {"gcc", NULL, "if g++ -x c++ -fsyntax-only -w -I. -Iinclude -Isrc \"$1\" 2>/dev/null; then exit 0; fi\n" COMPILE("gcc", "c")},
+        {"gcc", NULL, "if g++ -x c++ -fsyntax-only -w -I. -Iinclude -Isrc \"$1\" 2>/dev/null; then exit 0; fi\n" PERHAPS_CXX COMPILE("gcc", "c")},
         {"clang", NULL, "if clang -x c++ -fsyntax-only -w -I. -Iinclude -Isrc \"$1\" 2>/dev/null; then exit 0; fi\n" COMPILE("clang", "c")}}},
     {"C++", {"*.cc", "*.cpp", "*.cxx", "*.hh", "*.hpp", "*.hxx"},
         {{"g++", NULL, COMPILE("g++", "c++")}, {"clang++", NULL, COMPILE("clang++", "c++")}}},

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "lib/base/fs.h"
@@ -122,9 +123,38 @@ Test(syntax, each_language_takes_good_files_and_refuses_bad_ones, .init = put_fi
         if (code == SYNTAX_NO_CHECKER)
             (void)fprintf(stderr, "%s: only the missing checker is shown, install %s\n",
                           files[i].file, tools);
+        else if (code == SYNTAX_UNKNOWN && strcmp(files[i].file, "c.h") == 0 &&
+                 access("/usr/bin/g++", X_OK) != 0)
+            (void)fprintf(stderr, "c.h: C++ is not judged here, install g++\n");
         else
             cr_expect_eq(code, files[i].code, "%s: %d", files[i].file, code);
     }
+}
+
+/* A folder of links: these programs and no others. */
+static char *only(const char *const *tools, size_t count)
+{
+    char *folder = pj_asprintf("%s/only", dir);
+
+    cr_assert_eq(mkdir(folder, 0755), 0);
+    for (size_t i = 0; i < count; i++) {
+        PJ_CLEANUP(pj_freep) char *from = pj_asprintf("/usr/bin/%s", tools[i]);
+        PJ_CLEANUP(pj_freep) char *to = pj_asprintf("%s/%s", folder, tools[i]);
+
+        cr_assert_eq(symlink(from, to), 0);
+    }
+    return folder;
+}
+
+Test(syntax, a_header_of_cxx_is_no_broken_c_where_only_gcc_is_there, .init = put_files,
+     .fini = drop_files)
+{
+    static const char *const tools[] = {"as", "env", "gcc", "grep"};
+    PJ_CLEANUP(pj_freep) char *path = only(tools, PJ_COUNT_OF(tools));
+
+    cr_expect_eq(judge("a.h", NULL, path), SYNTAX_PARSES);
+    cr_expect_eq(judge("b.h", NULL, path), SYNTAX_BROKEN);
+    cr_expect_eq(judge("c.h", NULL, path), SYNTAX_UNKNOWN);
 }
 
 Test(syntax, a_box_without_checkers_says_so, .init = put_files, .fini = drop_files)

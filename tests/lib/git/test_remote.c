@@ -15,6 +15,7 @@
 #include "tests/lib/git/tls_server.h"
 #include "tests/support/forge_server.h"
 #include "tests/support/gitfix.h"
+#include "tests/support/localhost.h"
 
 static char *root;
 static char *bare;
@@ -225,6 +226,8 @@ Test(remote, addresses_the_guard_refuses_are_not_connected)
 
 Test(remote, only_a_certificate_that_is_trusted_gets_a_request)
 {
+    if (!localhost_is_known())
+        cr_skip_test(LOCALHOST_MISSING);
     PJ_CLEANUP(pj_freep) char *ca = pj_asprintf("%s/ca.pem", root);
     struct tls_server *tls = tls_server_start(ca);
     PJ_CLEANUP(pj_freep) char *url = pj_asprintf("https://localhost:%u/o/r", tls_server_port(tls));
