@@ -1,15 +1,6 @@
-/* Neighbouring versions on one store. PJ_TEST_NEIGHBOUR_BIN: programs of another version (./dev test-neighbour REF builds them). */
+/* Neighbouring versions on one store. PJ_TEST_NEIGHBOUR_BIN: the programs of another version, as ./dev builds them. */
 #include <signal.h>
-#include "tests/scenarios/scene.h"
-
-#define TASKS 6
-
-static const struct model_answer busy[] = {
-    {.repeat = true,
-     .text = "I do it.",
-     .calls = {{"run", "{\"command\":\"echo done > done.txt\"}"},
-               {"finish", "{\"summary\":\"Done.\"}"}}},
-};
+#include "tests/scenarios/rolling.h"
 
 Test(upgrade, a_store_of_a_newer_schema_is_left_alone)
 {
@@ -38,61 +29,102 @@ Test(upgrade, a_store_of_a_newer_schema_is_left_alone)
     scene_stop(&s);
 }
 
-static void run_some(struct scene *s)
+/* The folder of the other version's programs. */
+static const char *neighbour(void)
 {
-    char *task[TASKS];
+    const char *bin = getenv("PJ_TEST_NEIGHBOUR_BIN");
 
-    for (size_t i = 0; i < TASKS; i++)
-        task[i] = scene_run(s, "Do it");
-    for (size_t i = 0; i < TASKS; i++) {
-        char *branch = scene_branch(task[i]), *range = pj_asprintf("main..%s", branch);
-        json_t *doc = world_wait_status(&s->w, task[i], "completed");
-        char *commits =
-            gitfix_run(s->remote, NULL, "rev-list", "--count", range, (const char *)NULL);
-        json_t *log = world_log(&s->w, task[i]);
+    if (!bin || !*bin)
+        cr_skip_test("PJ_TEST_NEIGHBOUR_BIN is not set: ./dev test-neighbour [REF]");
+    return bin;
+}
 
-        cr_expect_str_eq(commits, "1\n");
-        cr_expect_gt(json_array_size(log), 3);
-        json_decref(log);
-        json_decref(doc);
-        free(commits);
-        free(range);
-        free(branch);
-        free(task[i]);
+Test(upgrade, under_load_and_back_again_loses_and_repeats_nothing)
+{
+    const char *other = neighbour();
+    struct rolling r;
+
+    rolling_start(&r, other);
+    rolling_api(&r, NULL);
+    rolling_runner(&r, 0, NULL); /* from here on one runner of each */
+    rolling_runner(&r, 1, NULL);
+    rolling_runner(&r, 0, other);
+    rolling_api(&r, other);
+    rolling_end(&r);
+}
+
+/* The other version's API and this one's runner, or the other way round: what is told of a task is what was done. */
+static void run_across(struct scene *s, const char *api, const char *runner)
+{
+    static const char *const suffixes[] = {"", "/usage", "/patch?format=json"};
+
+    cr_expect_eq(program_stop(&s->w.runner[0], SIGTERM, WORLD_SOON), 0);
+    cr_expect_eq(program_stop(&s->w.api, SIGTERM, WORLD_SOON), 0);
+    program_release(&s->w.runner[0]);
+    program_release(&s->w.api);
+    rolling_use(api);
+    world_api_start(&s->w);
+    rolling_use(runner);
+    world_runner_start(&s->w, 0);
+    PJ_CLEANUP(pj_freep) char *task = scene_run(s, "Write a file");
+    rolling_assert_once(s, task);
+    for (size_t i = 0; i < PJ_COUNT_OF(suffixes); i++) {
+        PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/tasks/%s%s", task, suffixes[i]);
+        PJ_CLEANUP(pj_json_decrefp) json_t *doc = world_call(&s->w, "GET", path, NULL, 200);
+        PJ_CLEANUP(pj_freep) char *text = pj_json_text(doc);
+
+        cr_expect_not_null(strstr(text, i == 2 ? "\"a.txt\"" : "\"promptTokens\""), "%s: %s",
+                           suffixes[i], text);
     }
 }
 
-static void change_api(struct scene *s, const char *bin)
+Test(upgrade, what_one_version_did_the_other_tells)
 {
-    cr_expect_eq(program_stop(&s->w.api, SIGTERM, WORLD_SOON), 0);
-    program_release(&s->w.api);
-    cr_assert_eq(setenv("PJ_TEST_BIN", bin, 1), 0);
-    world_api_start(&s->w);
-}
-
-Test(upgrade, neighbouring_versions_work_side_by_side)
-{
-    const char *neighbour = getenv("PJ_TEST_NEIGHBOUR_BIN");
-    char *own = pj_strdup(getenv("PJ_TEST_BIN"));
+    static const struct model_answer answers[] = {SCENE_WRITE("a.txt", "x\\n"), SCENE_FINISH,
+                                                  SCENE_WRITE("a.txt", "x\\n"), SCENE_FINISH};
+    const char *other = neighbour();
     struct scene s;
 
-    if (!neighbour || !*neighbour) {
-        free(own);
-        cr_skip_test("PJ_TEST_NEIGHBOUR_BIN is not set: ./dev test-neighbour REF");
-    }
-    scene_prepare(&s, busy, 1);
-    world_set(&s.w, "PJ_RUNNER_SLOTS", "2");
-    cr_assert_eq(setenv("PJ_TEST_BIN", neighbour, 1), 0);
-    scene_open(&s, ",\"codeRabbit\":\"off\""); /* API and runner 0: the other version */
-    run_some(&s);
-    cr_assert_eq(setenv("PJ_TEST_BIN", own, 1), 0);
-    world_runner_start(&s.w, 1);
-    run_some(&s); /* its API, both runners */
-    change_api(&s, own);
-    run_some(&s); /* our API, both runners */
-    cr_expect_eq(program_stop(&s.w.runner[0], SIGTERM, WORLD_SOON), 0);
-    run_some(&s);
-    cr_expect_eq(model_server_count(s.model), 4 * TASKS, "each ran once");
-    free(own);
+    scene_start(&s, answers, PJ_COUNT_OF(answers));
+    run_across(&s, other, NULL);
+    run_across(&s, NULL, other);
+    rolling_use(NULL);
+    scene_stop(&s);
+}
+
+/* Runner `i` is killed at work on a task; one of `successor` takes it up, and its log goes on where it broke off. */
+static void leave_and_take_up(struct scene *s, size_t i, const char *successor)
+{
+    size_t asked = model_server_count(s->model);
+    PJ_CLEANUP(pj_freep) char *task = scene_run(s, "Write a file");
+
+    cr_assert(model_server_wait(s->model, asked + 1, WORLD_SOON));
+    (void)program_stop(&s->w.runner[i], SIGKILL, WORLD_SOON);
+    program_release(&s->w.runner[i]);
+    rolling_use(successor);
+    world_runner_start(&s->w, 1 - i);
+    rolling_assert_once(s, task);
+    PJ_CLEANUP(pj_json_decrefp) json_t *log = world_log(&s->w, task);
+    for (size_t n = 0; n < json_array_size(log); n++)
+        cr_expect_eq(pj_json_i64(json_array_get(log, n), "n", 0), (int64_t)n + 1);
+}
+
+Test(upgrade, a_task_that_one_version_left_is_taken_up_by_the_other)
+{
+    static const struct model_answer answers[] = {
+        SCENE_RUN("sleep 600"), SCENE_WRITE("a.txt", "x\\n"), SCENE_FINISH,
+        SCENE_RUN("sleep 600"), SCENE_WRITE("a.txt", "x\\n"), SCENE_FINISH,
+    };
+    const char *other = neighbour();
+    struct scene s;
+
+    scene_prepare(&s, answers, PJ_COUNT_OF(answers));
+    world_set(&s.w, "PJ_LEASE_TTL", "2s");
+    world_set(&s.w, "PJ_RUNNER_SLOTS", "1");
+    rolling_use(other);
+    scene_open(&s, ",\"codeRabbit\":\"off\"");
+    leave_and_take_up(&s, 0, NULL);
+    leave_and_take_up(&s, 1, other);
+    rolling_use(NULL);
     scene_stop(&s);
 }
