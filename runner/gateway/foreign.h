@@ -26,10 +26,12 @@ struct foreign_call {
 int foreign_forward(struct gateway *gw, struct foreign_call *call, const struct pj_pump *pump,
                     int *status, struct pj_err *err);
 
+/* refs.c: INVALID for a request that names an address to fetch from, or what is kept in the provider's account (files, containers,
+ * stored answers, conversations), or a kind of part that may hold either. */
+int foreign_refuse_refs(enum pj_model_api api, const json_t *body, struct pj_err *err);
 /* sift.c: take out of a request what a box may not ask of a provider: hosted tools, which have a network of their own, more than one
- * answer, work in the background, anything that is stored there. INVALID for addresses that the provider would fetch. *dropped
- * counts what was taken out. */
-int foreign_sift(enum pj_model_api api, json_t *body, size_t *dropped, struct pj_err *err);
+ * answer, work in the background, anything that is stored there. *dropped counts what was taken out. */
+void foreign_sift(enum pj_model_api api, json_t *body, size_t *dropped);
 /* convert.c: the same for a provider of another format. FOREIGN_AGAIN too. */
 int foreign_convert(struct gateway *gw, struct foreign_call *call, const json_t *body,
                     const struct pj_pump *pump, int *status, struct pj_err *err);

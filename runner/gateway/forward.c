@@ -290,8 +290,7 @@ static int pass(struct gateway *gw, struct foreign_call *call, json_t *body,
     PJ_CLEANUP(pj_freep) char *text = NULL;
     size_t dropped = 0;
 
-    if (foreign_sift(call->api, body, &dropped, err) < 0)
-        return PJ_NONE; /* *status is 400 */
+    foreign_sift(call->api, body, &dropped);
     foreign_say_dropped(gw, dropped);
     if (rewrite(gw, call, body, err) < 0)
         return -1;
@@ -312,6 +311,8 @@ int foreign_forward(struct gateway *gw, struct foreign_call *call, const struct 
         (void)pj_fail(err, PJ_E_INVALID, "the body is no JSON object");
         return PJ_NONE;
     }
+    if (foreign_refuse_refs(call->api, body, err) < 0)
+        return PJ_NONE;
     if (budget_turn(&gw->budget, err) < 0)
         return -1;
     do

@@ -1,6 +1,6 @@
 /* sift.c - a box is offline, and its budget is what was reserved. A request that goes on as it is could get round both by way of
- * the provider: a hosted tool or a picture's address makes the provider fetch from anywhere, `n` multiplies the answer, and work
- * in the background is not seen to cost anything. So only known parameters pass. */
+ * the provider: a hosted tool makes the provider fetch from anywhere, `n` multiplies the answer, and work in the background is not
+ * seen to cost anything. So only known parameters pass. */
 #include "runner/gateway/foreign.h"
 
 #include <string.h>
@@ -81,53 +81,30 @@ static size_t drop_tools(enum pj_model_api api, json_t *body)
     return dropped;
 }
 
-/* A text that the provider would take for an address to fetch from. */
-static bool is_remote(const json_t *value)
+/* Reasoning that says nothing but its id would be looked up among the account's stored answers; the answer does without. */
+static void drop_lookups(json_t *body)
 {
-    const char *text = json_string_value(value);
+    json_t *input = json_object_get(body, "input");
 
-    return text && strncmp(text, "data:", 5) != 0;
+    for (size_t i = json_array_size(input); i-- > 0;) {
+        const json_t *item = json_array_get(input, i);
+
+        if (strcmp(pj_json_str(item, "type", ""), "reasoning") == 0 &&
+            !json_is_string(json_object_get(item, "encrypted_content")) &&
+            json_array_size(json_object_get(item, "content")) == 0)
+            json_array_remove(input, i);
+    }
 }
 
-/* Is something to be fetched anywhere in the talk? Only parts of messages can say so: arguments and schemas of tools are left
- * alone, they are the agent's own. */
-static bool fetches(const json_t *value, int levels)
-{
-    static const char *const addresses[] = {"file_url", "image_url", "url", NULL};
-    const char *name;
-    json_t *child;
-    size_t i;
-
-    if (levels == 0)
-        return false;
-    json_array_foreach((json_t *)(uintptr_t)value, i, child)
-    {
-        if (fetches(child, levels - 1))
-            return true;
-    }
-    json_object_foreach((json_t *)(uintptr_t)value, name, child)
-    {
-        if (strcmp(name, "arguments") == 0 || strcmp(name, "input") == 0)
-            continue;
-        if ((is_one_of(name, addresses) && is_remote(child)) || fetches(child, levels - 1))
-            return true;
-    }
-    return false;
-}
-
-int foreign_sift(enum pj_model_api api, json_t *body, size_t *dropped, struct pj_err *err)
+void foreign_sift(enum pj_model_api api, json_t *body, size_t *dropped)
 {
     static const char *const *const names[] = {[PJ_API_CHAT] = chat_names,
                                                [PJ_API_RESPONSES] = responses_names,
                                                [PJ_API_MESSAGES] = messages_names};
 
     *dropped = drop_names(body, names[api]) + drop_tools(api, body);
-    if (api == PJ_API_RESPONSES)
-        json_object_set_new(body, "store", json_false());
-    if (fetches(json_object_get(body, api == PJ_API_RESPONSES ? "input" : "messages"),
-                PJ_JSON_DEPTH_MAX))
-        return pj_fail(err, PJ_E_INVALID,
-                       "an address in the request would be fetched by the provider, but this box "
-                       "is offline: put pictures and files into the request (data:)");
-    return 0;
+    if (api != PJ_API_RESPONSES)
+        return;
+    json_object_set_new(body, "store", json_false());
+    drop_lookups(body);
 }

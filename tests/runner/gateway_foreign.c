@@ -214,6 +214,32 @@ static const struct {
     {"anthropic", "/v1/messages", "{\"max_tokens\":9,\"tools\":[{\"type\":\"web_fetch_20250910\",\"name\":\"web_fetch\"},{\"name\":\"g\",\"input_schema\":{\"type\":\"object\"}}],"
      "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", "web_fetch", true},
     {"anthropic", "/v1/messages", "{\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"http://evil.example/?leak\"}}]}]}", NULL, false},
+#define ASKED "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
+#define PART(part) "{\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":[" part "]}]}"
+#define ITEM(item) "{\"input\":[{\"role\":\"user\",\"content\":\"hi\"}," item "]}"
+    {"openai", "/v1/chat/completions", PART("{\"type\":\"file\",\"file\":{\"file_id\":\"file-1\"}}"), NULL, false},
+    {"openai", "/v1/chat/completions", PART("{\"type\":\"file\",\"file\":{\"file_data\":\"data:application/pdf;base64,AA==\",\"filename\":\"a.pdf\"}}"), "evil", false},
+    {"openai", "/v1/chat/completions", PART("{\"type\":\"video_url\",\"video_url\":\"file:///etc/passwd\"}"), NULL, false},
+    {"openai", "/v1/chat/completions", PART("{\"type\":\"image_url\",\"IMAGE_URL\":{\"URL\":\"https://evil.example\"}}"), NULL, false},
+    {"openai", "/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"audio\":{\"id\":\"audio_1\"}}]}", NULL, false},
+    {"responses", "/v1/responses", "{\"previous_response_id\":\"resp_1\",\"input\":\"hi\"}", NULL, false},
+    {"responses", "/v1/responses", "{\"conversation\":{\"id\":\"conv_1\"},\"input\":\"hi\"}", NULL, false},
+    {"responses", "/v1/responses", "{\"prompt\":{\"id\":\"pmpt_1\"},\"input\":\"hi\"}", NULL, false},
+    {"responses", "/v1/responses", "{\"previous_response_id\":null,\"conversation\":null,\"input\":\"hi\"}", "conversation", true},
+    {"responses", "/v1/responses", "{\"input\":\"hi\",\"tools\":[{\"type\":\"file_search\",\"vector_store_ids\":[\"vs_1\"]},{\"type\":\"code_interpreter\",\"container\":\"cntr_1\"}]}", "_1", true},
+    {"responses", "/v1/responses", ITEM("{\"type\":\"item_reference\",\"id\":\"msg_1\"}"), NULL, false},
+    {"responses", "/v1/responses", ITEM("{\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[]}"), "rs_1", false},
+    {"responses", "/v1/responses", ITEM("{\"type\":\"mcp_approval_response\",\"approve\":true,\"approval_request_id\":\"mcpr_1\"}"), NULL, false},
+    {"responses", "/v1/responses", ITEM("{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"file_id\":\"file-1\"}]}"), NULL, false},
+    {"responses", "/v1/responses", ITEM("{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\",\"arguments\":\"{\\\"file_id\\\":\\\"own\\\"}\"},"
+     "{\"type\":\"function_call_output\",\"call_id\":\"c\",\"output\":[{\"type\":\"input_file\",\"file_id\":\"file-1\"}]}"), NULL, false},
+    {"anthropic", "/v1/messages", "{\"max_tokens\":9,\"container\":\"container_1\"," ASKED "}", NULL, false},
+    {"anthropic", "/v1/messages", "{\"max_tokens\":9,\"container\":{\"skills\":[{\"type\":\"custom\",\"skill_id\":\"skill_1\"}]}," ASKED "}", NULL, false},
+    {"anthropic", "/v1/messages", PART("{\"type\":\"image\",\"source\":{\"type\":\"file\",\"file_id\":\"file_1\"}}"), NULL, false},
+    {"anthropic", "/v1/messages", PART("{\"type\":\"container_upload\",\"file_id\":\"file_1\"}"), NULL, false},
+    {"anthropic", "/v1/messages", PART("{\"type\":\"document\",\"source\":{\"type\":\"content\",\"content\":[{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"https://evil.example\"}}]}}"), NULL, false},
+    {"anthropic", "/v1/messages", PART("{\"type\":\"document\",\"source\":{\"type\":\"base64\",\"media_type\":\"application/pdf\",\"data\":\"AA==\"},\"cache_control\":{\"type\":\"ephemeral\"}}"), "evil", false},
+    {"anthropic", "/v1/messages", "{\"max_tokens\":9,\"system\":[{\"type\":\"document\",\"source\":{\"type\":\"file\",\"file_id\":\"file_1\"}}]," ASKED "}", NULL, false},
     {"anthropic", "/v1/messages", "{\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"t\","
      "\"name\":\"g\",\"input\":{\"url\":\"https://own.example\"}}]},{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"t\",\"content\":\"r\"}]}]}", "evil", false},
 };
@@ -227,35 +253,46 @@ static void one_way_out(struct play *p)
     http_call(p->base, "POST", ways_out[i].path, NULL, ways_out[i].body, headers, &p->a[0]);
 }
 
+/* How the row is answered when `provider` is in use. */
+static void try_way(size_t i, const char *provider)
+{
+    static const struct model_answer answers[] = {{.text = "well"}};
+    struct model_server *m = model_server_start(0, answers, 1);
+    bool anthropic = strcmp(provider, "anthropic") == 0;
+    struct rig rig;
+    struct play p = {.act = one_way_out, .given = &i};
+
+    rig_init(&rig, anthropic ? "anthropic" : "openai",
+             anthropic ? model_server_anthropic_url(m) : model_server_openai_url(m));
+    rig.config.primary.api = strcmp(provider, "responses") == 0 ? "responses" : NULL;
+    cr_assert_eq(serve(&rig, &p), 0, "%s", rig.err.message);
+    cr_expect_eq(p.a[0].status, ways_out[i].gone ? 200 : 400, "%zu: %s", i, p.a[0].body);
+    cr_expect_eq(model_server_count(m), ways_out[i].gone ? 1 : 0, "%zu", i);
+    if (ways_out[i].gone) {
+        PJ_CLEANUP(pj_freep) char *sent = pj_json_text(model_server_body(m, 0));
+        cr_expect_null(strstr(sent, ways_out[i].gone), "%zu: %s", i, sent);
+        cr_expect_str_empty(model_server_faults(m), "%zu: %s", i, model_server_faults(m));
+    } else {
+        cr_expect_not_null(strstr(p.a[0].body, "offline"), "%s", p.a[0].body);
+    }
+    cr_expect_eq(rig_saw(&rig, "are left out"), ways_out[i].said, "%zu", i);
+    release(&rig, &p);
+    model_server_stop(m);
+}
+
 /* The box is offline and its answer one: the provider must be no way round either. */
 Test(gateway_foreign, a_provider_is_no_way_out_of_the_box)
 {
-    static const struct model_answer answers[] = {{.text = "well"}};
+    for (size_t i = 0; i < PJ_COUNT_OF(ways_out); i++)
+        try_way(i, ways_out[i].provider);
+}
 
-    for (size_t i = 0; i < PJ_COUNT_OF(ways_out); i++) {
-        struct model_server *m = model_server_start(0, answers, 1);
-        bool anthropic = strcmp(ways_out[i].provider, "anthropic") == 0;
-        struct rig rig;
-        struct play p = {.act = one_way_out, .given = &i};
-
-        rig_init(&rig, anthropic ? "anthropic" : "openai",
-                 anthropic ? model_server_anthropic_url(m) : model_server_openai_url(m));
-        rig.config.primary.api =
-            strcmp(ways_out[i].provider, "responses") == 0 ? "responses" : NULL;
-        cr_assert_eq(serve(&rig, &p), 0, "%s", rig.err.message);
-        cr_expect_eq(p.a[0].status, ways_out[i].gone ? 200 : 400, "%zu: %s", i, p.a[0].body);
-        cr_expect_eq(model_server_count(m), ways_out[i].gone ? 1 : 0, "%zu", i);
-        if (ways_out[i].gone) {
-            PJ_CLEANUP(pj_freep) char *sent = pj_json_text(model_server_body(m, 0));
-            cr_expect_null(strstr(sent, ways_out[i].gone), "%zu: %s", i, sent);
-            cr_expect_str_empty(model_server_faults(m), "%zu: %s", i, model_server_faults(m));
-        } else {
-            cr_expect_not_null(strstr(p.a[0].body, "offline"), "%s", p.a[0].body);
-        }
-        cr_expect_eq(rig_saw(&rig, "are left out"), ways_out[i].said, "%zu", i);
-        release(&rig, &p);
-        model_server_stop(m);
-    }
+/* What is refused is refused whatever the provider's format: an agent gets the same answer before and after a fallback. */
+Test(gateway_foreign, references_are_refused_for_a_provider_of_another_format_too)
+{
+    for (size_t i = 0; i < PJ_COUNT_OF(ways_out); i++)
+        if (!ways_out[i].gone)
+            try_way(i, strcmp(ways_out[i].provider, "anthropic") == 0 ? "openai" : "anthropic");
 }
 
 static void flood(struct play *p)

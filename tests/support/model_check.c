@@ -167,7 +167,7 @@ static void check_chat(const json_t *body, struct pj_str *faults)
     size_t i, k;
     json_t *m, *call;
     static const char *const roles[] = {"system", "developer", "user", "assistant", "tool", NULL},
-                             *const parts[] = {"text", "image_url", "refusal", NULL};
+                             *const parts[] = {"text", "file", "image_url", "refusal", NULL};
 
     check_names(body, chat_names, faults);
     json_array_foreach(json_object_get(body, "messages"), i, m)
@@ -274,8 +274,8 @@ static void check_messages(const json_t *body, struct pj_str *faults)
     const char *last = "assistant";
     size_t i, k;
     json_t *m, *block;
-    static const char *const parts[] = {
-        "text", "tool_use", "tool_result", "thinking", "redacted_thinking", "image", NULL};
+    static const char *const parts[] = {"document", "image",       "redacted_thinking", "text",
+                                        "thinking", "tool_result", "tool_use",          NULL};
 
     check_names(body, messages_names, faults);
     if (json_object_get(body, "system"))
