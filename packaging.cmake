@@ -20,6 +20,7 @@ install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTE
 install(PROGRAMS docs/examples/pj-rootfs DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES packaging/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES packaging/lintian-overrides DESTINATION share/lintian/overrides RENAME pithyjaunt)
 
 # gzip without a time, so that the same source makes the same package.
 find_program(PJ_GZIP gzip)

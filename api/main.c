@@ -78,7 +78,7 @@ static int check_settings(struct api *api, struct pj_err *err)
 
     if (s->secret_key == NULL) {
         pj_fail(err, PJ_E_INVALID, "PJ_SECRET_KEY is not set");
-        return pj_err_remedy(err, "make one with: openssl rand -base64 32");
+        return pj_err_remedy(err, "make one with: head -c 32 /dev/urandom | base64");
     }
     if (pj_keyring_new(s->secret_key, &api->keyring, err) < 0 ||
         pj_redis_target_parse(&redis, &target, err) < 0)
@@ -86,7 +86,7 @@ static int check_settings(struct api *api, struct pj_err *err)
     pj_redis_target_release(&target);
     if (s->bootstrap_token != NULL && !pj_token_is_plausible(s->bootstrap_token)) {
         pj_fail(err, PJ_E_INVALID, "PJ_BOOTSTRAP_TOKEN is not 16 to 200 visible ASCII characters");
-        return pj_err_remedy(err, "make one with: openssl rand -hex 24");
+        return pj_err_remedy(err, "make one with: head -c 24 /dev/urandom | base64");
     }
     if (s->public_url != NULL && strncmp(s->public_url, "http://", 7) != 0 &&
         strncmp(s->public_url, "https://", 8) != 0)

@@ -70,19 +70,33 @@ void doctor_note(struct doctor *d, const char *check, enum doctor_level level, c
 
 /* ---- settings of the programs ---- */
 
-/* The file of a package, when nothing else is said. NULL: none, or not for us to read. */
-static const char *config_of(struct doctor *d, const char *path)
+static bool is_set(const char *name)
 {
-    const char *given = getenv("PJ_CONFIG");
+    const char *value = getenv(name);
 
-    if ((given && *given) || !pj_fs_exists(path))
-        return NULL;
-    if (access(path, R_OK) == 0)
-        return path;
+    return value && *value;
+}
+
+/* No program starts without it. */
+static bool has_key(void)
+{
+    return is_set("PJ_SECRET_KEY") || is_set("PJ_SECRET_KEY_FILE");
+}
+
+/* The file of a package, when nothing else is said: NULL where it is not there, or not for this user to read. False: it would be needed. */
+static bool config_of(struct doctor *d, const char *path, const char **out)
+{
+    *out = NULL;
+    if (is_set("PJ_CONFIG") || !pj_fs_exists(path))
+        return true;
+    if (access(path, R_OK) == 0) {
+        *out = path;
+        return true;
+    }
     doctor_note(d, "settings", DOCTOR_WARNING,
                 "run it as root, or with the settings in the environment",
                 "%s may not be read by this user", path);
-    return NULL;
+    return has_key();
 }
 
 /* What --check-config says: every setting is judged by the program that has it. */
@@ -139,12 +153,37 @@ static void compare(struct doctor *d)
     pj_settings_release(table, PJ_COUNT_OF(table), &api);
 }
 
+/* A server is set up elsewhere, or is one of `pj up`, which keeps its settings to itself. */
+static bool is_client_only(struct doctor *d)
+{
+    const struct cli_settings *s = &d->cli->settings;
+    struct client *c;
+    struct pj_err err = {0};
+
+    if (d->api_config || d->runner_config || is_set("PJ_CONFIG") || has_key())
+        return false;
+    c = client_new(s->url, s->token, s->ca_file);
+    bool alive = client_alive(c, &err) == 0;
+    client_free(c);
+    return alive;
+}
+
 static void check_settings(struct doctor *d)
 {
-    d->api_config = config_of(d, "/etc/pithyjaunt/api.conf");
-    d->runner_config = config_of(d, "/etc/pithyjaunt/runner.conf");
-    check_program(d, "pj-api", d->api_config);
-    check_program(d, "pj-runner", d->runner_config);
+    bool api = config_of(d, "/etc/pithyjaunt/api.conf", &d->api_config);
+    bool runner = config_of(d, "/etc/pithyjaunt/runner.conf", &d->runner_config);
+
+    d->client_only = is_client_only(d);
+    if (d->client_only) {
+        doctor_note(d, "settings", DOCTOR_FINE, NULL,
+                    "this user has none of a server, and needs none to use %s",
+                    d->cli->settings.url);
+    } else {
+        if (api)
+            check_program(d, "pj-api", d->api_config);
+        if (runner)
+            check_program(d, "pj-runner", d->runner_config);
+    }
     d->has_settings = load(d, d->runner_config, &d->settings);
     if (d->has_settings)
         compare(d);

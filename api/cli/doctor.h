@@ -23,6 +23,7 @@ struct doctor {
         *runner_config; /* files of the settings; NULL: the environment alone, or PJ_CONFIG */
     struct doctor_settings settings; /* of the runner, which knows all of these */
     bool has_settings;
+    bool client_only;     /* no settings of a server are here, and the API that is used answers */
     json_t *repositories; /* connected ones, when the API told; NULL otherwise */
 };
 

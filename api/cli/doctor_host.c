@@ -80,7 +80,7 @@ static void note_gate(struct doctor *d, const json_t *gate, size_t *closed)
     if (pj_json_bool(gate, "open", false))
         return;
     *closed += needed;
-    doctor_note(d, "box", needed ? DOCTOR_WRONG : DOCTOR_WARNING,
+    doctor_note(d, "box", needed && !d->client_only ? DOCTOR_WRONG : DOCTOR_WARNING,
                 flag_for(name, pj_json_str(gate, "remedy", NULL)), "gate %s is closed: %s: %s; %s",
                 name, pj_json_str(gate, "tried", ""), strerror((int)pj_json_i64(gate, "errno", 0)),
                 pj_json_str(gate, "cause", ""));
@@ -138,7 +138,7 @@ void doctor_check_redis(struct doctor *d)
     struct pj_err err = {0};
     size_t count = 0;
 
-    if (!d->has_settings)
+    if (!d->has_settings || d->client_only)
         return;
     if (host_redis_at(d->settings.redis_url, d->settings.redis_password, &redis, &err) < 0) {
         doctor_note(d, "redis", DOCTOR_WRONG, err.remedy, "%s", err.message);

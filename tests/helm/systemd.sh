@@ -35,6 +35,12 @@ trap 'echo "line $LINENO: $BASH_COMMAND"' ERR
         nice cmake --build "$work/build" && cd "$work/build" && cpack -G DEB
 ) >"$work/build.log" 2>&1 || { tail -20 "$work/build.log"; exit 1; }
 
+if command -v lintian >/dev/null; then
+    lintian --allow-root --fail-on error,warning "$work"/build/pithyjaunt_*.deb
+else
+    echo "[SKIP] lintian is not installed"
+fi
+
 # The system, once.
 mkdir -p "$keep"
 [ -f "$keep/bookworm.tar" ] || mmdebstrap --quiet --variant=minbase \

@@ -195,3 +195,24 @@ Test(cli_doctor, names_wrong_keys_open_files_and_an_api_or_redis_that_is_away)
     free(path);
     scene_stop(&s);
 }
+
+Test(cli_doctor, asks_nobody_for_a_servers_settings_who_only_uses_one)
+{
+    struct scene s;
+
+    scene_start(&s, NULL, 0);
+    as_client(&s);
+    world_set(&s.w, "PJ_SECRET_KEY", NULL);
+    world_set(&s.w, "PJ_REDIS_URL", NULL);
+    json_t *doc = doctor(&s, 0);
+    expect(doc, "settings", "needs none to use http://127.0.0.1", "ok");
+    expect(doc, "api", "knows your token", "ok");
+    json_decref(doc);
+
+    /* Where nothing answers, it may be a server that was never set up. */
+    world_set(&s.w, "PJ_URL", "http://127.0.0.1:1");
+    doc = doctor(&s, 1);
+    expect(doc, "pj-api", "PJ_SECRET_KEY is not set", "wrong");
+    json_decref(doc);
+    scene_stop(&s);
+}
