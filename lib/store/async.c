@@ -9,7 +9,7 @@
 #define TICK_MS 50
 
 struct call {
-    struct pj_aredis *redis; /* NULL: answered already, hiredis still holds it */
+    struct pj_aredis *redis; /* NULL: answered already, the link still holds it */
     struct pj_cmd cmd;
     pj_aredis_cb *cb;
     void *arg;
@@ -51,7 +51,7 @@ static void unlink_call(struct pj_aredis *r, struct call *c)
     r->pending--;
 }
 
-/* Takes the call out and answers it. Its memory stays while hiredis holds it. */
+/* Takes the call out and answers it. Its memory stays while the link holds it. */
 static void answer(struct pj_aredis *r, struct call *c, const struct redisReply *reply,
                    struct pj_err *err)
 {
@@ -93,7 +93,7 @@ static void lost(struct call *c)
         fail_call(r, c, PJ_E_UNAVAILABLE, "lost the connection to Redis before its answer");
 }
 
-static void on_reply(redisAsyncContext *ctx, void *got, void *arg)
+static void on_reply(void *arg, const struct redisReply *got)
 {
     struct call *c = arg;
     struct pj_aredis *r = c->redis;
@@ -107,7 +107,7 @@ static void on_reply(redisAsyncContext *ctx, void *got, void *arg)
         lost(c);
         return;
     }
-    c->sent = false; /* hiredis lets go of it */
+    c->sent = false; /* the link lets go of it */
     if (c->cmd.script && pj_reply_is_noscript(got)) {
         (void)send_call(r, c, true);
         return;
@@ -116,8 +116,7 @@ static void on_reply(redisAsyncContext *ctx, void *got, void *arg)
         answer(r, c, got, &err);
     } else if (is_passing(&err)) { /* it was not carried out: wait for a server that will */
         enter(r);
-        if (r->link.ctx == ctx)
-            pj_alink_drop(&r->link, err.message);
+        pj_alink_drop(&r->link, err.message);
         leave(r);
     } else {
         answer(r, c, NULL, &err);
@@ -126,16 +125,7 @@ static void on_reply(redisAsyncContext *ctx, void *got, void *arg)
 
 static bool send_call(struct pj_aredis *r, struct call *c, bool source)
 {
-    const char **argv;
-    size_t *lens;
-
-    if (r->link.state != PJ_LINK_UP)
-        return false;
-    pj_cmd_argv(&c->cmd, source, &argv, &lens);
-    c->sent =
-        redisAsyncCommandArgv(r->link.ctx, on_reply, c, (int)c->cmd.argc, argv, lens) == REDIS_OK;
-    free(argv);
-    free(lens);
+    c->sent = pj_alink_send(&r->link, &c->cmd, source, on_reply, c);
     return c->sent;
 }
 
@@ -167,7 +157,7 @@ static void keep_ticking(struct pj_aredis *r)
 /* Fails one call whose time is over; false when there is none. The list may change in the callback, hence one at a time. */
 static bool fail_one_late(struct pj_aredis *r, int64_t now)
 {
-    char text[300];
+    char text[500];
 
     for (struct call *c = r->first; c; c = c->next) {
         if (c->refused) {
@@ -209,7 +199,8 @@ int pj_aredis_new(struct event_base *base, const struct pj_redis_options *option
 {
     struct pj_aredis *r = pj_alloc(1, sizeof(*r));
 
-    if (pj_alink_init(&r->link, base, options, r, on_up, on_down, err) < 0) {
+    r->link = (struct pj_alink){.owner = r, .on_up = on_up, .on_down = on_down};
+    if (pj_alink_init(&r->link, base, options, err) < 0) {
         free(r);
         return -1;
     }

@@ -75,22 +75,39 @@ struct pj_view pj_cmd_arg(const struct pj_cmd *cmd, size_t i)
     return pj_view_n(cmd->buf + from, cmd->ends[i] - from - 1);
 }
 
-void pj_cmd_argv(const struct pj_cmd *cmd, bool source, const char ***argv, size_t **lens)
+/* "*3\r\n", "$12\r\n" */
+static void put_count(struct pj_str *out, char kind, size_t n)
 {
-    *argv = pj_alloc(cmd->argc, sizeof(**argv));
-    *lens = pj_alloc(cmd->argc, sizeof(**lens));
-    for (size_t i = 0; i < cmd->argc; i++) {
-        struct pj_view arg = pj_cmd_arg(cmd, i);
+    char text[24], *p = text + sizeof(text);
 
-        (*argv)[i] = arg.p;
-        (*lens)[i] = arg.n;
-    }
+    *--p = '\n';
+    *--p = '\r';
+    do
+        *--p = (char)('0' + n % 10);
+    while (n /= 10);
+    *--p = kind;
+    (void)pj_str_append(out, p, (size_t)(text + sizeof(text) - p));
+}
+
+static void put_arg(struct pj_str *out, struct pj_view arg)
+{
+    put_count(out, '$', arg.n);
+    (void)pj_str_append(out, arg.p, arg.n);
+    (void)pj_str_append(out, "\r\n", 2);
+}
+
+void pj_cmd_write(const struct pj_cmd *cmd, bool source, struct pj_str *out)
+{
+    size_t i = 0;
+
+    put_count(out, '*', cmd->argc);
     if (source && cmd->script) {
-        (*argv)[0] = "EVAL";
-        (*lens)[0] = 4;
-        (*argv)[DIGEST_ARG] = cmd->script->text;
-        (*lens)[DIGEST_ARG] = cmd->script->text_len;
+        put_arg(out, pj_view_n("EVAL", 4));
+        put_arg(out, pj_view_n(cmd->script->text, cmd->script->text_len));
+        i = DIGEST_ARG + 1;
     }
+    for (; i < cmd->argc; i++)
+        put_arg(out, pj_cmd_arg(cmd, i));
 }
 
 void pj_reply_freep(struct redisReply **reply)

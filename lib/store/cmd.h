@@ -43,9 +43,8 @@ void pj_cmd_text(struct pj_cmd *cmd, const char *text); /* NULL: the empty strin
 void pj_cmd_int(struct pj_cmd *cmd, int64_t value);
 struct pj_view pj_cmd_arg(const struct pj_cmd *cmd, size_t i);
 
-/* A reply as argv for hiredis: both arrays hold argc entries and are owned by the caller (free); the bytes stay the command's.
- * With `source`, an EVALSHA becomes EVAL with the script's text. */
-void pj_cmd_argv(const struct pj_cmd *cmd, bool source, const char ***argv, size_t **lens);
+/* Append it as the server reads it. With `source`, an EVALSHA becomes EVAL with the script's text. */
+void pj_cmd_write(const struct pj_cmd *cmd, bool source, struct pj_str *out);
 
 void pj_reply_freep(struct redisReply **reply); /* for PJ_CLEANUP */
 /* Turn an error reply into *err and return -1; 0 for any other reply. OOM: UNAVAILABLE with code `store_full`; LOADING,

@@ -7,35 +7,44 @@
 #include <string.h>
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/crypto/tls.h"
 #include "lib/store/dial.h"
+#include "lib/store/wire.h"
+
+#define OUT_KEEP ((size_t)1 << 20) /* larger buffers are given back once sent */
+#define READ_SIZE (16 * 1024)      /* as large as a record of TLS */
 
 struct pj_redis {
     struct pj_redis_target target;
+    struct pj_tls *tls; /* NULL: none */
     char *name;
     int connect_ms, command_ms, retry_ms;
-    redisContext *ctx; /* NULL: not connected */
+    unsigned dials;
+    struct pj_wire *wire; /* NULL: not connected */
+    redisReader *reader;  /* as long as there is a wire */
+    struct pj_str out;
+    char bytes[READ_SIZE];
 };
-
-static struct timeval tv_of(int ms)
-{
-    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
-}
 
 static void drop(struct pj_redis *redis)
 {
-    if (redis->ctx)
-        redisFree(redis->ctx);
-    redis->ctx = NULL;
+    if (redis->reader)
+        redisReaderFree(redis->reader);
+    redis->reader = NULL;
+    pj_wire_free(redis->wire);
+    redis->wire = NULL;
+    pj_str_clear(&redis->out);
 }
 
 int pj_redis_new(const struct pj_redis_options *options, struct pj_redis **out, struct pj_err *err)
 {
     struct pj_redis *redis = pj_alloc(1, sizeof(*redis));
 
-    if (pj_redis_target_parse(options, &redis->target, err) < 0) {
+    if (pj_redis_aim(options, &redis->target, &redis->tls, err) < 0) {
         free(redis);
         return -1;
     }
+    pj_str_init(&redis->out, SIZE_MAX); /* what one call sends, and that is bounded */
     redis->name = pj_strdup_or_null(options->name);
     redis->connect_ms = options->connect_ms ? options->connect_ms : 2000;
     redis->command_ms = options->command_ms ? options->command_ms : 5000;
@@ -49,6 +58,8 @@ void pj_redis_free(struct pj_redis *redis)
     if (!redis)
         return;
     drop(redis);
+    pj_str_release(&redis->out);
+    pj_tls_free(redis->tls);
     pj_redis_target_release(&redis->target);
     free(redis->name);
     free(redis);
@@ -60,95 +71,145 @@ void pj_redis_freep(struct pj_redis **redis)
     *redis = NULL;
 }
 
-static int fail_connect(const struct pj_redis *redis, const char *why, struct pj_err *err)
+static int fail_connect(const struct pj_redis *redis, const struct pj_err *why, struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *where = pj_redis_target_text(&redis->target);
 
-    (void)pj_fail(err, PJ_E_UNAVAILABLE, "cannot connect to Redis at %s: %s", where, why);
-    return pj_err_remedy(err, "Start Redis, or set PJ_REDIS_URL.");
+    (void)pj_fail(err, PJ_E_UNAVAILABLE, "cannot connect to Redis at %s: %s", where, why->message);
+    return pj_err_remedy(err, "%s",
+                         why->remedy[0] ? why->remedy : "Start Redis, or set PJ_REDIS_URL.");
 }
 
 static int fail_lost(const struct pj_redis *redis, struct pj_err *err)
 {
-    const char *why = redis->ctx->err == REDIS_ERR_IO && errno == EAGAIN ? "no answer in time"
-                                                                         : redis->ctx->errstr;
+    const struct pj_err *why = pj_wire_why(redis->wire);
 
-    return pj_fail(err, PJ_E_UNAVAILABLE, "lost the connection to Redis: %s", why);
+    (void)pj_fail(err, PJ_E_UNAVAILABLE, "lost the connection to Redis: %s", why->message);
+    return why->remedy[0] ? pj_err_remedy(err, "%s", why->remedy) : -1;
 }
 
-/* Append to hiredis's buffer. With `source`: EVAL instead of EVALSHA. */
-static int append(redisContext *ctx, const struct pj_cmd *cmd, bool source)
+/* For what the wire's last call asked for; -1 when the time is over, and with it the wire. */
+static int await(struct pj_wire *wire, short events, int64_t until)
 {
-    const char **argv;
-    size_t *lens;
-    int rc;
+    struct pollfd p = {.fd = pj_wire_fd(wire), .events = events};
+    int64_t left;
 
-    pj_cmd_argv(cmd, source, &argv, &lens);
-    rc = redisAppendCommandArgv(ctx, (int)cmd->argc, argv, lens);
-    free(argv);
-    free(lens);
-    return rc == REDIS_OK ? 0 : -1;
+    while ((left = until - pj_mono_ms()) > 0) {
+        if (poll(&p, 1, (int)left) > 0)
+            return 0;
+    }
+    pj_wire_expire(wire);
+    return -1;
+}
+
+static int flush(struct pj_redis *redis, int64_t until)
+{
+    struct pj_str *out = &redis->out;
+    size_t sent = 0;
+
+    while (sent < out->len) {
+        ssize_t n = pj_wire_write(redis->wire, out->data + sent, out->len - sent);
+
+        if (n < 0 || (n == 0 && await(redis->wire, pj_wire_wants(redis->wire), until) < 0))
+            return -1;
+        sent += (size_t)n;
+    }
+    pj_str_clear(out);
+    if (out->cap > OUT_KEEP)
+        pj_str_release(out);
+    return 0;
+}
+
+/* The next reply. What was read before and what TLS holds is looked at before the socket is waited for. */
+static int receive(struct pj_redis *redis, int64_t until, struct redisReply **reply,
+                   struct pj_err *err)
+{
+    for (;;) {
+        void *got = NULL;
+        ssize_t n = 0;
+
+        if (redisReaderGetReply(redis->reader, &got) != REDIS_OK)
+            return pj_fail(err, PJ_E_UNAVAILABLE, "lost the connection to Redis: %s",
+                           redis->reader->errstr);
+        if (got) {
+            *reply = got;
+            return 0;
+        }
+        if (!pj_wire_has_bytes(redis->wire) && await(redis->wire, POLLIN, until) < 0)
+            return fail_lost(redis, err);
+        while ((n = pj_wire_read(redis->wire, redis->bytes, sizeof(redis->bytes))) == 0) {
+            if (await(redis->wire, pj_wire_wants(redis->wire), until) < 0)
+                return fail_lost(redis, err);
+        }
+        if (n < 0)
+            return fail_lost(redis, err);
+        (void)redisReaderFeed(redis->reader, redis->bytes, (size_t)n);
+    }
 }
 
 static int exchange(struct pj_redis *redis, const struct pj_cmd *cmd, bool source,
                     struct redisReply **reply, struct pj_err *err)
 {
-    void *got = NULL;
+    int64_t until = pj_mono_ms() + redis->command_ms + cmd->block_ms;
+    int rc;
 
-    (void)redisSetTimeout(redis->ctx, tv_of(redis->command_ms + cmd->block_ms));
-    errno = 0;
-    if (append(redis->ctx, cmd, source) < 0 || redisGetReply(redis->ctx, &got) != REDIS_OK ||
-        !got) {
-        (void)fail_lost(redis, err);
+    pj_cmd_write(cmd, source, &redis->out);
+    rc = flush(redis, until) < 0 ? fail_lost(redis, err) : receive(redis, until, reply, err);
+    if (rc < 0)
         drop(redis);
-        return -1;
-    }
-    *reply = got;
-    return 0;
+    return rc;
 }
 
-static redisContext *dial(const struct pj_redis *redis, const char *path,
-                          const struct pj_redis_addr *addr)
+/* To the target's path, or to `addr`. */
+static int dial(struct pj_redis *redis, const struct pj_redis_addr *addr, struct pj_err *err)
 {
-    redisContext *ctx =
-        path ? redisConnectUnixWithTimeout(path, tv_of(redis->connect_ms))
-             : redisConnectWithTimeout(addr->host, addr->port, tv_of(redis->connect_ms));
+    int64_t until = pj_mono_ms() + redis->connect_ms;
+    int rc;
 
-    if (ctx && !ctx->err)
-        pj_redis_adopt_fd(ctx->fd);
-    return ctx;
+    redis->wire = pj_wire_new(redis->target.path, addr, redis->tls, redis->dials++);
+    redis->reader = redisReaderCreate();
+    while ((rc = pj_wire_step(redis->wire)) == 0) {
+        if (await(redis->wire, pj_wire_wants(redis->wire), until) < 0)
+            break;
+    }
+    if (rc == 1)
+        return 0;
+    (void)fail_connect(redis, pj_wire_why(redis->wire), err);
+    drop(redis);
+    return -1;
+}
+
+/* What this sentinel, which is connected, knows of the primary. */
+static int ask_sentinel(struct pj_redis *redis, struct pj_redis_addr *primary, struct pj_err *err)
+{
+    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+    struct pj_err unknown;
+
+    pj_redis_ask_primary(&redis->target, &cmd);
+    if (exchange(redis, &cmd, false, &reply, err) < 0)
+        return -1;
+    drop(redis);
+    if (pj_redis_take_primary(reply, primary) == 0)
+        return 0;
+    (void)pj_fail(&unknown, PJ_E_UNAVAILABLE, PJ_SENTINEL_UNKNOWN);
+    return fail_connect(redis, &unknown, err);
 }
 
 /* Ask one sentinel after another for the primary. */
-static redisContext *dial_by_sentinel(struct pj_redis *redis)
+static int dial_by_sentinel(struct pj_redis *redis, struct pj_err *err)
 {
-    redisContext *ctx = NULL;
-
     for (size_t i = 0; i < redis->target.addr_count; i++) {
-        redisReply *reply;
+        struct pj_redis_addr primary = {0};
+        int rc;
 
-        if (ctx)
-            redisFree(ctx);
-        ctx = dial(redis, NULL, &redis->target.addr[i]);
-        if (!ctx || ctx->err)
+        if (dial(redis, &redis->target.addr[i], err) < 0 || ask_sentinel(redis, &primary, err) < 0)
             continue;
-        (void)redisSetTimeout(ctx, tv_of(redis->connect_ms));
-        reply = redisCommand(ctx, "SENTINEL get-master-addr-by-name %s", redis->target.master);
-        if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
-            struct pj_redis_addr primary = {.host = reply->element[0]->str,
-                                            .port = (int)pj_reply_int(reply->element[1], 0)};
-
-            redisFree(ctx);
-            ctx = dial(redis, NULL, &primary);
-            freeReplyObject(reply);
-            return ctx;
-        }
-        if (reply)
-            freeReplyObject(reply);
-        ctx->err = REDIS_ERR_OTHER;
-        (void)snprintf(ctx->errstr, sizeof(ctx->errstr), "the sentinel does not know this master");
+        rc = dial(redis, &primary, err);
+        free(primary.host);
+        return rc;
     }
-    return ctx;
+    return -1;
 }
 
 static int greet(struct pj_redis *redis, struct pj_err *err)
@@ -172,29 +233,19 @@ static int greet(struct pj_redis *redis, struct pj_err *err)
 
 int pj_redis_connect(struct pj_redis *redis, struct pj_err *err)
 {
-    if (redis->ctx)
+    int rc;
+
+    if (redis->wire)
         return 0;
-    redis->ctx = redis->target.master ? dial_by_sentinel(redis)
-                                      : dial(redis, redis->target.path, &redis->target.addr[0]);
-    if (!redis->ctx)
-        return fail_connect(redis, "out of memory", err);
-    if (redis->ctx->err) {
-        (void)fail_connect(redis, redis->ctx->errstr, err);
-        drop(redis);
-        return -1;
-    }
-    return greet(redis, err);
+    rc = redis->target.master ? dial_by_sentinel(redis, err)
+                              : dial(redis, &redis->target.addr[0], err);
+    return rc < 0 ? -1 : greet(redis, err);
 }
 
-/* A connection that the server has closed meanwhile is readable although nothing was asked. */
+/* The server may have closed the connection meanwhile, although nothing was asked. */
 static void drop_if_closed(struct pj_redis *redis)
 {
-    struct pollfd p = {.events = POLLIN};
-
-    if (!redis->ctx)
-        return;
-    p.fd = redis->ctx->fd;
-    if (poll(&p, 1, 0) != 0)
+    if (redis->wire && !pj_wire_is_quiet(redis->wire))
         drop(redis);
 }
 
@@ -250,39 +301,35 @@ int pj_redis_do(struct pj_redis *redis, const struct pj_cmd *cmd, struct redisRe
     }
 }
 
+static void free_replies(struct redisReply **replies, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        pj_reply_freep(&replies[i]);
+}
+
 int pj_redis_pipeline(struct pj_redis *redis, const struct pj_cmd *cmds, size_t count,
                       struct redisReply **replies, struct pj_err *err)
 {
+    int rc;
+
     memset(replies, 0, count * sizeof(struct redisReply *));
     drop_if_closed(redis);
     if (pj_redis_connect(redis, err) < 0)
         return -1;
-    (void)redisSetTimeout(redis->ctx, tv_of(redis->command_ms));
     for (size_t i = 0; i < count; i++)
-        (void)append(redis->ctx, &cmds[i], false);
-    for (size_t i = 0; i < count; i++) {
-        void *got = NULL;
-
-        errno = 0;
-        if (redisGetReply(redis->ctx, &got) == REDIS_OK && got) {
-            replies[i] = got;
-            continue;
-        }
-        (void)fail_lost(redis, err);
+        pj_cmd_write(&cmds[i], false, &redis->out);
+    rc = flush(redis, pj_mono_ms() + redis->command_ms) < 0 ? fail_lost(redis, err) : 0;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = receive(redis, pj_mono_ms() + redis->command_ms, &replies[i], err);
+    if (rc < 0)
         drop(redis);
-        for (size_t k = 0; k < i; k++)
-            pj_reply_freep(&replies[k]);
-        return -1;
-    }
-    for (size_t i = 0; i < count; i++) { /* rare: the first use after a restart */
+    for (size_t i = 0; rc == 0 && i < count; i++) { /* rare: the first use after a restart */
         if (!cmds[i].script || !pj_reply_is_noscript(replies[i]))
             continue;
         pj_reply_freep(&replies[i]);
-        if (exchange(redis, &cmds[i], true, &replies[i], err) < 0) {
-            for (size_t k = 0; k < count; k++)
-                pj_reply_freep(&replies[k]);
-            return -1;
-        }
+        rc = exchange(redis, &cmds[i], true, &replies[i], err);
     }
-    return 0;
+    if (rc < 0)
+        free_replies(replies, count);
+    return rc;
 }

@@ -1,8 +1,9 @@
-/* conn.h - the blocking Redis connection: one caller, timeouts, reconnecting with backoff (hiredis 0.14).
+/* conn.h - the blocking Redis connection: one caller, timeouts, reconnecting with backoff.
  *
  * URL forms (PJ_REDIS_URL): redis://[user:password@]host[:port][/db], unix://[user:password@]/path[?db=n], and
- * redis-sentinel://[user:password@]h1[:port],h2[:port]/master[/db]. rediss:// is refused: this hiredis has no TLS.
- * The program ignores SIGPIPE: hiredis writes to sockets that the server may have closed. */
+ * redis-sentinel://[user:password@]h1[:port],h2[:port]/master[/db]. rediss:// and rediss-sentinel:// are the same under TLS, the
+ * latter for the sentinels and the servers that they name. TLS is OpenSSL's (lib/crypto/tls.h), whatever hiredis was built with:
+ * of hiredis only the parser of replies is used. The program ignores SIGPIPE: the server may have closed the connection. */
 #ifndef PJ_STORE_CONN_H
 #define PJ_STORE_CONN_H
 
@@ -11,12 +12,22 @@
 
 struct pj_redis;
 
+/* For rediss://. All are paths of PEM files, NULL when unset. */
+struct pj_redis_tls {
+    const char *ca_file; /* PJ_REDIS_CA_FILE: whom to trust */
+    const char *
+        general_ca_file; /* PJ_CA_FILE: when that is unset; without either the system's authorities */
+    const char *cert_file,
+        *key_file; /* PJ_REDIS_CERT_FILE, PJ_REDIS_KEY_FILE: who we are, for servers that ask */
+};
+
 struct pj_redis_options {
     const char *url;      /* borrowed by _new(), copied */
     const char *password; /* PJ_REDIS_PASSWORD: used when the URL has none; may be NULL */
     const char *name;     /* CLIENT SETNAME, say "pj-api"; may be NULL */
-    int connect_ms;       /* 0: 2000 */
-    int command_ms;       /* 0: 5000; a command's block_ms comes on top */
+    struct pj_redis_tls tls;
+    int connect_ms; /* 0: 2000 */
+    int command_ms; /* 0: 5000; a command's block_ms comes on top */
     int retry_ms; /* how long pj_redis_do() keeps trying to connect, or to repeat what may be repeated; 0: 10000 */
 };
 
@@ -33,16 +44,19 @@ struct pj_redis_target {                           /* a parsed URL */
     char *master; /* name of the master at the sentinels, NULL without */
     char *user, *password;
     int db;
+    bool tls;
 };
 
-/* INVALID, naming PJ_REDIS_URL and the forms, when it is none. Needs no server: --check-config calls it. */
+/* What can be judged without a server (--check-config): the URL, and the files for TLS. INVALID, naming the setting. */
+int pj_redis_check(const struct pj_redis_options *options, struct pj_err *err) PJ_MUST_CHECK;
+/* INVALID, naming PJ_REDIS_URL and the forms, when it is none. */
 int pj_redis_target_parse(const struct pj_redis_options *options, struct pj_redis_target *out,
                           struct pj_err *err) PJ_MUST_CHECK;
 void pj_redis_target_release(struct pj_redis_target *target);
 /* "host:port" or the path, without secrets, for messages. Owned by the caller. */
 char *pj_redis_target_text(const struct pj_redis_target *target);
 
-/* Connects at the first command. Fails only for a bad URL. */
+/* Connects at the first command. Fails only for what pj_redis_check() finds. */
 int pj_redis_new(const struct pj_redis_options *options, struct pj_redis **out,
                  struct pj_err *err) PJ_MUST_CHECK;
 void pj_redis_free(struct pj_redis *redis);

@@ -1,11 +1,86 @@
 #include "lib/store/dial.h"
 
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/random.h>
-#include <sys/socket.h>
+#include "lib/crypto/tls.h"
+
+static bool given(const char *text)
+{
+    return text && text[0];
+}
+
+static int load_tls(const struct pj_redis_tls *files, struct pj_tls **out, struct pj_err *err)
+{
+    struct pj_tls_files named = {
+        .ca = {files->ca_file, "PJ_REDIS_CA_FILE"},
+        .cert = {files->cert_file, "PJ_REDIS_CERT_FILE"},
+        .key = {files->key_file, "PJ_REDIS_KEY_FILE"},
+    };
+
+    if (!given(files->ca_file) && given(files->general_ca_file))
+        named.ca = (struct pj_tls_file){files->general_ca_file, "PJ_CA_FILE"};
+    return pj_tls_new(&named, out, err);
+}
+
+/* Whoever names files for TLS believes that it is used. */
+static int refuse_unused(const struct pj_redis_tls *files, struct pj_err *err)
+{
+    const char *setting = given(files->ca_file)     ? "PJ_REDIS_CA_FILE"
+                          : given(files->cert_file) ? "PJ_REDIS_CERT_FILE"
+                          : given(files->key_file)  ? "PJ_REDIS_KEY_FILE"
+                                                    : NULL;
+
+    if (!setting)
+        return 0;
+    (void)pj_fail(err, PJ_E_INVALID, "%s is set, but PJ_REDIS_URL is not one with TLS", setting);
+    return pj_err_remedy(err, "Write rediss:// or rediss-sentinel:// there, or unset %s.", setting);
+}
+
+int pj_redis_aim(const struct pj_redis_options *options, struct pj_redis_target *target,
+                 struct pj_tls **tls, struct pj_err *err)
+{
+    int rc;
+
+    *tls = NULL;
+    if (pj_redis_target_parse(options, target, err) < 0)
+        return -1;
+    rc = target->tls ? load_tls(&options->tls, tls, err) : refuse_unused(&options->tls, err);
+    if (rc < 0)
+        pj_redis_target_release(target);
+    return rc;
+}
+
+int pj_redis_check(const struct pj_redis_options *options, struct pj_err *err)
+{
+    struct pj_redis_target target;
+    struct pj_tls *tls;
+
+    if (pj_redis_aim(options, &target, &tls, err) < 0)
+        return -1;
+    pj_tls_free(tls);
+    pj_redis_target_release(&target);
+    return 0;
+}
+
+void pj_redis_ask_primary(const struct pj_redis_target *target, struct pj_cmd *cmd)
+{
+    pj_cmd_start(cmd, "SENTINEL");
+    pj_cmd_text(cmd, "get-master-addr-by-name");
+    pj_cmd_text(cmd, target->master);
+}
+
+int pj_redis_take_primary(const struct redisReply *reply, struct pj_redis_addr *primary)
+{
+    char *host = pj_reply_count(reply) == 2 ? pj_reply_dup(pj_reply_at(reply, 0)) : NULL;
+
+    if (!host)
+        return -1;
+    free(primary->host);
+    primary->host = host;
+    primary->port = (int)pj_reply_int(pj_reply_at(reply, 1), PJ_REDIS_PORT);
+    return 0;
+}
 
 size_t pj_redis_greeting(const struct pj_redis_target *target, const char *name,
                          struct pj_cmd cmds[PJ_GREETING_MAX])
@@ -38,17 +113,4 @@ int pj_redis_pause_ms(unsigned n)
     if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
         random = 0; /* no jitter, that once */
     return full / 2 + random % (full / 2 + 1);
-}
-
-void pj_redis_adopt_fd(int fd)
-{
-    int flags = fcntl(fd, F_GETFD), on = 1, idle = 15, gap = 5, count = 3;
-
-    if (flags >= 0)
-        (void)fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
-    /* A peer that vanished without a word is noticed after half a minute. No effect on Unix sockets. */
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &gap, sizeof(gap));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }

@@ -1,10 +1,9 @@
 #include "lib/store/link.h"
 
-#include <hiredis/adapters/libevent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include "lib/base/mem.h"
+#include "lib/crypto/tls.h"
 #include "lib/store/dial.h"
 
 static void start(struct pj_alink *link);
@@ -16,34 +15,27 @@ static void set_timer(struct pj_alink *link, int ms)
     (void)event_add(link->timer, &tv);
 }
 
-static void retry_later(struct pj_alink *link, const char *why)
+/* The last thing done with `link` by whoever calls: its owner may free it when what it sent is told lost. */
+static void retry_later(struct pj_alink *link, const char *why, const char *remedy)
 {
+    struct pj_session *session = link->session;
     bool was_up = link->state == PJ_LINK_UP;
 
     link->state = PJ_LINK_DOWN;
-    link->ctx = NULL;
-    (void)snprintf(link->last_error, sizeof(link->last_error), "%s", why);
+    link->session = NULL;
+    (void)snprintf(link->last_error, sizeof(link->last_error), remedy[0] ? "%s (%s)" : "%s", why,
+                   remedy);
     set_timer(link, pj_redis_pause_ms(link->tries++));
     if (was_up)
         link->on_down(link->owner);
-}
-
-/* From here on hiredis's callbacks of `ctx` find no link. */
-static void detach(redisAsyncContext *ctx)
-{
-    ctx->data = NULL;
-    redisAsyncFree(ctx);
+    if (session)
+        pj_session_end(session);
 }
 
 void pj_alink_drop(struct pj_alink *link, const char *why)
 {
-    redisAsyncContext *ctx = link->ctx;
-
-    if (!ctx)
-        return;
-    link->ctx = NULL;
-    detach(ctx);
-    retry_later(link, why);
+    if (link->session)
+        retry_later(link, why, "");
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -52,10 +44,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (link->state == PJ_LINK_DOWN)
+    if (link->state == PJ_LINK_DOWN) {
         start(link);
-    else if (link->state != PJ_LINK_UP)
-        pj_alink_drop(link, "no answer in time");
+    } else if (link->state != PJ_LINK_UP) {
+        const struct pj_err *late = pj_session_expire(link->session);
+
+        retry_later(link, late->message, late->remedy);
+    }
 }
 
 static void set_up(struct pj_alink *link)
@@ -67,29 +62,17 @@ static void set_up(struct pj_alink *link)
     link->on_up(link->owner);
 }
 
-static void on_greeted(redisAsyncContext *ctx, void *got, void *arg)
+static void on_greeted(void *arg, const struct redisReply *reply)
 {
-    struct pj_alink *link = ctx->data;
-    struct pj_err err;
+    struct pj_alink *link = arg;
+    struct pj_err err = {0};
 
-    (void)arg;
-    if (!link || link->ctx != ctx || !got)
+    if (!reply)
         return;
-    if (pj_reply_error(got, &err) < 0)
-        pj_alink_drop(link, err.message);
+    if (pj_reply_error(reply, &err) < 0)
+        retry_later(link, err.message, err.remedy);
     else if (--link->greetings_left == 0)
         set_up(link);
-}
-
-static void send_cmd(redisAsyncContext *ctx, redisCallbackFn *fn, const struct pj_cmd *cmd)
-{
-    const char **argv;
-    size_t *lens;
-
-    pj_cmd_argv(cmd, false, &argv, &lens);
-    (void)redisAsyncCommandArgv(ctx, fn, NULL, (int)cmd->argc, argv, lens);
-    free(argv);
-    free(lens);
 }
 
 static void greet(struct pj_alink *link)
@@ -101,28 +84,24 @@ static void greet(struct pj_alink *link)
     link->state = PJ_LINK_GREETING;
     link->greetings_left = n;
     for (size_t i = 0; i < n; i++) {
-        send_cmd(link->ctx, on_greeted, &cmds[i]);
+        pj_session_send(link->session, &cmds[i], false, on_greeted, link);
         pj_cmd_release(&cmds[i]);
     }
 }
 
-static void on_primary(redisAsyncContext *ctx, void *got, void *arg)
+static void on_primary(void *arg, const struct redisReply *reply)
 {
-    struct pj_alink *link = ctx->data;
-    const redisReply *reply = got;
+    struct pj_alink *link = arg;
+    struct pj_session *session = link->session;
 
-    (void)arg;
-    if (!link || link->ctx != ctx || !reply)
+    if (!reply)
         return;
-    if (pj_reply_count(reply) != 2) {
-        pj_alink_drop(link, "the sentinel does not know this master");
+    if (pj_redis_take_primary(reply, &link->primary) < 0) {
+        retry_later(link, PJ_SENTINEL_UNKNOWN, "");
         return;
     }
-    free(link->primary.host);
-    link->primary.host = pj_reply_dup(pj_reply_at(reply, 0));
-    link->primary.port = (int)pj_reply_int(pj_reply_at(reply, 1), PJ_REDIS_PORT);
-    link->ctx = NULL;
-    detach(ctx);
+    link->session = NULL;
+    pj_session_end(session);
     start(link);
 }
 
@@ -130,84 +109,75 @@ static void ask_sentinel(struct pj_alink *link)
 {
     struct pj_cmd cmd = {0};
 
-    pj_cmd_start(&cmd, "SENTINEL");
-    pj_cmd_text(&cmd, "get-master-addr-by-name");
-    pj_cmd_text(&cmd, link->target.master);
-    send_cmd(link->ctx, on_primary, &cmd);
+    pj_redis_ask_primary(&link->target, &cmd);
+    pj_session_send(link->session, &cmd, false, on_primary, link);
     pj_cmd_release(&cmd);
 }
 
-static void on_connect(const redisAsyncContext *ctx, int status)
+static void on_open(void *owner)
 {
-    struct pj_alink *link = ctx->data;
+    struct pj_alink *link = owner;
 
-    if (!link || link->ctx != ctx)
-        return;
-    if (status != REDIS_OK)
-        retry_later(link, ctx->errstr); /* hiredis frees it */
-    else if (link->state == PJ_LINK_ASKING)
+    if (link->state == PJ_LINK_ASKING)
         ask_sentinel(link);
     else
         greet(link);
 }
 
-static void on_disconnect(const redisAsyncContext *ctx, int status)
+static void on_push(void *owner, const struct redisReply *reply)
 {
-    struct pj_alink *link = ctx->data;
+    struct pj_alink *link = owner;
+    struct pj_err err = {0};
 
-    (void)status;
-    if (link && link->ctx == ctx)
-        retry_later(link, ctx->errstr && ctx->errstr[0] ? ctx->errstr : "connection closed");
+    if (pj_reply_error(reply, &err) < 0)
+        retry_later(link, err.message, err.remedy);
+    else if (!link->on_push)
+        retry_later(link, "an answer came that nobody asked for", "");
+    else
+        link->on_push(link->owner, reply);
+}
+
+static void on_over(void *owner, const struct pj_err *why)
+{
+    retry_later(owner, why->message, why->remedy);
 }
 
 /* Where the next try goes: a sentinel first when there are some, then what it named. */
-static redisAsyncContext *dial(struct pj_alink *link)
+static void start(struct pj_alink *link)
 {
+    static const struct pj_session_events events = {on_open, on_push, on_over};
     const struct pj_redis_addr *addr = &link->target.addr[0];
 
     link->state = PJ_LINK_CONNECTING;
-    if (link->target.path)
-        return redisAsyncConnectUnix(link->target.path);
     if (link->target.master && !link->primary.host) {
         link->state = PJ_LINK_ASKING;
         addr = &link->target.addr[link->sentinel++ % link->target.addr_count];
     } else if (link->target.master) {
         addr = &link->primary;
     }
-    return redisAsyncConnect(addr->host, addr->port);
-}
-
-static void start(struct pj_alink *link)
-{
-    redisAsyncContext *ctx = dial(link);
-    char why[sizeof(link->last_error)];
-
+    link->session =
+        pj_session_new(link->base, link->target.path, addr, link->tls, link->tries, &events, link);
     if (link->state == PJ_LINK_CONNECTING) { /* the next time it is asked for anew */
         free(link->primary.host);
         link->primary.host = NULL;
     }
-    if (!ctx || ctx->err) {
-        (void)snprintf(why, sizeof(why), "%s", ctx ? ctx->errstr : "out of memory");
-        if (ctx)
-            redisAsyncFree(ctx);
-        retry_later(link, why);
-        return;
-    }
-    pj_redis_adopt_fd(ctx->c.fd);
-    ctx->data = link;
-    link->ctx = ctx;
-    (void)redisLibeventAttach(ctx, link->base);
-    (void)redisAsyncSetConnectCallback(ctx, on_connect);
-    (void)redisAsyncSetDisconnectCallback(ctx, on_disconnect);
     set_timer(link, link->connect_ms);
 }
 
-int pj_alink_init(struct pj_alink *link, struct event_base *base,
-                  const struct pj_redis_options *options, void *owner, void (*on_up)(void *owner),
-                  void (*on_down)(void *owner), struct pj_err *err)
+bool pj_alink_send(struct pj_alink *link, const struct pj_cmd *cmd, bool source, pj_session_cb *cb,
+                   void *arg)
 {
-    *link = (struct pj_alink){.base = base, .owner = owner, .on_up = on_up, .on_down = on_down};
-    if (pj_redis_target_parse(options, &link->target, err) < 0)
+    if (link->state != PJ_LINK_UP)
+        return false;
+    pj_session_send(link->session, cmd, source, cb, arg);
+    return true;
+}
+
+int pj_alink_init(struct pj_alink *link, struct event_base *base,
+                  const struct pj_redis_options *options, struct pj_err *err)
+{
+    link->base = base;
+    if (pj_redis_aim(options, &link->target, &link->tls, err) < 0)
         return -1;
     link->name = pj_strdup_or_null(options->name);
     link->connect_ms = options->connect_ms ? options->connect_ms : 2000;
@@ -219,16 +189,17 @@ int pj_alink_init(struct pj_alink *link, struct event_base *base,
 
 void pj_alink_release(struct pj_alink *link)
 {
-    redisAsyncContext *ctx = link->ctx;
+    struct pj_session *session = link->session;
 
-    link->ctx = NULL;
+    link->session = NULL;
     link->state = PJ_LINK_DOWN;
-    if (ctx)
-        detach(ctx);
     if (link->timer)
         event_free(link->timer);
     free(link->primary.host);
     free(link->name);
     pj_redis_target_release(&link->target);
+    if (session)
+        pj_session_end(session);
+    pj_tls_free(link->tls);
     *link = (struct pj_alink){0};
 }

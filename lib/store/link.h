@@ -5,8 +5,7 @@
 #define PJ_STORE_LINK_H
 
 #include <event2/event.h>
-#include <hiredis/async.h>
-#include "lib/store/conn.h"
+#include "lib/store/session.h"
 
 enum pj_alink_state {
     PJ_LINK_DOWN,
@@ -22,24 +21,29 @@ struct pj_alink {
     char *name;
     int connect_ms;
     enum pj_alink_state state;
-    redisAsyncContext *ctx;
-    struct event *timer; /* the pause before a try, or the deadline of one */
+    struct pj_tls *tls;         /* NULL: none */
+    struct pj_session *session; /* NULL: none */
+    struct event *timer;        /* the pause before a try, or the deadline of one */
     unsigned tries;
     size_t greetings_left;
     size_t sentinel;              /* the one to ask */
     struct pj_redis_addr primary; /* what it said */
-    char last_error[200];
+    char last_error[400];
     void *owner;
     void (*on_up)(void *owner);
     void (*on_down)(void *owner); /* after every up; what was sent is lost */
+    void (*on_push)(void *owner,
+                    const struct redisReply *reply); /* NULL: nothing may come unasked */
 };
 
-/* Fails only for a bad URL. The first try starts from the loop. */
+/* The callbacks are set by the caller beforehand. Fails only for what pj_redis_check() finds. The first try starts from the loop. */
 int pj_alink_init(struct pj_alink *link, struct event_base *base,
-                  const struct pj_redis_options *options, void *owner, void (*on_up)(void *owner),
-                  void (*on_down)(void *owner), struct pj_err *err) PJ_MUST_CHECK;
+                  const struct pj_redis_options *options, struct pj_err *err) PJ_MUST_CHECK;
 void pj_alink_release(struct pj_alink *link);
-/* Close and try again after a pause. Pending callbacks of hiredis fire with NULL. */
+/* False when it is not up. `cb` as in pj_session_send(). */
+bool pj_alink_send(struct pj_alink *link, const struct pj_cmd *cmd, bool source, pj_session_cb *cb,
+                   void *arg);
+/* Close and try again after a pause. What waits for replies is called with NULL. */
 void pj_alink_drop(struct pj_alink *link, const char *why);
 
 #endif

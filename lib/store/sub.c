@@ -72,13 +72,19 @@ static void forget(struct channel **slot)
     free(c);
 }
 
-static void on_push(redisAsyncContext *ctx, void *got, void *arg);
+/* The answer is a push like the messages. */
+static bool tell(struct pj_sub *sub, const char *command, const char *channel)
+{
+    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
+
+    pj_cmd_start(&cmd, command);
+    pj_cmd_text(&cmd, channel);
+    return pj_alink_send(&sub->link, &cmd, false, NULL, NULL);
+}
 
 static void join(struct pj_sub *sub, struct channel *c)
 {
-    if (sub->link.state != PJ_LINK_UP || c->state != OUT)
-        return;
-    if (redisAsyncCommand(sub->link.ctx, on_push, NULL, "SUBSCRIBE %s", c->name) != REDIS_OK)
+    if (c->state != OUT || !tell(sub, "SUBSCRIBE", c->name))
         return;
     c->state = JOINING;
     sub->joining++;
@@ -157,14 +163,13 @@ static void left(struct pj_sub *sub, struct channel **slot)
 }
 
 /* ["subscribe"|"message"|"unsubscribe", channel, count|payload] */
-static void on_push(redisAsyncContext *ctx, void *got, void *arg)
+static void on_push(void *owner, const struct redisReply *got)
 {
-    struct pj_sub *sub = ctx->data ? ((struct pj_alink *)ctx->data)->owner : NULL;
+    struct pj_sub *sub = owner;
     struct pj_view kind, name;
     struct channel **slot;
 
-    (void)arg;
-    if (!sub || !got || sub->link.ctx != ctx || pj_reply_count(got) < 3)
+    if (pj_reply_count(got) < 3)
         return;
     kind = pj_reply_view(pj_reply_at(got, 0));
     name = pj_reply_view(pj_reply_at(got, 1));
@@ -245,7 +250,9 @@ int pj_sub_new(struct event_base *base, const struct pj_redis_options *options,
     struct pj_sub *sub = pj_alloc(1, sizeof(*sub));
     char unique[17];
 
-    if (pj_alink_init(&sub->link, base, options, sub, on_up, on_down, err) < 0) {
+    sub->link =
+        (struct pj_alink){.owner = sub, .on_up = on_up, .on_down = on_down, .on_push = on_push};
+    if (pj_alink_init(&sub->link, base, options, err) < 0) {
         free(sub);
         return -1;
     }
@@ -317,10 +324,8 @@ void pj_sub_remove(struct pj_sub *sub, const char *name)
     if (c->state == JOINING)
         sub->joining--;
     c->state = LEAVING;
-    if (redisAsyncCommand(sub->link.ctx, NULL, NULL, "UNSUBSCRIBE %s", c->name) != REDIS_OK)
-        pj_alink_drop(&sub->link, "cannot unsubscribe");
-    else
-        tell_back(sub);
+    (void)tell(sub, "UNSUBSCRIBE", c->name); /* in any other state than OUT the link is up */
+    tell_back(sub);
 }
 
 bool pj_sub_is_up(const struct pj_sub *sub)

@@ -10,9 +10,10 @@
 static int bad_url(struct pj_err *err, const char *why)
 {
     (void)pj_fail(err, PJ_E_INVALID, "PJ_REDIS_URL: %s", why);
-    return pj_err_remedy(err,
-                         "Write redis://[user:password@]host[:port][/db], unix:///path[?db=n] or "
-                         "redis-sentinel://host[:port],host[:port]/master[/db].");
+    return pj_err_remedy(
+        err, "Write redis://[user:password@]host[:port][/db], unix:///path[?db=n] or "
+             "redis-sentinel://host[:port],host[:port]/master[/db]; with TLS rediss:// or "
+             "rediss-sentinel://.");
 }
 
 /* "%41" -> "A"; owned. */
@@ -126,7 +127,7 @@ static int parse_tcp(struct pj_view rest, struct pj_redis_target *out, struct pj
     if (parse_hosts(hosts, PJ_REDIS_PORT, out, err) < 0)
         return -1;
     if (out->addr_count > 1)
-        return bad_url(err, "redis:// takes one host");
+        return bad_url(err, "redis:// and rediss:// take one host");
     return parse_db(rest, out, err);
 }
 
@@ -159,9 +160,21 @@ static int parse_sentinel(struct pj_view rest, struct pj_redis_target *out, stru
         return -1;
     (void)pj_view_cut(&rest, '/', &master);
     if (master.n == 0)
-        return bad_url(err, "redis-sentinel:// needs the master's name after the hosts");
+        return bad_url(err, "after the hosts of the sentinels stands the master's name");
     out->master = pj_strndup(master.p, master.n);
     return parse_db(rest, out, err);
+}
+
+static int parse_tls(struct pj_view rest, struct pj_redis_target *out, struct pj_err *err)
+{
+    out->tls = true;
+    return parse_tcp(rest, out, err);
+}
+
+static int parse_sentinel_tls(struct pj_view rest, struct pj_redis_target *out, struct pj_err *err)
+{
+    out->tls = true;
+    return parse_sentinel(rest, out, err);
 }
 
 static int parse(struct pj_view url, struct pj_redis_target *out, struct pj_err *err)
@@ -171,7 +184,9 @@ static int parse(struct pj_view url, struct pj_redis_target *out, struct pj_err 
         int (*parse)(struct pj_view rest, struct pj_redis_target *out, struct pj_err *err);
     } schemes[] = {
         {"redis-sentinel://", parse_sentinel},
+        {"rediss-sentinel://", parse_sentinel_tls},
         {"redis://", parse_tcp},
+        {"rediss://", parse_tls},
         {"unix://", parse_unix},
     };
 
@@ -180,10 +195,6 @@ static int parse(struct pj_view url, struct pj_redis_target *out, struct pj_err 
 
         if (pj_view_starts(url, schemes[i].scheme))
             return schemes[i].parse(pj_view_n(url.p + n, url.n - n), out, err);
-    }
-    if (pj_view_starts(url, "rediss://")) {
-        (void)pj_fail(err, PJ_E_INVALID, "PJ_REDIS_URL: this build's hiredis has no TLS");
-        return pj_err_remedy(err, "Use redis:// through a TLS tunnel (stunnel), or unix://.");
     }
     return bad_url(err, "unknown scheme");
 }

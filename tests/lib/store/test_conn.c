@@ -24,6 +24,7 @@ Test(target, forms_of_the_url)
     static const struct {
         const char *url, *text, *user, *password;
         int db;
+        bool tls;
     } good[] = {
         {"redis://127.0.0.1:6379/0", "127.0.0.1:6379", NULL, NULL, 0},
         {"redis://h", "h:6379", NULL, NULL, 0},
@@ -32,6 +33,9 @@ Test(target, forms_of_the_url)
         {"unix:///run/redis.sock?db=2", "/run/redis.sock", NULL, NULL, 2},
         {"unix:///run/redis.sock", "/run/redis.sock", NULL, NULL, 0},
         {"redis-sentinel://a:1,b/main/1", "main (by 2 sentinels)", NULL, NULL, 1},
+        {"rediss://me:pw@h/3", "h:6379", "me", "pw", 3, true},
+        {"rediss://[::1]:7000", "::1:7000", NULL, NULL, 0, true},
+        {"rediss-sentinel://:pw@a:1,b:2,c/main", "main (by 3 sentinels)", NULL, "pw", 0, true},
     };
     static const char *const bad[] = {"",
                                       "http://h",
@@ -42,7 +46,10 @@ Test(target, forms_of_the_url)
                                       "unix://rel",
                                       "unix:///a?x=1",
                                       "redis-sentinel://a",
-                                      "rediss://h",
+                                      "rediss://",
+                                      "rediss://a,b/0",
+                                      "rediss-sentinel://a",
+                                      "redisss://h",
                                       "redis://a,b/0",
                                       "redis://[::1"};
 
@@ -57,6 +64,7 @@ Test(target, forms_of_the_url)
         text = pj_redis_target_text(&target);
         cr_assert_str_eq(text, good[i].text);
         cr_assert_eq(target.db, good[i].db);
+        cr_assert_eq(target.tls, good[i].tls);
         cr_assert(good[i].user ? strcmp(target.user, good[i].user) == 0 : !target.user);
         cr_assert(good[i].password ? strcmp(target.password, good[i].password) == 0
                                    : !target.password);
