@@ -62,9 +62,9 @@ struct pj_builder_call *pj_builder_call_add(struct pj_builder *b, int64_t key, c
                                             const char *name, struct pj_err *err);
 void pj_builder_text(struct pj_builder *b, const char *text);
 int pj_builder_args(struct pj_builder_call *call, const char *text, struct pj_err *err);
-/* Move what was collected into *turn. Calls get ids where they are missing, doubled or unusable (`renew_ids`: unless raw is
- * kept, which binds them). */
-void pj_builder_finish(struct pj_builder *b, const char *turn_id, bool renew_ids,
+/* Move what was collected into *turn. `taken`, an object with the ids of the calls before: calls get new ids where theirs are missing,
+ * doubled, unusable or taken (servers count from 0 again in each answer). NULL: they stay, raw is kept and binds them. */
+void pj_builder_finish(struct pj_builder *b, const char *turn_id, const json_t *taken,
                        struct pj_model_turn *turn);
 
 /* A prompt that is counted as a whole, with what of it was read from and written to the cache (OpenAI). */

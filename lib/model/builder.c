@@ -191,7 +191,7 @@ static json_t *chat_extras(const struct pj_builder *b, size_t calls)
                      b->thinking_back ? pj_str_cstr(&b->thinking) : NULL, "calls", extras);
 }
 
-void pj_builder_finish(struct pj_builder *b, const char *turn_id, bool renew_ids,
+void pj_builder_finish(struct pj_builder *b, const char *turn_id, const json_t *taken,
                        struct pj_model_turn *turn)
 {
     turn->calls = json_array();
@@ -205,7 +205,8 @@ void pj_builder_finish(struct pj_builder *b, const char *turn_id, bool renew_ids
             turn->call_cut = true;
             continue;
         }
-        if (renew_ids && (!id_is_usable(call->id) || id_is_taken(b, i, call->id))) {
+        if (taken && (!id_is_usable(call->id) || id_is_taken(b, i, call->id) ||
+                      json_object_get(taken, call->id))) {
             free(call->id);
             call->id = pj_asprintf("%s_%zu", turn_id, i + 1);
         }

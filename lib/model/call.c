@@ -145,6 +145,22 @@ static int fault(const struct pj_model_target *target, enum pj_model_fault what,
     return pj_model_fail(err, what, target, 0, failure->message);
 }
 
+/* The ids of all calls so far. */
+static json_t *ids_of(const json_t *messages)
+{
+    json_t *ids = json_object(), *message, *call;
+    size_t i, k;
+
+    json_array_foreach(messages, i, message)
+    {
+        json_array_foreach(json_object_get(message, "calls"), k, call)
+        {
+            json_object_set_new(ids, pj_json_str(call, "id", ""), json_true());
+        }
+    }
+    return ids;
+}
+
 /* A good status: is the turn complete? */
 static int judge_answer(const struct pj_model_target *target, struct pj_quirk *quirk,
                         const struct pj_model_request *request, struct pj_intake *in,
@@ -174,7 +190,9 @@ static int judge_answer(const struct pj_model_target *target, struct pj_quirk *q
                            err)
                    : fault(target, PJ_FAULT_SERVICE,
                            "the stream ended before the answer was complete", failure, err);
-    pj_builder_finish(b, request->turn, target->api == PJ_API_CHAT, turn);
+    PJ_CLEANUP(pj_json_decrefp)
+    json_t *taken = target->api == PJ_API_CHAT ? ids_of(request->messages) : NULL;
+    pj_builder_finish(b, request->turn, taken, turn);
     return 0;
 }
 

@@ -147,26 +147,34 @@ static void read_usage(struct pj_builder *b, const json_t *usage)
     b->has_usage = true;
 }
 
-/* Which call a delta belongs to. Its `index` should tell; some servers give 0 to all and tell by a new id or name. */
+static bool has_whole_arguments(const struct pj_builder_call *call)
+{
+    struct pj_err ignored;
+    json_t *whole = NULL;
+    bool has = call->args.len > 0 &&
+               pj_json_parse(pj_view_n(call->args.data, call->args.len), &whole, &ignored) == 0;
+
+    json_decref(whole);
+    return has;
+}
+
+/* Which call a delta belongs to. Its `index` should tell; some servers give 0 to all and tell by a new id or name, or give even one
+ * id to all and begin again. */
 static struct pj_builder_call *call_for(struct pj_builder *b, const json_t *delta,
                                         struct pj_err *err)
 {
     const json_t *function = json_object_get(delta, "function");
     const char *id = pj_json_str(delta, "id", ""), *name = pj_json_str(function, "name", "");
+    bool says = !*id || *pj_json_str(function, "arguments", "");
     int64_t key = pj_json_i64(delta, "index", 0);
     struct pj_builder_call *call = pj_builder_call_find(b, key);
 
     if (call && *id && call->id && strcmp(call->id, id) != 0) {
         call->closed = true;
         call = NULL;
-    } else if (call && !*id && *name && call->args.len > 0 && call->name) {
-        struct pj_err ignored;
-        json_t *whole = NULL;
-        if (pj_json_parse(pj_view_n(call->args.data, call->args.len), &whole, &ignored) == 0) {
-            json_decref(whole);
-            call->closed = true;
-            call = NULL;
-        }
+    } else if (call && says && *name && call->name && has_whole_arguments(call)) {
+        call->closed = true;
+        call = NULL;
     }
     if (!call)
         return pj_builder_call_add(b, key, *id ? id : NULL, *name ? name : NULL, err);

@@ -1,5 +1,6 @@
 #include "lib/model/face_inner.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "lib/base/mem.h"
@@ -58,13 +59,13 @@ static json_t *open_turn(struct pj_gather *g)
 {
     json_t *last = last_message(g);
 
-    if (is_role(last, "assistant") && json_object_size(json_object_get(last, "answered")) == 0)
+    if (is_role(last, "assistant") && !json_object_get(last, "answered"))
         return last;
     if (json_array_size(g->asked->messages) == 0)
         pj_gather_user(g, "(the conversation begins here)");
     json_array_append_new(g->asked->messages,
-                          json_pack("{s:s, s:s, s:s, s:[], s:{}, s:[]}", "role", "assistant",
-                                    "turn", "", "text", "", "calls", "answered", "parts"));
+                          json_pack("{s:s, s:s, s:s, s:[], s:[]}", "role", "assistant", "turn", "",
+                                    "text", "", "calls", "parts"));
     return last_message(g);
 }
 
@@ -75,9 +76,36 @@ void pj_gather_assistant(struct pj_gather *g, const char *text)
         json_array_append_new(json_object_get(open_turn(g), "parts"), json_string(text));
 }
 
+/* Some servers count their calls from 0 again in each turn, or give one id to several at once: others take an id only once. */
+static char *own_id(struct pj_gather *g, const char *id)
+{
+    char name[32];
+
+    if (!json_object_get(g->callers, id))
+        return pj_strdup(id);
+    do
+        (void)snprintf(name, sizeof name, "again_%zu", ++g->renamed);
+    while (json_object_get(g->callers, name));
+    return pj_strdup(name);
+}
+
+/* Calls by the client's ids: the latest turn that used one, its calls of that id, and how many of them were answered. Looked up, not
+ * searched: a box may send very many. */
+static void await_result(struct pj_gather *g, const char *id, json_t *turn, json_t *call)
+{
+    json_t *entry = json_object_get(g->callers, id);
+
+    if (json_object_get(entry, "turn") != turn) {
+        entry = json_pack("{s:O, s:[], s:i}", "turn", turn, "calls", "answered", 0);
+        json_object_set_new(g->callers, id, entry);
+    }
+    json_array_append(json_object_get(entry, "calls"), call);
+}
+
 void pj_gather_call(struct pj_gather *g, const char *id, const char *name, json_t *arguments_taken)
 {
     PJ_CLEANUP(pj_json_decrefp) json_t *arguments = arguments_taken;
+    PJ_CLEANUP(pj_freep) char *own = NULL;
     json_t *turn, *call, *parsed = NULL;
     struct pj_err ignored;
     const char *text = json_is_string(arguments) ? json_string_value(arguments) : NULL;
@@ -87,7 +115,8 @@ void pj_gather_call(struct pj_gather *g, const char *id, const char *name, json_
         return;
     }
     turn = open_turn(g);
-    call = json_pack("{s:s, s:s}", "id", id, "name", name);
+    own = own_id(g, id);
+    call = json_pack("{s:s, s:s}", "id", own, "name", name);
     if (json_is_object(arguments))
         json_object_set(call, "arguments", arguments);
     else if (!text || !*text)
@@ -98,21 +127,27 @@ void pj_gather_call(struct pj_gather *g, const char *id, const char *name, json_
         json_object_set_new(call, "raw", json_string(text));
     json_decref(parsed);
     if (json_array_size(json_object_get(turn, "calls")) == 0)
-        json_object_set_new(turn, "turn", json_string(id));
+        json_object_set_new(turn, "turn", json_string(own));
     json_array_append_new(json_object_get(turn, "calls"), call);
-    json_object_set(g->callers, id, turn);
+    await_result(g, id, turn, call);
+    if (strcmp(own, id) != 0) /* nobody else may have it */
+        json_object_set_new(g->callers, own, json_object());
 }
 
-/* To the latest turn that made the call, if it has no result for it yet. Who made which call is looked up, not searched: a box
- * may send very many of both. */
+/* To the first call of that id, in the latest turn that used it, that has no result yet. */
 void pj_gather_result(struct pj_gather *g, const char *id, const char *text)
 {
-    json_t *answered = json_object_get(json_object_get(g->callers, id), "answered");
+    json_t *entry = json_object_get(g->callers, id), *answered = json_object_get(entry, "answered");
+    json_t *call =
+        json_array_get(json_object_get(entry, "calls"), (size_t)json_integer_value(answered));
 
-    if (answered && !json_object_get(answered, id))
-        json_object_set_new(answered, id, json_string(text));
-    else
+    if (!call) {
         g->asked->dropped++;
+        return;
+    }
+    json_object_set_new(call, "result", json_string(text));
+    json_integer_set(answered, json_integer_value(answered) + 1);
+    json_object_set_new(json_object_get(entry, "turn"), "answered", json_true());
 }
 
 static void settle_text(json_t *message)
@@ -141,15 +176,17 @@ static void settle_results(struct pj_asked *asked)
     asked->messages = json_array();
     json_array_foreach(old, i, message)
     {
-        const json_t *calls = json_object_get(message, "calls"),
-                     *answered = json_object_get(message, "answered");
+        const json_t *calls = json_object_get(message, "calls");
         json_t *results = json_array();
 
         settle_text(message);
         for (size_t k = 0; k < json_array_size(calls); k++) {
-            const char *id = pj_json_str(json_array_get(calls, k), "id", "");
-            json_array_append_new(results, json_pack("{s:s, s:s}", "id", id, "text",
-                                                     pj_json_str(answered, id, NO_RESULT)));
+            json_t *call = json_array_get(calls, k);
+
+            json_array_append_new(results,
+                                  json_pack("{s:s, s:s}", "id", pj_json_str(call, "id", ""), "text",
+                                            pj_json_str(call, "result", NO_RESULT)));
+            json_object_del(call, "result");
         }
         json_array_append(asked->messages, message);
         if (json_array_size(results) > 0)
@@ -170,6 +207,9 @@ void pj_gather_tool(struct pj_gather *g, const char *name, const char *descripti
         g->asked->dropped++;
         return;
     }
+    if (json_object_get(g->named, name))
+        return;
+    json_object_set_new(g->named, name, json_true());
     own = custom ? json_pack("{s:s, s:{s:{s:s}}, s:[s]}", "type", "object", "properties", "input",
                              "type", "string", "required", "input")
           : json_is_object(parameters) ? json_incref(parameters)
@@ -213,12 +253,13 @@ static int64_t most_output(const json_t *body)
 int pj_asked_read(enum pj_model_api api, const json_t *body, struct pj_asked *out,
                   struct pj_err *err)
 {
-    struct pj_gather g = {.asked = out, .callers = json_object()};
+    struct pj_gather g = {.asked = out, .callers = json_object(), .named = json_object()};
     int rc;
 
     *out = (struct pj_asked){.messages = json_array(),
                              .tools = json_array(),
                              .custom = json_object(),
+                             .spaces = json_object(),
                              .max_output = most_output(body),
                              .stream = json_is_true(json_object_get(body, "stream"))};
     pj_str_init(&g.system, SYSTEM_MAX);
@@ -226,6 +267,7 @@ int pj_asked_read(enum pj_model_api api, const json_t *body, struct pj_asked *ou
     out->system = pj_str_take(&g.system);
     pj_str_release(&g.system);
     json_decref(g.callers);
+    json_decref(g.named);
     if (rc == 0) {
         settle_results(out);
         rc = pj_messages_check(out->messages, err);
@@ -240,6 +282,7 @@ void pj_asked_release(struct pj_asked *asked)
     json_decref(asked->messages);
     json_decref(asked->tools);
     json_decref(asked->custom);
+    json_decref(asked->spaces);
     *asked = (struct pj_asked){0};
 }
 

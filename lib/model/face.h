@@ -16,6 +16,8 @@ struct pj_asked {
     json_t *tools; /* neutral */
     json_t *
         custom; /* names of tools that take a plain text (Responses: "custom"); as an argument "input" */
+    json_t *
+        spaces; /* Responses: tools of a namespace, by the name they have in `tools`: {"namespace","name"} */
     enum pj_model_choice choice;
     char *choice_name;  /* for PJ_CHOICE_ONE */
     int64_t max_output; /* tokens; 0: not said */

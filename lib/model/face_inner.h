@@ -9,7 +9,9 @@
 struct pj_gather {
     struct pj_asked *asked;
     struct pj_str system;
-    json_t *callers; /* call id -> the latest turn that made it */
+    json_t *callers; /* by call id (face.c) */
+    size_t renamed;  /* calls that got another id */
+    json_t *named;   /* tools that are there already, by name */
 };
 
 /* Instructions: before the talk begins they are the system's, later they stand where they came. */
@@ -19,7 +21,7 @@ void pj_gather_assistant(struct pj_gather *g, const char *text);
 /* A call of the assistant's; `arguments` is taken over: an object, or a string that is to hold one. */
 void pj_gather_call(struct pj_gather *g, const char *id, const char *name, json_t *arguments_taken);
 void pj_gather_result(struct pj_gather *g, const char *id, const char *text);
-/* A tool; `parameters` may be NULL. `custom`: it takes one plain text. */
+/* A tool, unless it was named before; `parameters` may be NULL. `custom`: it takes one plain text. */
 void pj_gather_tool(struct pj_gather *g, const char *name, const char *description,
                     json_t *parameters, bool custom);
 /* The text of a content that is a string or a list of parts; owned by the caller. */

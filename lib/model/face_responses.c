@@ -6,6 +6,8 @@
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
 
+#define NAME_MAX_BYTES 64 /* what all formats take as the name of a tool */
+
 static void read_words(struct pj_gather *g, const json_t *item)
 {
     const char *role = pj_json_str(item, "role", "user");
@@ -19,10 +21,51 @@ static void read_words(struct pj_gather *g, const json_t *item)
         pj_gather_user(g, text);
 }
 
+/* A tool's name as the other formats can have it: those of a namespace carry it in front, and are found again in the answer. */
+static char *flat_name(struct pj_gather *g, const char *space, const char *name)
+{
+    PJ_CLEANUP(pj_freep) char *flat = NULL;
+    char *out;
+
+    if (!*space || !*name)
+        return pj_strdup(name);
+    flat = pj_asprintf("%s__%s", space, name);
+    out = pj_strdup(strlen(flat) <= NAME_MAX_BYTES ? flat : name);
+    json_object_set_new(g->asked->spaces, out,
+                        json_pack("{s:s, s:s}", "namespace", space, "name", name));
+    return out;
+}
+
+static void read_tool(struct pj_gather *g, const char *space, const json_t *tool)
+{
+    const char *type = pj_json_str(tool, "type", "");
+    PJ_CLEANUP(pj_freep) char *name = flat_name(g, space, pj_json_str(tool, "name", ""));
+    bool custom = strcmp(type, "custom") == 0;
+
+    if (custom || strcmp(type, "function") == 0)
+        pj_gather_tool(g, name, pj_json_str(tool, "description", ""),
+                       json_object_get(tool, "parameters"), custom);
+    else
+        g->asked->dropped++;
+}
+
+static void read_tools(struct pj_gather *g, const json_t *tools)
+{
+    for (size_t i = 0; i < json_array_size(tools); i++) {
+        const json_t *tool = json_array_get(tools, i), *inner = json_object_get(tool, "tools");
+
+        if (strcmp(pj_json_str(tool, "type", ""), "namespace") != 0)
+            read_tool(g, "", tool);
+        for (size_t k = 0; k < json_array_size(inner); k++)
+            read_tool(g, pj_json_str(tool, "name", ""), json_array_get(inner, k));
+    }
+}
+
 static void read_item(struct pj_gather *g, const json_t *item)
 {
-    const char *type = pj_json_str(item, "type", "message"), *id = pj_json_str(item, "call_id", ""),
-               *name = pj_json_str(item, "name", "");
+    const char *type = pj_json_str(item, "type", "message"), *id = pj_json_str(item, "call_id", "");
+    PJ_CLEANUP(pj_freep)
+    char *name = flat_name(g, pj_json_str(item, "namespace", ""), pj_json_str(item, "name", ""));
 
     if (strcmp(type, "message") == 0) {
         read_words(g, item);
@@ -34,24 +77,10 @@ static void read_item(struct pj_gather *g, const json_t *item)
                strcmp(type, "custom_tool_call_output") == 0) {
         PJ_CLEANUP(pj_freep) char *text = pj_gather_text(g, json_object_get(item, "output"));
         pj_gather_result(g, id, text);
+    } else if (strcmp(type, "additional_tools") == 0) { /* Codex since 0.147 names its tools so */
+        read_tools(g, json_object_get(item, "tools"));
     } else if (strcmp(type, "reasoning") != 0) {
         g->asked->dropped++;
-    }
-}
-
-static void read_tools(struct pj_gather *g, const json_t *tools)
-{
-    for (size_t i = 0; i < json_array_size(tools); i++) {
-        const json_t *tool = json_array_get(tools, i);
-        const char *type = pj_json_str(tool, "type", "");
-        bool custom = strcmp(type, "custom") == 0;
-
-        if (!custom && strcmp(type, "function") != 0) {
-            g->asked->dropped++;
-            continue;
-        }
-        pj_gather_tool(g, pj_json_str(tool, "name", ""), pj_json_str(tool, "description", ""),
-                       json_object_get(tool, "parameters"), custom);
     }
 }
 
@@ -117,15 +146,20 @@ static json_t *call_item(const struct pj_answer *a, const json_t *call, size_t n
 {
     PJ_CLEANUP(pj_freep) char *arguments = pj_answer_arguments(call);
     PJ_CLEANUP(pj_freep) char *id = pj_asprintf("fc_%s_%zu", a->id, number);
-    const char *plain = NULL, *status = done ? "completed" : "in_progress",
-               *call_id = pj_json_str(call, "id", ""), *name = pj_json_str(call, "name", "");
+    const char *plain = NULL, *name = pj_json_str(call, "name", "");
+    bool custom = pj_answer_is_custom(a, call, &plain);
+    const json_t *space = json_object_get(a->asked->spaces, name);
+    json_t *item = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "type",
+        custom ? "custom_tool_call" : "function_call", "status", done ? "completed" : "in_progress",
+        "call_id", pj_json_str(call, "id", ""), "name", name, custom ? "input" : "arguments",
+        !done    ? ""
+        : custom ? plain
+                 : arguments);
 
-    if (pj_answer_is_custom(a, call, &plain))
-        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "type", "custom_tool_call",
-                         "status", status, "call_id", call_id, "name", name, "input",
-                         done ? plain : "");
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "type", "function_call", "status",
-                     status, "call_id", call_id, "name", name, "arguments", done ? arguments : "");
+    if (space)
+        json_object_update(item, (json_t *)(uintptr_t)space);
+    return item;
 }
 
 /* The response object; `turn` NULL: it has only begun. */

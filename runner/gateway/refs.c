@@ -14,7 +14,7 @@ static const char *const chat_kinds[] = {
     "custom", "ephemeral", "file", "function", "image_url", "input_audio", "reasoning.encrypted", "reasoning.summary", "reasoning.text",
     "refusal", "text", "thinking", NULL};
 static const char *const responses_kinds[] = {
-    "compaction", "compaction_summary", "custom_tool_call", "custom_tool_call_output", "exec", "function_call", "function_call_output", "input_audio",
+    "additional_tools", "compaction", "compaction_summary", "custom_tool_call", "custom_tool_call_output", "exec", "function_call", "function_call_output", "input_audio",
     "input_file", "input_image", "input_text", "local_shell_call", "local_shell_call_output", "message", "output_text", "reasoning",
     "reasoning_text", "refusal", "summary_text", "text", NULL};
 static const char *const messages_kinds[] = {
@@ -26,8 +26,8 @@ static const char *const addresses[] = {"file_url", "image_url", "url", NULL};
 static const char *const ids[] = {
     "audio" /* an answer's sound, by its id */, "connector_id", "container", "container_id", "conversation", "file_id", "file_ids", "item_reference",
     "previous_response_id", "prompt" /* a stored one */, "server_url", "vector_store_ids", NULL};
-/* The agent's own data: nobody but itself follows what stands there. */
-static const char *const own[] = {"arguments", "input", NULL};
+/* The agent's own data: nobody but itself follows what stands there. Tools are sifted (sift.c). */
+static const char *const own[] = {"arguments", "input", "tools", NULL};
 /* clang-format on */
 
 struct search {

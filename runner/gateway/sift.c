@@ -63,20 +63,42 @@ static bool is_own_tool(enum pj_model_api api, const json_t *tool)
     return false;
 }
 
-static size_t drop_tools(enum pj_model_api api, json_t *body)
+/* Of a list of tools. A namespace has a list of its own, and goes when nothing is left of it. */
+static size_t drop_tools(enum pj_model_api api, json_t *tools, bool inner)
 {
-    json_t *tools = json_object_get(body, "tools");
     size_t dropped = 0;
 
     for (size_t i = json_array_size(tools); i-- > 0;) {
-        if (is_own_tool(api, json_array_get(tools, i)))
+        json_t *tool = json_array_get(tools, i), *list = json_object_get(tool, "tools");
+        bool space = !inner && api == PJ_API_RESPONSES &&
+                     strcmp(pj_json_str(tool, "type", ""), "namespace") == 0;
+
+        if (space)
+            dropped += drop_tools(api, list, true);
+        if (space ? json_array_size(list) > 0 : is_own_tool(api, tool))
             continue;
         json_array_remove(tools, i);
-        dropped++;
+        dropped += !space;
     }
+    return dropped;
+}
+
+/* Tools stand beside the talk, or, in Responses, as items of it. */
+static size_t drop_all_tools(enum pj_model_api api, json_t *body)
+{
+    json_t *tools = json_object_get(body, "tools"), *input = json_object_get(body, "input");
+    size_t dropped = drop_tools(api, tools, false);
+
     if (tools && json_array_size(tools) == 0) {
         json_object_del(body, "tools");
         json_object_del(body, "tool_choice");
+    }
+    for (size_t i = api == PJ_API_RESPONSES ? json_array_size(input) : 0; i-- > 0;) {
+        json_t *item = json_array_get(input, i), *list = json_object_get(item, "tools");
+
+        dropped += drop_tools(api, list, false);
+        if (list && json_array_size(list) == 0)
+            json_array_remove(input, i);
     }
     return dropped;
 }
@@ -102,7 +124,7 @@ void foreign_sift(enum pj_model_api api, json_t *body, size_t *dropped)
                                                [PJ_API_RESPONSES] = responses_names,
                                                [PJ_API_MESSAGES] = messages_names};
 
-    *dropped = drop_names(body, names[api]) + drop_tools(api, body);
+    *dropped = drop_names(body, names[api]) + drop_all_tools(api, body);
     if (api != PJ_API_RESPONSES)
         return;
     json_object_set_new(body, "store", json_false());

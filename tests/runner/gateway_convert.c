@@ -60,7 +60,7 @@ static const struct provider {
 
 struct play {
     struct rig *rig;
-    const char *path, *body;
+    const char *path, *body, *bodies[4]; /* bodies: one for each time, where set */
     int times;
     char base[128];
     _Atomic bool over;
@@ -74,7 +74,8 @@ static void *player(void *arg)
     struct play *p = arg;
 
     for (int i = 0; i < p->times; i++)
-        http_call(p->base, "POST", p->path, NULL, p->body, headers, &p->a[i]);
+        http_call(p->base, "POST", p->path, NULL, p->bodies[i] ? p->bodies[i] : p->body, headers,
+                  &p->a[i]);
     p->over = true;
     rig_knock(p->rig);
     return NULL;
@@ -132,7 +133,7 @@ static void read_answer(enum pj_model_api api, const struct http_answer *a,
     cr_assert_null(in.builder.error, "%s", a->body);
     *usage = pj_intake_usage(&in, 0);
     *turn = (struct pj_model_turn){0};
-    pj_builder_finish(&in.builder, "t", false, turn);
+    pj_builder_finish(&in.builder, "t", NULL, turn);
     pj_intake_release(&in);
 }
 
@@ -412,6 +413,49 @@ Test(gateway_convert, a_tool_of_plain_text_goes_there_and_back)
     PJ_CLEANUP(pj_freep) char *sent = pj_json_text(model_server_body(m, 0));
     cr_expect_not_null(strstr(sent, "\"input\":{\"input\":\"*** Begin\"}"), "%s", sent);
     cr_expect_str_empty(model_server_faults(m));
+    release(&rig, &play);
+    model_server_stop(m);
+}
+
+/* A chat server that counts from 0 in each answer: the client gets ids of its own, and what is kept beside a turn stays with it. */
+Test(gateway_convert, a_server_that_uses_ids_again_confuses_nobody)
+{
+    static const struct model_answer answers[] = {
+        {.thought = "first", .calls = {{"read", "{}"}}, .counts_anew = true},
+        {.thought = "second", .calls = {{"read", "{}"}}, .counts_anew = true},
+        {.text = "done"}};
+    static const char asked[] = "{\"max_tokens\":99,\"messages\":[{\"role\":\"user\",\"content\":"
+                                "\"go\"},{\"role\":\"assistant\","
+                                "\"content\":[{\"type\":\"tool_use\",\"id\":\"call_0_0\",\"name\":"
+                                "\"read\",\"input\":{}}]},{\"role\":"
+                                "\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":"
+                                "\"call_0_0\",\"content\":\"one\"}]}";
+    static const char more[] = ",{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\","
+                               "\"id\":\"f2_1\",\"name\":\"read\","
+                               "\"input\":{}}]},{\"role\":\"user\",\"content\":[{\"type\":\"tool_"
+                               "result\",\"tool_use_id\":\"f2_1\","
+                               "\"content\":\"two\"}]}";
+    static const char tools[] =
+        "],\"tools\":[{\"name\":\"read\",\"input_schema\":{\"type\":\"object\"}}]}";
+    struct model_server *m = model_server_start(0, answers, PJ_COUNT_OF(answers));
+    PJ_CLEANUP(pj_freep) char *second = pj_asprintf("%s%s", asked, tools);
+    PJ_CLEANUP(pj_freep) char *third = pj_asprintf("%s%s%s", asked, more, tools);
+    struct play play = {
+        .path = "/v1/messages",
+        .bodies = {"{\"max_tokens\":99,\"messages\":[{\"role\":\"user\",\"content\":\"go\"}]}",
+                   second, third},
+        .times = 3};
+    struct rig rig;
+
+    begin(&rig, &providers[0], m);
+    cr_assert_eq(serve(&rig, &play), 0, "%s", rig.err.message);
+    cr_expect_not_null(strstr(play.a[0].body, "\"id\":\"call_0_0\""), "%s", play.a[0].body);
+    cr_expect_not_null(strstr(play.a[1].body, "\"id\":\"f2_1\""), "%s", play.a[1].body);
+    cr_expect_eq(play.a[2].status, 200, "%s", play.a[2].body);
+    const json_t *messages = json_object_get(model_server_body(m, 2), "messages");
+    cr_expect_str_eq(pj_json_str(json_array_get(messages, 2), "reasoning_content", ""), "first");
+    cr_expect_str_eq(pj_json_str(json_array_get(messages, 4), "reasoning_content", ""), "second");
+    cr_expect_str_empty(model_server_faults(m), "%s", model_server_faults(m));
     release(&rig, &play);
     model_server_stop(m);
 }

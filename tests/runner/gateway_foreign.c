@@ -227,6 +227,11 @@ static const struct {
     {"responses", "/v1/responses", "{\"prompt\":{\"id\":\"pmpt_1\"},\"input\":\"hi\"}", NULL, false},
     {"responses", "/v1/responses", "{\"previous_response_id\":null,\"conversation\":null,\"input\":\"hi\"}", "conversation", true},
     {"responses", "/v1/responses", "{\"input\":\"hi\",\"tools\":[{\"type\":\"file_search\",\"vector_store_ids\":[\"vs_1\"]},{\"type\":\"code_interpreter\",\"container\":\"cntr_1\"}]}", "_1", true},
+    {"responses", "/v1/responses", ITEM("{\"type\":\"additional_tools\",\"role\":\"developer\",\"tools\":[{\"type\":\"namespace\",\"name\":\"s\",\"description\":\"d\",\"tools\":["
+     "{\"type\":\"web_search\"},{\"type\":\"function\",\"name\":\"f\",\"parameters\":{\"type\":\"object\"}}]},{\"type\":\"mcp\",\"server_url\":\"https://evil.example\"}]}"),
+     "evil", true},
+    {"responses", "/v1/responses", ITEM("{\"type\":\"additional_tools\",\"role\":\"developer\",\"tools\":[{\"type\":\"namespace\",\"name\":\"s\",\"tools\":[{\"type\":\"web_search\"}]}]}"),
+     "additional", true},
     {"responses", "/v1/responses", ITEM("{\"type\":\"item_reference\",\"id\":\"msg_1\"}"), NULL, false},
     {"responses", "/v1/responses", ITEM("{\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[]}"), "rs_1", false},
     {"responses", "/v1/responses", ITEM("{\"type\":\"mcp_approval_response\",\"approve\":true,\"approval_request_id\":\"mcpr_1\"}"), NULL, false},

@@ -132,12 +132,11 @@ Test(r2_model, r9_1_another_agent_works_with_a_provider_of_another_format)
 /* ---- agents that people have: with PJ_TEST_AGENTS=1, where they are installed (npm install -g --prefix /usr/local @openai/codex
  * @anthropic-ai/claude-code) ---- */
 
-#define CODEX                                                                                      \
+#define CODEX(model)                                                                               \
     "[\"/usr/local/bin/codex\",\"exec\",\"--skip-git-repo-check\","                                \
     "\"--dangerously-bypass-approvals-and-sandbox\",\"-c\",\"model_provider=\\\"pj\\\"\",\"-c\","  \
     "\"model_providers.pj={name=\\\"pj\\\",base_url=\\\"http://127.0.0.1:8100/v1\\\","             \
-    "env_key=\\\"OPENAI_API_KEY\\\",wire_api=\\\"responses\\\"}\",\"-m\",\"gpt-5\","               \
-    "\"Write answer.txt\"]"
+    "env_key=\\\"OPENAI_API_KEY\\\",wire_api=\\\"responses\\\"}\"," model "\"Write answer.txt\"]"
 #define CLAUDE                                                                                     \
     "[\"/usr/local/bin/claude\",\"-p\",\"Write "                                                   \
     "answer.txt\",\"--permission-mode\",\"acceptEdits\","                                          \
@@ -177,6 +176,13 @@ static const struct model_answer for_codex[] = {
     {.text = "I write.", .calls = {{"exec_command", "{\"cmd\":\"echo 42 > answer.txt\"}"}}},
     {.repeat = true, .text = "Done."},
 };
+/* For its newest models Codex names its tools in namespaces, and runs commands by a script. */
+static const struct model_answer for_new_codex[] = {
+    {.text = "I write.",
+     .calls = {{"functions__exec",
+                "{\"input\":\"await tools.exec_command({cmd: 'echo 42 > answer.txt'})\"}"}}},
+    {.repeat = true, .text = "Done."},
+};
 static const struct model_answer for_claude[] = {
     {.when = "\"Bash\"",
      .text = "I write.",
@@ -186,12 +192,17 @@ static const struct model_answer for_claude[] = {
 
 Test(r2_model, r2_1_codex_works_with_openai_chat)
 {
-    let_product_work("/usr/local/bin/codex", CODEX, for_codex, false);
+    let_product_work("/usr/local/bin/codex", CODEX("\"-m\",\"gpt-5\","), for_codex, false);
 }
 
 Test(r2_model, r2_1_codex_works_with_anthropic)
 {
-    let_product_work("/usr/local/bin/codex", CODEX, for_codex, true);
+    let_product_work("/usr/local/bin/codex", CODEX("\"-m\",\"gpt-5\","), for_codex, true);
+}
+
+Test(r2_model, r2_1_codex_works_as_it_comes)
+{
+    let_product_work("/usr/local/bin/codex", CODEX(""), for_new_codex, true);
 }
 
 Test(r2_model, r2_1_claude_code_works_with_anthropic)

@@ -220,6 +220,7 @@ static void check_responses(const json_t *body, struct pj_str *faults)
     json_t *item;
     static const char *const types[] = {"message",
                                         "reasoning",
+                                        "additional_tools",
                                         "function_call",
                                         "function_call_output",
                                         "custom_tool_call",

@@ -231,6 +231,8 @@ static struct model_answer answer_of_json(struct model_server *m, json_t *doc)
         .text = pj_json_str(doc, "text", NULL),
         .stop = pj_json_str(doc, "stop", NULL),
         .only_without = pj_json_str(doc, "onlyWithout", NULL),
+        .thought = pj_json_str(doc, "thought", NULL),
+        .counts_anew = json_is_true(json_object_get(doc, "countsAnew")),
     };
     const json_t *usage = json_object_get(doc, "usage");
     size_t i;

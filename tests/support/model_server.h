@@ -39,7 +39,9 @@ struct model_answer {
     const char *headers[MODEL_HEADERS_MAX]; /* "Name: value", sent with it */
     const char *text;
     struct model_call calls[MODEL_CALLS_MAX];
-    const char *stop; /* overrides the stop word */
+    const char *stop;    /* overrides the stop word */
+    const char *thought; /* Chat: reasoning beside the text */
+    bool counts_anew;    /* Chat: ids of calls begin at 0 again in this answer */
     const char *
         only_without; /* a request that has this top-level parameter is refused (400 unsupported) and the answer kept */
     int prompt_tokens, completion_tokens, cached_tokens; /* 0: 1000 and 100 */

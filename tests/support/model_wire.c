@@ -103,7 +103,7 @@ static json_t *chat_call(const struct model_answer *a, size_t i, unsigned serial
 {
     char id[40];
 
-    snprintf(id, sizeof id, "call_%u_%zu", serial, i);
+    snprintf(id, sizeof id, "call_%u_%zu", a->counts_anew ? 0 : serial, i);
     return json_pack("{s:s, s:s, s:{s:s, s:s}}", "id", id, "type", "function", "function", "name",
                      a->calls[i].name, "arguments", with_args ? a->calls[i].arguments : "");
 }
@@ -117,7 +117,8 @@ static void chat_plain(struct stand_in_exchange *x, const char *model, const str
     snprintf(id, sizeof id, "chatcmpl-%u", serial);
     for (size_t i = 0; i < call_count(a); i++)
         json_array_append_new(calls, chat_call(a, i, serial, true));
-    json_t *message = json_pack("{s:s, s:s?}", "role", "assistant", "content", a->text);
+    json_t *message = json_pack("{s:s, s:s?, s:s*}", "role", "assistant", "content", a->text,
+                                "reasoning_content", a->thought);
     if (json_array_size(calls) > 0)
         json_object_set(message, "tool_calls", calls);
     json_decref(calls);
@@ -144,7 +145,10 @@ static void chat_stream(struct stand_in_exchange *x, const json_t *request, cons
     const json_t *options = json_object_get(request, "stream_options");
 
     stand_in_stream_begin(x, 200, "text/event-stream");
-    chat_chunk(x, model, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), NULL);
+    chat_chunk(x, model,
+               json_pack("{s:s, s:s, s:s*}", "role", "assistant", "content", "",
+                         "reasoning_content", a->thought),
+               NULL);
     for (const char *t = a->text ? a->text : ""; *t; t += piece_len(t))
         chat_chunk(x, model, json_pack("{s:s%}", "content", t, piece_len(t)), NULL);
     if (a->trouble == MODEL_CUT_STREAM) {

@@ -38,8 +38,16 @@ static const struct {
      "{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"0\",\"name\":\"f\",\"input\":{}}]},"
      "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"0\",\"content\":\"two\"},{\"type\":\"text\",\"text\":\"and\"}]}]}",
      "", "[{\"role\":\"user\",\"text\":\"u\"},{\"role\":\"assistant\",\"turn\":\"0\",\"text\":\"\",\"calls\":[{\"id\":\"0\",\"name\":\"f\",\"arguments\":{}}]},"
-     "{\"role\":\"tool\",\"results\":[{\"id\":\"0\",\"text\":\"one\"}]},{\"role\":\"assistant\",\"turn\":\"0\",\"text\":\"\",\"calls\":[{\"id\":\"0\",\"name\":\"f\",\"arguments\":{}}]},"
-     "{\"role\":\"tool\",\"results\":[{\"id\":\"0\",\"text\":\"two\"}]},{\"role\":\"user\",\"text\":\"and\"}]", 0},
+     "{\"role\":\"tool\",\"results\":[{\"id\":\"0\",\"text\":\"one\"}]},{\"role\":\"assistant\",\"turn\":\"again_1\",\"text\":\"\",\"calls\":[{\"id\":\"again_1\",\"name\":\"f\",\"arguments\":{}}]},"
+     "{\"role\":\"tool\",\"results\":[{\"id\":\"again_1\",\"text\":\"two\"}]},{\"role\":\"user\",\"text\":\"and\"}]", 0},
+    {"one id for two calls, and a name of ours taken", PJ_API_CHAT,
+     "{\"messages\":[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"again_1\",\"function\":{\"name\":\"f\"}},"
+     "{\"id\":\"0\",\"function\":{\"name\":\"g\"}},{\"id\":\"0\",\"function\":{\"name\":\"h\"}}]},"
+     "{\"role\":\"tool\",\"tool_call_id\":\"0\",\"content\":\"of g\"},{\"role\":\"tool\",\"tool_call_id\":\"0\",\"content\":\"of h\"},"
+     "{\"role\":\"tool\",\"tool_call_id\":\"0\",\"content\":\"of nobody\"},{\"role\":\"tool\",\"tool_call_id\":\"again_2\",\"content\":\"of nobody\"}]}",
+     "", "[{\"role\":\"user\",\"text\":\"u\"},{\"role\":\"assistant\",\"turn\":\"again_1\",\"text\":\"\",\"calls\":[{\"id\":\"again_1\",\"name\":\"f\",\"arguments\":{}},"
+     "{\"id\":\"0\",\"name\":\"g\",\"arguments\":{}},{\"id\":\"again_2\",\"name\":\"h\",\"arguments\":{}}]},"
+     "{\"role\":\"tool\",\"results\":[{\"id\":\"again_1\",\"text\":\"(no result)\"},{\"id\":\"0\",\"text\":\"of g\"},{\"id\":\"again_2\",\"text\":\"of h\"}]}]", 2},
     {"calls and words in items of their own", PJ_API_RESPONSES,
      "{\"instructions\":\"s\",\"input\":[{\"role\":\"developer\",\"content\":\"d\"},{\"role\":\"user\",\"content\":\"u\"},"
      "{\"type\":\"message\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":\"a\"}]},"
@@ -100,6 +108,55 @@ Test(face, reads_the_choice_of_one_tool)
         cr_expect_eq(asked.choice, PJ_CHOICE_ONE, "%s", choices[i][1]);
         cr_expect_str_eq(asked.choice_name, "f", "%s", choices[i][1]);
     }
+}
+
+/* Codex names its tools in an item of the talk and by namespaces; the other formats have neither. */
+Test(face, tools_of_namespaces_go_there_and_back)
+{
+    static const char body_text[] =
+        "{\"input\":[{\"type\":\"additional_tools\",\"tools\":[{\"type\":\"namespace\",\"name\":"
+        "\"functions\",\"tools\":["
+        "{\"type\":\"custom\",\"name\":\"exec\",\"description\":\"E.\"},{\"type\":\"web_search\"}]}"
+        ","
+        "{\"type\":\"namespace\",\"name\":\"a_namespace_with_a_name_as_long_as_nobody_would_ever_"
+        "give_"
+        "to_it\",\"tools\":[{\"type\":\"function\",\"name\":\"f_of_it\"}]},"
+        "{\"type\":\"function\",\"name\":\"plain\"}]},{\"role\":\"user\",\"content\":\"u\"},"
+        "{\"type\":\"custom_tool_call\",\"call_id\":\"1\",\"name\":\"exec\",\"namespace\":"
+        "\"functions\",\"input\":\"x\"},"
+        "{\"type\":\"custom_tool_call_output\",\"call_id\":\"1\",\"output\":\"r\"},"
+        "{\"type\":\"additional_tools\",\"tools\":[{\"type\":\"function\",\"name\":\"plain\"}]}]}";
+    PJ_CLEANUP(pj_json_decrefp) json_t *body = NULL;
+    PJ_CLEANUP(pj_asked_release) struct pj_asked asked;
+    struct pj_model_turn turn = {.text = pj_strdup("")};
+    struct pj_answer answer = {
+        .api = PJ_API_RESPONSES, .id = "0", .model = "m", .asked = &asked, .created_s = 1};
+    struct pj_err err;
+
+    cr_assert_eq(pj_json_parse(pj_view_of(body_text), &body, &err), 0, "%s", err.message);
+    cr_assert_eq(pj_asked_read(PJ_API_RESPONSES, body, &asked, &err), 0, "%s", err.message);
+    cr_assert_eq(json_array_size(asked.tools), 3, "none of them twice");
+    cr_expect_str_eq(pj_json_str(json_array_get(asked.tools, 0), "name", ""), "functions__exec");
+    cr_expect_str_eq(pj_json_str(json_array_get(asked.tools, 1), "name", ""), "f_of_it");
+    cr_expect_str_eq(pj_json_str(json_array_get(asked.tools, 2), "name", ""), "plain");
+    cr_expect_eq(asked.dropped, 1, "the web search");
+    const json_t *call =
+        json_array_get(json_object_get(json_array_get(asked.messages, 1), "calls"), 0);
+    cr_expect_str_eq(pj_json_str(call, "name", ""), "functions__exec");
+
+    turn.calls =
+        json_pack("[{s:s, s:s, s:{s:s}}, {s:s, s:s, s:{}}]", "id", "2", "name", "functions__exec",
+                  "arguments", "input", "y", "id", "3", "name", "f_of_it", "arguments");
+    PJ_CLEANUP(pj_json_decrefp) json_t *whole = pj_answer_whole(&answer, &turn);
+    const json_t *first = json_array_get(json_object_get(whole, "output"), 0),
+                 *second = json_array_get(json_object_get(whole, "output"), 1);
+    cr_expect_str_eq(pj_json_str(first, "type", ""), "custom_tool_call");
+    cr_expect_str_eq(pj_json_str(first, "name", ""), "exec");
+    cr_expect_str_eq(pj_json_str(first, "namespace", ""), "functions");
+    cr_expect_str_eq(pj_json_str(first, "input", ""), "y");
+    cr_expect_str_eq(pj_json_str(second, "name", ""), "f_of_it");
+    cr_expect_eq(strlen(pj_json_str(second, "namespace", "")), 63);
+    pj_model_turn_release(&turn);
 }
 
 #define MANY 40000

@@ -34,13 +34,15 @@ static char *read_cut(const struct behaviour *row, size_t cut)
     struct pj_model_turn turn = {0};
     struct pj_err err;
     size_t n = strlen(row->body);
+    json_t *none = json_object();
     char *calls, *text;
 
     pj_builder_init(&f.b);
     pj_sse_reader_init(&r, 65536, on_event, &f);
     cr_assert_eq(pj_sse_reader_feed(&r, row->body, cut, &err), 0);
     cr_assert_eq(pj_sse_reader_feed(&r, row->body + cut, n - cut, &err), 0);
-    pj_builder_finish(&f.b, "t1", f.b.raw == NULL, &turn);
+    pj_builder_finish(&f.b, "t1", f.b.raw == NULL ? none : NULL, &turn);
+    json_decref(none);
     calls = pj_json_text(turn.calls);
     cr_assert(asprintf(&text, "%s %s %d", turn.text, calls, (int)turn.stop) > 0);
     free(calls);
@@ -227,7 +229,7 @@ Test(formats, thinking_is_kept_with_its_signature)
     pj_builder_init(&f.b);
     for (size_t i = 0; i < PJ_COUNT_OF(events); i++)
         cr_assert_eq(on_event(&f, "message", pj_view_of(events[i]), &err), 0);
-    pj_builder_finish(&f.b, "t1", false, &turn);
+    pj_builder_finish(&f.b, "t1", NULL, &turn);
     raw = pj_json_text(turn.raw);
     cr_assert_str_eq(
         raw,
@@ -311,7 +313,7 @@ Test(formats, chat_gives_back_what_stood_beside_the_calls)
     pj_builder_init(&f.b);
     for (size_t i = 0; i < PJ_COUNT_OF(chunks); i++)
         cr_assert_eq(on_event(&f, "message", pj_view_of(chunks[i]), &err), 0);
-    pj_builder_finish(&f.b, "t1", true, &turn);
+    pj_builder_finish(&f.b, "t1", NULL, &turn);
     pj_history_keep(kept, "t1", &target, turn.raw);
     json_t *body = built(PJ_API_CHAT, kept, "m");
     const json_t *said = json_array_get(json_object_get(body, "messages"), 2);
@@ -331,6 +333,41 @@ Test(formats, chat_gives_back_what_stood_beside_the_calls)
     pj_model_turn_release(&turn);
     pj_builder_release(&f.b);
     pj_history_free(kept);
+}
+
+/* Servers that count their calls from 0 in each answer, or say one id and one index for all: nothing is mixed up or merged. */
+Test(formats, chat_calls_get_ids_of_their_own_where_the_servers_are_doubled_or_taken)
+{
+    static const char *const chunks[] = {
+        "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_0\",\"function\":{"
+        "\"name\":\"f\",\"arguments\":\"{\\\"a\\\":\"}}]}}]}",
+        "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_0\",\"function\":{"
+        "\"name\":\"f\",\"arguments\":\"1}\"}}]}}]}",
+        "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_0\",\"function\":{"
+        "\"name\":\"f\",\"arguments\":\"\"}}]}}]}",
+        "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_0\",\"function\":{"
+        "\"name\":\"g\",\"arguments\":\"{\\\"b\\\":2}\"}}]}}]}",
+        "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":1,\"id\":\"call_1\",\"function\":{"
+        "\"name\":\"h\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}]}",
+    };
+    struct feed f = {.adapter = &pj_adapter_chat};
+    struct pj_model_turn turn = {0};
+    struct pj_err err;
+    json_t *taken = json_pack("{s:b}", "call_1", 1);
+    char *text;
+
+    pj_builder_init(&f.b);
+    for (size_t i = 0; i < PJ_COUNT_OF(chunks); i++)
+        cr_assert_eq(on_event(&f, "message", pj_view_of(chunks[i]), &err), 0);
+    pj_builder_finish(&f.b, "t7", taken, &turn);
+    text = pj_json_text(turn.calls);
+    cr_expect_str_eq(text, "[{\"id\":\"call_0\",\"name\":\"f\",\"arguments\":{\"a\":1}},"
+                           "{\"id\":\"t7_2\",\"name\":\"g\",\"arguments\":{\"b\":2}},"
+                           "{\"id\":\"t7_3\",\"name\":\"h\",\"arguments\":{}}]");
+    free(text);
+    json_decref(taken);
+    pj_model_turn_release(&turn);
+    pj_builder_release(&f.b);
 }
 
 Test(formats, a_prompt_counted_as_a_whole_is_split)
