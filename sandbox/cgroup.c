@@ -18,6 +18,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/fs.h"
 #include "lib/base/view.h"
+#include "sandbox/cgroup_impl.h"
 
 #define PREFIX "pj-sandbox."
 #define CPU_PERIOD_US 100000
@@ -34,7 +35,7 @@ static int open_at(const char *dir, const char *file, int flags)
     return open(path, flags | O_CLOEXEC);
 }
 
-static int write_at(const char *dir, const char *file, const char *text)
+int cgroup_write(const char *dir, const char *file, const char *text)
 {
     int fd = open_at(dir, file, O_WRONLY), rc;
 
@@ -50,10 +51,10 @@ static int write_number(const char *dir, const char *file, int64_t n)
     char text[32];
 
     snprintf(text, sizeof text, "%" PRId64, n);
-    return write_at(dir, file, text);
+    return cgroup_write(dir, file, text);
 }
 
-static ssize_t read_at(const char *dir, const char *file, char *buf, size_t size)
+ssize_t cgroup_read(const char *dir, const char *file, char *buf, size_t size)
 {
     int fd = open_at(dir, file, O_RDONLY);
     ssize_t n;
@@ -78,7 +79,7 @@ static int64_t keyed(const char *text, const char *key)
     return -1;
 }
 
-static bool has_word(const char *list, const char *word)
+bool cgroup_has_word(const char *list, const char *word)
 {
     size_t n = strlen(word);
 
@@ -131,7 +132,7 @@ static void find_mounts(struct cgroup_hierarchy h[H_COUNT])
             continue;
         for (int i = 0; i < H_COUNT; i++) {
             if (i == H_V2 ? strcmp(type, "cgroup2") == 0
-                          : strcmp(type, "cgroup") == 0 && has_word(options, controllers[i]))
+                          : strcmp(type, "cgroup") == 0 && cgroup_has_word(options, controllers[i]))
                 memcpy(h[i].mount, mount, sizeof mount);
         }
     }
@@ -149,7 +150,7 @@ static void note_own(struct cgroup_hierarchy h[H_COUNT], char *line)
         return;
     *path++ = '\0';
     for (int i = 0; i < H_COUNT; i++) {
-        if (i == H_V2 ? list[1] == '\0' : has_word(list + 1, controllers[i]))
+        if (i == H_V2 ? list[1] == '\0' : cgroup_has_word(list + 1, controllers[i]))
             snprintf(h[i].own, sizeof h[i].own, "%s", path);
     }
 }
@@ -161,7 +162,7 @@ static void find_hierarchies(struct cgroup_hierarchy h[H_COUNT])
     bool all_usual = true;
 
     memset(h, 0, H_COUNT * sizeof *h);
-    if (read_at("/proc/self", "cgroup", text, sizeof text) <= 0)
+    if (cgroup_read("/proc/self", "cgroup", text, sizeof text) <= 0)
         return;
     while ((line = strsep(&rest, "\n")))
         note_own(h, line);
@@ -192,7 +193,7 @@ static void sweep(const char *parent)
         snprintf(path, sizeof path, "%s/%s", parent, entry->d_name);
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
-            write_at(path, "cgroup.kill", "1");
+            cgroup_write(path, "cgroup.kill", "1");
             rmdir(path);
         }
         pj_fd_close(&fd);
@@ -203,7 +204,7 @@ static void sweep(const char *parent)
 
 /* Make and lock the directory. A sweep may take it in between, as long as it is empty: then try
  * again. */
-static int make_locked(struct cgroup_dir *dir, const char *parent)
+int cgroup_make_locked(struct cgroup_dir *dir, const char *parent)
 {
     for (int attempt = 0; attempt < 16; attempt++) {
         uint64_t random = 0;
@@ -221,33 +222,34 @@ static int make_locked(struct cgroup_dir *dir, const char *parent)
     return -1;
 }
 
-static void group_path(const struct cgroup_hierarchy *h, char *out, size_t size)
+void cgroup_path(const struct cgroup_hierarchy *h, char *out, size_t size)
 {
     if ((size_t)snprintf(out, size, "%s%s", h->mount, strcmp(h->own, "/") == 0 ? "" : h->own) >=
         size)
         out[0] = '\0'; /* cannot be: both parts are shorter than half of it */
 }
 
-static struct cgroup_dir *make_dir(struct cgroup *cg, const struct cgroup_hierarchy *h, bool v2)
+struct cgroup_dir *cgroup_make_dir(struct cgroup *cg, const struct cgroup_hierarchy *h, bool v2)
 {
     struct cgroup_dir *dir = &cg->dirs[cg->count];
     char parent[520];
 
     if (h->mount[0] == '\0' || h->own[0] != '/')
         return NULL;
-    group_path(h, parent, sizeof parent);
+    cgroup_path(h, parent, sizeof parent);
     for (size_t i = 0; i < cg->count; i++) {
         /* Controllers that are mounted together share one group. */
         if (strncmp(cg->dirs[i].path, parent, strlen(parent)) == 0 && cg->dirs[i].v2 == v2 &&
             strncmp(cg->dirs[i].path + strlen(parent), "/" PREFIX, sizeof PREFIX) == 0)
             return &cg->dirs[i];
     }
-    if (cg->count == CGROUP_DIRS_MAX || make_locked(dir, parent) < 0)
+    if (cg->count == CGROUP_DIRS_MAX || cgroup_make_locked(dir, parent) < 0)
         return NULL;
     dir->v2 = v2;
     dir->controllers[0] = '\0';
     if (v2)
-        (void)read_at(dir->path, "cgroup.controllers", dir->controllers, sizeof dir->controllers);
+        (void)cgroup_read(dir->path, "cgroup.controllers", dir->controllers,
+                          sizeof dir->controllers);
     /* A single thread that moves itself through v1's `tasks` needs no lock over all of the
      * machine's processes. */
     dir->join_fd = open_at(dir->path, v2 ? "cgroup.procs" : "tasks", O_WRONLY);
@@ -262,86 +264,14 @@ static struct cgroup_dir *make_dir(struct cgroup *cg, const struct cgroup_hierar
 
 static bool offers(const struct cgroup_dir *dir, const char *controller)
 {
-    return has_word(dir->controllers, controller);
-}
-
-/* Our children get a controller only when their parent passes it on. One at a time: a single one
- * that is missing would refuse them all. */
-static void pass_on(const char *parent)
-{
-    static const char *const words[] = {"+cpu", "+memory", "+pids"};
-    char list[512];
-
-    if (read_at(parent, "cgroup.controllers", list, sizeof list) <= 0)
-        return;
-    for (size_t i = 0; i < PJ_COUNT_OF(words); i++) {
-        if (has_word(list, words[i] + 1))
-            write_at(parent, "cgroup.subtree_control", words[i]);
-    }
-}
-
-/* Is there a controller that is asked for, that `parent` has, and that its child did not get? */
-static bool lacks(const struct cgroup_dir *dir, const char *parent,
-                  const struct cgroup_limits *limits)
-{
-    const struct {
-        const char *controller;
-        int64_t value;
-    } asked[] = {
-        {"cpu", limits->cpu_milli}, {"memory", limits->memory_bytes}, {"pids", limits->pids}};
-    char list[512];
-
-    if (read_at(parent, "cgroup.controllers", list, sizeof list) <= 0)
-        return false;
-    for (size_t i = 0; i < PJ_COUNT_OF(asked); i++) {
-        if (asked[i].value && has_word(list, asked[i].controller) &&
-            !offers(dir, asked[i].controller))
-            return true;
-    }
-    return false;
-}
-
-static void drop_dir(struct cgroup *cg, struct cgroup_dir *dir)
-{
-    rmdir(dir->path);
-    pj_fd_close(&dir->join_fd);
-    pj_fd_close(&dir->dir_fd);
-    cg->count--;
-}
-
-/* The group in v2. A group with processes of its own passes no controllers on (except the root),
- * so one beside ours, beneath the same parent, is the next best: the parent's limits still hold. */
-static struct cgroup_dir *make_v2(struct cgroup *cg, const struct cgroup_hierarchy *own,
-                                  const struct cgroup_limits *limits)
-{
-    bool limited = limits->memory_bytes || limits->pids || limits->cpu_milli;
-    struct cgroup_hierarchy up = *own;
-    struct cgroup_dir *dir;
-    char parent[520];
-
-    group_path(own, parent, sizeof parent);
-    if (limited && own->own[0])
-        pass_on(parent);
-    dir = make_dir(cg, own, true);
-    if (!limited || (dir && !lacks(dir, parent, limits)) || strrchr(up.own, '/') == NULL ||
-        strcmp(up.own, "/") == 0)
-        return dir;
-    if (dir)
-        drop_dir(cg, dir);
-    *strrchr(up.own, '/') = '\0';
-    if (up.own[0] == '\0')
-        snprintf(up.own, sizeof up.own, "/");
-    group_path(&up, parent, sizeof parent);
-    pass_on(parent);
-    dir = make_dir(cg, &up, true);
-    return dir ? dir : make_dir(cg, own, true);
+    return cgroup_has_word(dir->controllers, controller);
 }
 
 static int limit_memory(const struct cgroup_dir *dir, int64_t bytes)
 {
     if (dir->v2) {
-        write_at(dir->path, "memory.swap.max", "0");
-        write_at(dir->path, "memory.oom.group", "0");
+        cgroup_write(dir->path, "memory.swap.max", "0");
+        cgroup_write(dir->path, "memory.oom.group", "0");
         return write_number(dir->path, "memory.max", bytes);
     }
     if (write_number(dir->path, "memory.limit_in_bytes", bytes) < 0)
@@ -360,7 +290,7 @@ static int limit_cpu(const struct cgroup_dir *dir, int64_t milli)
         quota = 1000; /* the kernel's minimum */
     if (dir->v2) {
         snprintf(text, sizeof text, "%" PRId64 " %d", quota, CPU_PERIOD_US);
-        return write_at(dir->path, "cpu.max", text);
+        return cgroup_write(dir->path, "cpu.max", text);
     }
     if (write_number(dir->path, "cpu.cfs_period_us", CPU_PERIOD_US) < 0)
         return -1;
@@ -388,7 +318,7 @@ static const char *keep(struct cgroup *cg, const struct cgroup_dir *v2,
             *where = v2;
         return "cgroup-v2";
     }
-    dir = make_dir(cg, h, false);
+    dir = cgroup_make_dir(cg, h, false);
     if (!dir || limit(dir, value) < 0)
         return NULL;
     if (where)
@@ -400,9 +330,9 @@ void cgroup_begin(struct cgroup *cg, const struct cgroup_limits *limits)
 {
     struct cgroup_dir *v2;
 
-    *cg = (struct cgroup){0};
+    *cg = (struct cgroup){.home = {.dir_fd = -1, .join_fd = -1}};
     find_hierarchies(cg->hierarchies);
-    v2 = make_v2(cg, &cg->hierarchies[H_V2], limits);
+    v2 = cgroup_place(cg, &cg->hierarchies[H_V2], limits);
     if (v2) {
         char path[600];
 
@@ -458,7 +388,7 @@ void cgroup_sweep(const struct cgroup *cg)
 void cgroup_kill(const struct cgroup *cg)
 {
     if (cg->kill_dir)
-        write_at(cg->kill_dir->path, "cgroup.kill", "1");
+        cgroup_write(cg->kill_dir->path, "cgroup.kill", "1");
 }
 
 int64_t cgroup_oom_kills(const struct cgroup *cg)
@@ -466,9 +396,9 @@ int64_t cgroup_oom_kills(const struct cgroup *cg)
     char text[1024];
     int64_t n = 0;
 
-    if (cg->memory_dir &&
-        read_at(cg->memory_dir->path, cg->memory_dir->v2 ? "memory.events" : "memory.oom_control",
-                text, sizeof text) > 0)
+    if (cg->memory_dir && cgroup_read(cg->memory_dir->path,
+                                      cg->memory_dir->v2 ? "memory.events" : "memory.oom_control",
+                                      text, sizeof text) > 0)
         n = keyed(text, "oom_kill");
     return n > 0 ? n : 0;
 }
@@ -494,5 +424,6 @@ bool cgroup_remove(struct cgroup *cg, int64_t wait_ms)
         pj_fd_close(&cg->dirs[i].dir_fd);
     }
     cg->count = 0;
+    cgroup_step_back(cg);
     return gone;
 }

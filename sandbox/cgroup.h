@@ -2,8 +2,9 @@
  * in; the kill by v2.
  *
  * Groups are called pj-sandbox.<pid>.<random> beneath the caller's own group, so that the
- * caller's limits hold too; in v2, where a group with processes passes no controllers on, beside
- * it. Their maker keeps them locked; the next start sweeps those that nobody has locked. What
+ * caller's limits hold too; in v2, where a group with processes passes no controllers on, this
+ * process steps aside into one of its own first, and where it is not alone the box's is made
+ * beside it (cgroup_place.c). Their maker keeps them locked; the next start sweeps those that nobody has locked. What
  * cannot be had is reported, and rlimits stand in (CONTRACT.md section 6). */
 #ifndef SANDBOX_CGROUP_H
 #define SANDBOX_CGROUP_H
@@ -39,6 +40,7 @@ struct cgroup {
     struct cgroup_hierarchy hierarchies[CGROUP_HIERARCHIES];
     struct cgroup_dir dirs[CGROUP_DIRS_MAX];
     size_t count;
+    struct cgroup_dir home; /* where this process stepped aside to; no path when it did not */
     const char *memory_kept, *pids_kept,
         *cpu_kept; /* "cgroup-v1", "cgroup-v2", NULL: not by a cgroup */
     const struct cgroup_dir *memory_dir, *kill_dir; /* NULL: none */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -83,26 +84,42 @@ static int child(void *arg)
     return 127; /* to clone(), which ends the process: sanitizers do not know this stack */
 }
 
-/* As vfork: nothing is copied, and we go on when the command's program runs or has failed to. */
-static pid_t start(const struct plan *plan, const struct rlimits *limits, int channel)
+/* As vfork: nothing is copied, and we go on when the command's program runs or has failed to. An older kernel (Debian 12's 6.1) shares
+ * no memory with a child whose time namespace is another: there it gets a copy, and only its orders and answer are shared. */
+static pid_t clone_command(struct launch **l)
 {
     static char stack[CHILD_STACK] __attribute__((aligned(16)));
+    pid_t pid = clone(child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, *l);
+    struct launch *shared;
+
+    if (pid >= 0 || errno != EINVAL)
+        return pid;
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return -1;
+    *shared = **l;
+    *l = shared; /* as long as process 1 lives */
+    return clone(child, stack + sizeof stack, CLONE_VFORK | SIGCHLD, shared);
+}
+
+static pid_t start(const struct plan *plan, const struct rlimits *limits, int channel)
+{
     struct channel_msg msg = {.type = CHANNEL_FAILED};
-    struct launch l = {.plan = plan, .limits = limits};
-    pid_t pid = clone(child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &l);
+    struct launch own = {.plan = plan, .limits = limits}, *l = &own;
+    pid_t pid = clone_command(&l);
 
     if (pid < 0) {
         step_fail(&msg.err, "init", errno, NULL, "cannot start the command");
         channel_send(channel, &msg, NULL, 0);
         _exit(1);
     }
-    if (l.err.code[0]) {
-        msg.err = l.err;
+    if (l->err.code[0]) {
+        msg.err = l->err;
         channel_send(channel, &msg, NULL, 0);
         _exit(1);
     }
-    if (l.exec_errno) {
-        report(channel, CHANNEL_NO_EXEC, l.exec_errno);
+    if (l->exec_errno) {
+        report(channel, CHANNEL_NO_EXEC, l->exec_errno);
         _exit(1);
     }
     return pid;

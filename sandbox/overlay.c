@@ -157,7 +157,7 @@ int overlay_mount(const struct mounts *b, struct plan_mount *m, const struct mou
     if (act_as(plan, true) < 0)
         return step_fail(err, STEP, errno, NULL, "cannot act as the box's user");
     fd = overlay_by_fd(plan, m, upper, work);
-    if (fd < 0 && errno == EINVAL)
+    if (fd < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) /* 6.5 to 6.12, and before */
         fd = overlay_by_path(plan, m, upper, work, err);
     if (fd < 0)
         step_fail(err, STEP, errno, REMEDY_OVERLAY, "cannot make the overlay");
