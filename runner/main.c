@@ -16,6 +16,7 @@
 #include "lib/model/prices.h"
 #include "lib/model/replay.h"
 #include "lib/store/conn.h"
+#include "runner/control_group.h"
 #include "runner/daemon.h"
 #include "runner/job.h"
 #include "runner/outbox.h"
@@ -131,6 +132,7 @@ static int run_daemon(const struct runner_settings *settings, const struct pj_se
     int lock = -1;
     int rc = 1, swept;
 
+    (void)control_group_step_aside();
     if (lock_state(settings, &lock, &err) < 0 ||
         spawner_start(job_argv, lock, &spawner, &err) < 0) {
         pj_log_err(PJ_LOG_ERROR, "start_failed", &err, NULL, NULL);

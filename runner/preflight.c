@@ -11,6 +11,8 @@
 #include "runner/box.h"
 
 #define PROBE_MS 30000
+#define PROBE_MEMORY ((int64_t)1 << 30)
+#define PROBE_PIDS 64
 
 static void ignore_output(void *ctx, bool error, struct pj_view bytes)
 {
@@ -65,6 +67,8 @@ static int probe(const struct runner_settings *settings, const char *program, co
         .workspace = dir,
         .rootfs = rootfs,
         .timeout_ms = PROBE_MS,
+        .memory_bytes = PROBE_MEMORY, /* limits too: what keeps them is part of what is told */
+        .pids = PROBE_PIDS,
         .argv = argv,
         .output = ignore_output,
     };
