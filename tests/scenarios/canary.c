@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -17,10 +19,21 @@
 #define CANARY_NOTIFY "Y2FuYXJ5IG9mIHRoZSBub3RpZmljYXRpb25zIQ=="
 #define CANARY_GITHUB_HOOK "hook-canary-98d04e6b31"
 
+#define CANARY_REDIS "redis-canary-5d1c7e90ab"
+
+static char app_key_line[80]; /* one line of the App's private key, in base64 */
+
 static const char *const secrets[] = {
-    MODEL_SERVER_KEY, FORGE_TOKEN, WORLD_TOKEN,
+    MODEL_SERVER_KEY,
+    FORGE_TOKEN,
+    WORLD_TOKEN,
     "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" /* PJ_SECRET_KEY of the world */,
-    CANARY_CODERABBIT, CANARY_SMTP, CANARY_NOTIFY, CANARY_GITHUB_HOOK};
+    CANARY_CODERABBIT,
+    CANARY_SMTP,
+    CANARY_NOTIFY,
+    CANARY_GITHUB_HOOK,
+    CANARY_REDIS,
+    app_key_line};
 
 static const char *found_in(const void *bytes, size_t n)
 {
@@ -72,17 +85,59 @@ static void look_at_commits(const char *remote)
     free(log);
 }
 
-static void look_at_redis(struct world *w)
+static void tell_redis(struct pj_redis *redis, const char *user, const char *rule)
+{
+    struct redisReply *reply =
+        test_redis_words(redis, "ACL", "SETUSER", user, rule, "~*", "&*", "+@all", NULL);
+    struct pj_err err;
+
+    cr_assert_eq(pj_reply_error(reply, &err), 0, "%s", err.message);
+    pj_reply_freep(&reply);
+}
+
+/* A Redis that only lets in who knows the password; the test keeps its connection. */
+static struct pj_redis *lock_redis(struct world *w)
 {
     struct pj_redis *redis = test_redis_connect(&w->redis);
+    PJ_CLEANUP(pj_freep) char *url = pj_asprintf("unix://canary:@%s", w->redis.socket);
+
+    tell_redis(redis, "canary", "on");
+    tell_redis(redis, "canary", ">" CANARY_REDIS);
+    tell_redis(redis, "default", "off");
+    world_set(w, "PJ_REDIS_URL", url);
+    world_set(w, "PJ_REDIS_PASSWORD", CANARY_REDIS);
+    return redis;
+}
+
+static void look_at_redis(struct world *w, struct pj_redis *redis)
+{
     struct redisReply *reply =
         test_redis_words(redis, "CONFIG", "SET", "rdbcompression", "no", NULL);
 
     pj_reply_freep(&reply);
     reply = test_redis_words(redis, "SAVE", NULL);
     pj_reply_freep(&reply);
-    pj_redis_free(redis);
     look_at_files(w->redis.dir);
+    tell_redis(redis, "default", "on");
+    pj_redis_free(redis);
+}
+
+/* A key of the GitHub App, made for this run. */
+static char *app_key(void)
+{
+    EVP_PKEY *key = EVP_RSA_gen(2048);
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *data = NULL;
+
+    cr_assert_eq(PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL), 1);
+    size_t n = (size_t)BIO_get_mem_data(bio, &data);
+    char *text = pj_strndup(data, n);
+    BIO_free(bio);
+    EVP_PKEY_free(key);
+    const char *third = strchr(strchr(text, '\n') + 1, '\n') + 1;
+    (void)snprintf(app_key_line, sizeof app_key_line, "%.*s", 64, third);
+    cr_assert_eq(strcspn(app_key_line, "\n-"), 64);
+    return text;
 }
 
 static void look_at_api(struct world *w, const char *task)
@@ -230,9 +285,13 @@ Test(canary, secrets_are_found_nowhere_after_good_and_bad_runs)
          .headers = {"X-Request-Id: " MODEL_SERVER_KEY}},
     };
     /* clang-format on */
+    PJ_CLEANUP(pj_freep) char *key = app_key();
     struct scene s;
 
     scene_prepare(&s, answers, PJ_COUNT_OF(answers));
+    struct pj_redis *redis = lock_redis(&s.w);
+    world_set(&s.w, "GITHUB_APP_ID", "4711");
+    world_set(&s.w, "GITHUB_APP_PRIVATE_KEY", key);
     world_set(&s.w, "CODERABBIT_API_KEY", CANARY_CODERABBIT);
     world_set(&s.w, "GITHUB_WEBHOOK_SECRET", CANARY_GITHUB_HOOK);
     world_set(&s.w, "PJ_NOTIFY_URL", "http://127.0.0.1:1/hook");
@@ -242,6 +301,9 @@ Test(canary, secrets_are_found_nowhere_after_good_and_bad_runs)
     world_set(&s.w, "PJ_SMTP_PASSWORD", CANARY_SMTP);
     world_set(&s.w, "PJ_MAIL_FROM", "pj@example.com");
     scene_open_forge(&s, ",\"codeRabbit\":\"off\"");
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/repositories/%s", s.repo);
+    PJ_CLEANUP(pj_json_decrefp) json_t *repo = world_call(&s.w, "GET", path, NULL, 200);
+    cr_expect_str_eq(pj_json_str(json_object_get(repo, "credential"), "source", ""), "app");
     char *good = scene_run(&s, "Write a file");
     cr_assert(model_server_wait(s.model, 2, WORLD_SOON));
     look_at_processes();
@@ -254,7 +316,7 @@ Test(canary, secrets_are_found_nowhere_after_good_and_bad_runs)
     look_at_api(&s.w, good);
     look_at_api(&s.w, bad);
     look_at_commits(s.remote);
-    look_at_redis(&s.w);
+    look_at_redis(&s.w, redis);
     look_at_files(s.w.dir);
     free(good);
     free(bad);

@@ -56,6 +56,9 @@ void forge_rest(struct forge_server *f, const char *path, const struct stand_in_
 /* forge_actions.c: below "/api/v3/repos/<repo>/actions/". */
 void forge_actions(struct forge_server *f, const char *repo, const char *path,
                    const struct stand_in_request *r, struct stand_in_exchange *x);
+/* forge_app.c: false when the call is not a GitHub App's own. */
+bool forge_app(struct forge_server *f, const struct stand_in_request *r,
+               struct stand_in_exchange *x);
 /* A parameter of the query, decoded; false when it is not there. */
 bool forge_query(const char *query, const char *name, char *out, size_t size);
 /* Is there a file of this path at the branch? Asked of git itself. */

@@ -248,7 +248,7 @@ static void serve(struct forge_server *f, const struct stand_in_request *r,
     f->operation = NULL;
     if (api)
         judge_request(f, r);
-    if (scripted_failure(f, r, x))
+    if (scripted_failure(f, r, x) || forge_app(f, r, x))
         return;
     if (!allowed(f, r)) {
         if (api) {
