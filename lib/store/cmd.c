@@ -167,17 +167,10 @@ bool pj_reply_is_noscript(const struct redisReply *reply)
     return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0;
 }
 
-int pj_reply_word(const struct redisReply *reply, struct pj_err *err)
+static int refuse(struct pj_view word, struct pj_view detail, struct pj_err *err)
 {
-    struct pj_view word = pj_reply_view(pj_reply_at(reply, 0));
-    struct pj_view detail = pj_reply_view(pj_reply_at(reply, 1));
-    const struct pj_refusal *refusal;
+    const struct pj_refusal *refusal = pj_refusal_find(word);
 
-    if (pj_view_is(word, "ok"))
-        return 0;
-    if (pj_view_is(word, "none"))
-        return PJ_NONE;
-    refusal = word.n ? pj_refusal_find(word.p) : NULL;
     if (!refusal)
         return pj_fail(err, PJ_E_PROTOCOL, "unexpected answer of Redis (%.*s)",
                        word.n > 40 ? 40 : (int)word.n, word.n ? word.p : "");
@@ -188,11 +181,29 @@ int pj_reply_word(const struct redisReply *reply, struct pj_err *err)
     return pj_err_code(err, refusal->word);
 }
 
+int pj_reply_word(const struct redisReply *reply, struct pj_err *err)
+{
+    struct pj_view word = pj_reply_view(pj_reply_at(reply, 0));
+
+    if (pj_view_is(word, "ok"))
+        return 0;
+    if (pj_view_is(word, "none"))
+        return PJ_NONE;
+    return refuse(word, pj_reply_view(pj_reply_at(reply, 1)), err);
+}
+
+int pj_reply_text(const struct redisReply *reply, struct pj_view *rest, struct pj_err *err)
+{
+    struct pj_view word = {0};
+
+    *rest = pj_reply_view(reply);
+    (void)pj_view_cut(rest, ' ', &word);
+    return pj_view_is(word, "ok") ? 0 : refuse(word, *rest, err);
+}
+
 const struct redisReply *pj_reply_only(const struct redisReply *reply)
 {
-    const struct redisReply *first = pj_reply_at(reply, 0);
-
-    return first && first->type == REDIS_REPLY_ARRAY ? first : reply;
+    return pj_reply_count(reply) == 1 ? pj_reply_at(reply, 0) : reply;
 }
 
 size_t pj_reply_count(const struct redisReply *reply)

@@ -55,9 +55,12 @@ bool pj_reply_is_noscript(const struct redisReply *reply);
  * code and message. Returns 0 for "ok", PJ_NONE for "none". */
 int pj_reply_word(const struct redisReply *reply, struct pj_err *err);
 
-/* Readers of a reply's parts: a missing element or another type gives the default. Borrowed. */
-/* The answer of a script for several, when there is one only; else `reply` itself. */
+/* The same for a script for many, whose answers are texts of words: Redis makes an array at many times the price. 0, and *rest is what
+ * stands behind "ok". */
+int pj_reply_text(const struct redisReply *reply, struct pj_view *rest, struct pj_err *err);
+/* The answer of a script for many when there was one only, which has one element; else `reply` itself. */
 const struct redisReply *pj_reply_only(const struct redisReply *reply);
+/* Readers of a reply's parts: a missing element or another type gives the default. Borrowed. */
 size_t pj_reply_count(const struct redisReply *reply);
 const struct redisReply *pj_reply_at(const struct redisReply *reply, size_t i);
 struct pj_view pj_reply_view(const struct redisReply *reply);

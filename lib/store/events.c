@@ -37,6 +37,10 @@ void pj_events_append_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch
 
 int pj_events_append_reply(const struct redisReply *reply, int64_t *next, struct pj_err *err)
 {
+    if (pj_reply_count(reply) == 0) { /* the number alone: stored */
+        *next = pj_reply_int(reply, -1);
+        return *next > 0 ? 0 : pj_fail(err, PJ_E_PROTOCOL, "unexpected answer of Redis to a chunk");
+    }
     *next = pj_reply_int(pj_reply_at(reply, 1), 0);
     if (pj_view_is(pj_reply_view(pj_reply_at(reply, 0)), "resend"))
         return PJ_NONE;

@@ -62,12 +62,18 @@ void pj_lease_take_cmd(struct pj_cmd *cmd, const struct pj_lease_take *take)
     }
 }
 
-static int read_lease(const struct redisReply *item, int64_t now_ms, struct pj_lease *out,
+enum { TAKE_NOW = 1, TAKE_UNTIL, TAKE_ITEMS };
+
+/* The i-th: what it was created with, or its hash; its lease. */
+static int read_lease(const struct redisReply *reply, size_t i, struct pj_lease *out,
                       struct pj_err *err)
 {
     struct pj_task *task = pj_alloc(1, sizeof(*task));
+    int64_t deadline_ms;
 
-    if (pj_task_hash_get(pj_reply_at(item, 2), task, err) < 0) {
+    if (pj_task_leased_get(pj_reply_at(reply, TAKE_ITEMS + 2 * i),
+                           pj_reply_at(reply, TAKE_ITEMS + 2 * i + 1), task, &deadline_ms,
+                           err) < 0) {
         free(task);
         return -1;
     }
@@ -75,9 +81,9 @@ static int read_lease(const struct redisReply *item, int64_t now_ms, struct pj_l
         .epoch = task->epoch,
         .deliveries = task->deliveries,
         .next_n = task->logged_n + 1,
-        .until_ms = pj_reply_int(pj_reply_at(item, 0), 0),
-        .deadline_ms = pj_reply_int(pj_reply_at(item, 1), 0),
-        .now_ms = now_ms,
+        .until_ms = pj_reply_int(pj_reply_at(reply, TAKE_UNTIL), 0),
+        .deadline_ms = deadline_ms,
+        .now_ms = pj_reply_int(pj_reply_at(reply, TAKE_NOW), 0),
         .cancel = task->cancel_ms > 0,
         .task = task,
     };
@@ -87,13 +93,11 @@ static int read_lease(const struct redisReply *item, int64_t now_ms, struct pj_l
 int pj_lease_take_reply(const struct redisReply *reply, struct pj_lease *leases, size_t cap,
                         size_t *count, struct pj_err *err)
 {
-    int64_t now_ms = pj_reply_int(pj_reply_at(reply, 1), 0);
-
     *count = 0;
     if (pj_reply_word(reply, err) < 0)
         return -1;
-    for (size_t i = 2; i < pj_reply_count(reply) && *count < cap; i++) {
-        if (read_lease(pj_reply_at(reply, i), now_ms, &leases[*count], err) < 0) {
+    while (TAKE_ITEMS + 2 * *count + 1 < pj_reply_count(reply) && *count < cap) {
+        if (read_lease(reply, *count, &leases[*count], err) < 0) {
             pj_leases_release(leases, *count);
             *count = 0;
             return -1;
@@ -266,13 +270,21 @@ void pj_lease_finish_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
 int pj_lease_finish_reply(const struct redisReply *reply, struct pj_finished *out,
                           struct pj_err *err)
 {
-    reply = pj_reply_only(reply);
-    if (pj_reply_word(reply, err) < 0)
+    struct pj_view rest, status = {0}, repeated = {0}, duration = {0};
+
+    if (pj_reply_text(pj_reply_only(reply), &rest, err) < 0)
         return -1;
-    out->repeated = pj_reply_int(pj_reply_at(reply, 1), 0) != 0;
-    out->status = pj_word_index(pj_task_status_words, pj_reply_view(pj_reply_at(reply, 2)).p);
-    out->duration_ms = pj_reply_int(pj_reply_at(reply, 3), 0);
-    out->tokens = pj_reply_int(pj_reply_at(reply, 4), 0);
+    (void)pj_view_cut(&rest, ' ', &repeated);
+    (void)pj_view_cut(&rest, ' ', &status);
+    (void)pj_view_cut(&rest, ' ', &duration);
+    out->repeated = pj_view_is(repeated, "1");
+    for (out->status = 0; pj_task_status_words[out->status]; out->status++) {
+        if (pj_view_is(status, pj_task_status_words[out->status]))
+            break;
+    }
+    if (!pj_task_status_words[out->status] || pj_parse_i64(duration, &out->duration_ms) < 0 ||
+        pj_parse_i64(rest, &out->tokens) < 0)
+        return pj_fail(err, PJ_E_PROTOCOL, "unexpected answer of Redis to the end of a task");
     return 0;
 }
 

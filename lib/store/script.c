@@ -54,10 +54,10 @@ static const struct pj_refusal refusals[] = {
     {"users_exist", PJ_E_CONFLICT, "there are users already", NULL},
 };
 
-const struct pj_refusal *pj_refusal_find(const char *word)
+const struct pj_refusal *pj_refusal_find(struct pj_view word)
 {
     for (size_t i = 0; i < PJ_COUNT_OF(refusals); i++) {
-        if (strcmp(refusals[i].word, word) == 0)
+        if (pj_view_is(word, refusals[i].word))
             return &refusals[i];
     }
     return NULL;

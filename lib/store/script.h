@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "lib/base/err.h"
+#include "lib/base/view.h"
 
 struct pj_script {
     const char *name;
@@ -28,6 +29,6 @@ struct pj_refusal {
     const char *message;
     const char *remedy; /* NULL: none */
 };
-const struct pj_refusal *pj_refusal_find(const char *word);
+const struct pj_refusal *pj_refusal_find(struct pj_view word);
 
 #endif

@@ -269,8 +269,8 @@ static void get_given(struct pj_view rest, struct pj_task *task)
     }
 }
 
-/* The last lease (lua/prelude.lua): epoch, deliveries, since when, first start, default time limit, deadline, runner. */
-static void get_lease(struct pj_view rest, struct pj_task *task)
+/* The last lease (lua/prelude.lua): epoch, deliveries, since when, first start, default time limit, deadline (answered), runner. */
+static int64_t get_lease(struct pj_view rest, struct pj_task *task)
 {
     int64_t taken = 0, deadline = 0, *const numbers[] = {&task->epoch,
                                                          &task->deliveries,
@@ -288,6 +288,7 @@ static void get_lease(struct pj_view rest, struct pj_task *task)
     task->runner = rest.n ? pj_strndup(rest.p, rest.n) : NULL;
     if (taken > task->updated_ms)
         task->updated_ms = taken;
+    return deadline;
 }
 
 /* When it ended, and by which epoch. */
@@ -300,8 +301,9 @@ static void get_end(struct pj_view rest, struct pj_task *task)
         task->updated_ms = task->finished_ms;
 }
 
-/* Members that follow from others. */
-static void complete(struct pj_task *task, struct pj_view slot, int64_t unpriced)
+/* Members that follow from others; then *task is handed over, or released when it is none. */
+static int complete(struct pj_task *task, struct pj_view slot, int64_t unpriced,
+                    struct pj_task *out, struct pj_err *err)
 {
     task->leased = pj_view_is(slot, "l") ? 1 : pj_view_is(slot, "x") ? 2 : 0;
     if (unpriced > 0)
@@ -309,6 +311,34 @@ static void complete(struct pj_task *task, struct pj_view slot, int64_t unpriced
     if (task->status != PJ_TASK_RUNNING)
         task->stage = -1;
     pj_str_set(&task->pr.url, task->pr_url);
+    if (task->id && task->owner && task->repository_id && task->status >= 0) {
+        *out = *task;
+        return 0;
+    }
+    pj_task_release(task);
+    return pj_fail(err, PJ_E_PROTOCOL, "a task in Redis is damaged");
+}
+
+int pj_task_given_get(const struct redisReply *given, struct pj_task *out, struct pj_err *err)
+{
+    struct pj_task task;
+
+    pj_task_init(&task);
+    get_given(pj_reply_view(given), &task);
+    return complete(&task, pj_view_n("", 0), 0, out, err);
+}
+
+int pj_task_leased_get(const struct redisReply *hash, const struct redisReply *lease,
+                       struct pj_task *out, int64_t *deadline_ms, struct pj_err *err)
+{
+    bool known = pj_reply_count(hash) > 0;
+
+    if ((known ? pj_task_hash_get(hash, out, err) : pj_task_given_get(hash, out, err)) < 0)
+        return -1;
+    *deadline_ms = get_lease(pj_reply_view(lease), out);
+    out->stage = PJ_STAGE_PREPARING;
+    out->leased = 1;
+    return 0;
 }
 
 int pj_task_hash_get(const struct redisReply *hash, struct pj_task *out, struct pj_err *err)
@@ -342,11 +372,5 @@ int pj_task_hash_get(const struct redisReply *hash, struct pj_task *out, struct 
         get_lease(lease, &task);
     if (end.n)
         get_end(end, &task);
-    complete(&task, slot, unpriced);
-    if (task.id && task.owner && task.repository_id && task.status >= 0) {
-        *out = task;
-        return 0;
-    }
-    pj_task_release(&task);
-    return pj_fail(err, PJ_E_PROTOCOL, "a task in Redis is damaged");
+    return complete(&task, slot, unpriced, out, err);
 }

@@ -26,19 +26,15 @@ static void pair(struct pj_cmd *cmd, const char *name, const char *value)
 void pj_task_create_add(struct pj_cmd *cmd, const struct pj_task *task, bool execute,
                         const char *idem_key)
 {
-    char key[PJ_KEY_SIZE];
+    char key[PJ_KEY_SIZE], how[PJ_KEY_SIZE + 1];
 
     if (cmd->argc == 0) {
         pj_cmd_script(cmd, "task_create");
         pj_cmd_text(cmd, pj_key_task(key, task->id));
         cmd->repeatable = true;
     }
-    pj_cmd_text(cmd, task->id);
-    pj_cmd_int(cmd, execute);
-    pj_cmd_text(cmd, idem_key);
-    pj_cmd_text(cmd, task->owner);
-    pj_cmd_text(cmd, task->repository_id);
-    pj_cmd_text(cmd, task->priority < 0 ? "" : pj_task_priority_words[task->priority]);
+    (void)snprintf(how, sizeof(how), "%d%s", execute, idem_key ? idem_key : "");
+    pj_cmd_text(cmd, how);
     pj_task_hash_put_given(cmd, task);
     cmd->repeatable = cmd->repeatable && idem_key != NULL;
 }
@@ -54,11 +50,10 @@ int pj_task_create_reply(const struct redisReply *reply, struct pj_task *out, bo
                          struct pj_err *err)
 {
     reply = pj_reply_only(reply);
-    if (pj_reply_word(reply, err) < 0)
-        return -1;
     if (existing)
-        *existing = pj_reply_int(pj_reply_at(reply, 1), 0) != 0;
-    return pj_task_hash_get(pj_reply_at(reply, 2), out, err);
+        *existing = pj_reply_count(reply) > 0;
+    return pj_reply_count(reply) > 0 ? pj_task_hash_get(reply, out, err)
+                                     : pj_task_given_get(reply, out, err);
 }
 
 void pj_task_get_cmd(struct pj_cmd *cmd, const char *task_id)

@@ -9,20 +9,6 @@ local EIGHT_AN_OCTAVE = 8 / math.log(2)
 local function bin(ms)
     return math.floor(math.log(math.max(ms, 0) + 1) * EIGHT_AN_OCTAVE)
 end
-local function index(text, places)
-    for line in string.gmatch(text, '[^\n]+') do
-        local id, owner, repo, before, status = string.match(line, '^(%S+) (%S+) (%S+) (%S+) (%S+)')
-        if before ~= status then
-            local place = places[id]
-            if not place then
-                place = {owner = owner, repo = repo, before = before}
-                places[id] = place
-                places[#places + 1] = id
-            end
-            place.status = status
-        end
-    end
-end
 local function list_of(lists, key)
     local list = lists[key]
     if not list then
@@ -31,8 +17,44 @@ local function list_of(lists, key)
     end
     return list
 end
-local function count(fields, field, by)
-    fields[field] = (fields[field] or 0) + by
+-- The first and the last status of each task that moved; a new task's other indexes at once. Words are looked for plainly: a pattern
+-- would look at each byte with a table. Returns how many tasks are among `places` for the first time.
+local function index(text, places, lists)
+    local from, stop, fresh, find, sub = 1, #text, 0, string.find, string.sub
+    local all, before_of, status_of = list_of(lists, 'tasks'), places.before, places.status
+    while from <= stop do
+        local id_end = find(text, ' ', from, true)
+        local owner_end = find(text, ' ', id_end + 1, true)
+        local repo_end = find(text, ' ', owner_end + 1, true)
+        local before_end = find(text, ' ', repo_end + 1, true)
+        local status_end = find(text, ' ', before_end + 1, true)
+        local before, status = sub(text, repo_end + 1, before_end - 1), sub(text, before_end + 1, status_end - 1)
+        if before ~= status then
+            local id = sub(text, from, id_end - 1)
+            if not before_of[id] then
+                before_of[id], fresh = before, fresh + 1
+                if before == '-' then
+                    local own = list_of(lists, 'tasks:u:' .. sub(text, id_end + 1, owner_end - 1))
+                    local there = list_of(lists, 'tasks:r:' .. sub(text, owner_end + 1, repo_end - 1))
+                    all[#all + 1], all[#all + 2] = '0', id
+                    own[#own + 1], own[#own + 2] = '0', id
+                    there[#there + 1], there[#there + 2] = '0', id
+                end
+            end
+            status_of[id] = status
+        end
+        from = (find(text, '\n', status_end, true) or stop) + 1
+    end
+    return fresh
+end
+local function count(numbers, key, by)
+    numbers[key] = (numbers[key] or 0) + by
+end
+-- What is summed of an hour: how many ended as what, durations and waits by their bin, all durations, models by field.
+local function hour_of(sums, at)
+    local hour = at - at % 3600000
+    sums[hour] = sums[hour] or {s = {}, d = {}, w = {}, m = {}, ds = 0}
+    return sums[hour]
 end
 -- Sums, notification, retention and index of what ended. Cancelling tells nobody: the owner did it himself. Between two ends of a task
 -- its epoch has gone up.
@@ -40,19 +62,19 @@ local function fold_ends(ended, sums, lists, gone, told)
     local when, hot, ob, due = list_of(lists, 'ended'), list_of(lists, 'hot'), list_of(lists, 'ob'), list_of(lists, 'ob:due')
     for _, entry in ipairs(ended) do
         local id, before, status, owner, epoch, started, executed, n, at, um = unpack(entry)
-        local hour = at - at % 3600000
-        local fields = list_of(sums, hour)
-        count(fields, 's:' .. status, 1)
+        local ended_at = tonumber(at)
+        local hour = hour_of(sums, ended_at)
+        count(hour.s, status, 1)
         if started ~= '-' then
-            local took = math.max(at - started, 0)
-            count(fields, 'd:' .. bin(took), 1)
-            count(fields, 'ds', took)
+            local took = math.max(ended_at - started, 0)
+            count(hour.d, bin(took), 1)
+            hour.ds = hour.ds + took
             if executed ~= '' then
-                count(fields, 'w:' .. bin(started - executed), 1)
+                count(hour.w, bin(started - executed), 1)
             end
         end
         for k = 1, #um, 2 do
-            count(fields, 'm:' .. um[k], um[k + 1])
+            count(hour.m, um[k], um[k + 1])
         end
         if n ~= '0' then
             when[#when + 1], when[#when + 2] = at, id
@@ -68,6 +90,21 @@ local function fold_ends(ended, sums, lists, gone, told)
         end
     end
 end
+local function write_sums(sums)
+    for at, hour in pairs(sums) do
+        local name = string.format('%.0f', at)
+        local key = P .. 'an:' .. name
+        call('ZADD', P .. 'an', name, name)
+        for _, kind in ipairs({'s', 'd', 'w', 'm'}) do
+            for what, n in pairs(hour[kind]) do
+                call('HINCRBY', key, kind .. ':' .. what, string.format('%.0f', n))
+            end
+        end
+        if hour.ds > 0 then
+            call('HINCRBY', key, 'ds', string.format('%.0f', hour.ds))
+        end
+    end
+end
 local function write(lists, gone, sums, told)
     for key, ids in pairs(gone) do
         call('ZREM', P .. key, unpack(ids))
@@ -80,26 +117,14 @@ local function write(lists, gone, sums, told)
     if #told > 0 then
         call('HSET', P .. 'ob:new', unpack(told))
     end
-    for hour, fields in pairs(sums) do
-        local name = string.format('%.0f', hour)
-        call('ZADD', P .. 'an', name, name)
-        for field, n in pairs(fields) do
-            call('HINCRBY', P .. 'an:' .. name, field, string.format('%.0f', n))
-        end
-    end
+    write_sums(sums)
 end
 local function index_moves(places, lists, gone)
-    for _, id in ipairs(places) do
-        local place = places[id]
-        local is = list_of(lists, 'tasks:s:' .. place.status)
+    for id, status in pairs(places.status) do
+        local before, is = places.before[id], list_of(lists, 'tasks:s:' .. status)
         is[#is + 1], is[#is + 2] = '0', id
-        if place.before == '-' then
-            for _, key in ipairs({'tasks', 'tasks:u:' .. place.owner, 'tasks:r:' .. place.repo}) do
-                local list = list_of(lists, key)
-                list[#list + 1], list[#list + 2] = '0', id
-            end
-        elseif place.before ~= place.status then
-            local was = list_of(gone, 'tasks:s:' .. place.before)
+        if before ~= '-' and before ~= status then
+            local was = list_of(gone, 'tasks:s:' .. before)
             was[#was + 1] = id
         end
     end
@@ -108,11 +133,11 @@ end
 -- gathered of one kind is written before the next kind begins.
 local function fold(most)
     local done, handled, entries = call('HGET', P .. 'q', 'folded') or '0-0', 0, nil
-    local lists, gone, sums, told, places, last = {}, {}, {}, {}, {}, nil
+    local lists, gone, sums, told, places, last = {}, {}, {}, {}, {before = {}, status = {}}, nil
     local function flush()
         index_moves(places, lists, gone)
         write(lists, gone, sums, told)
-        lists, gone, sums, told, places = {}, {}, {}, {}, {}
+        lists, gone, sums, told, places = {}, {}, {}, {}, {before = {}, status = {}}
     end
     repeat
         entries = call('XRANGE', P .. 'ev', '(' .. done, '+', 'COUNT', 16)
@@ -122,9 +147,7 @@ local function fold(most)
                 flush()
             end
             if kind == 'm' or kind == 'fm' then
-                local before = #places
-                index(entry[2][2], places)
-                handled = handled + #places - before
+                handled = handled + index(entry[2][2], places, lists)
             end
             if kind == 'fm' then
                 flush()

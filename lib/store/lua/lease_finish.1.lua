@@ -3,8 +3,8 @@
 -- KEYS[1] any key of the partition
 -- ARGV    prefix of runners' channels, states a task may be in, then for each: id, epoch or -1, attempt or 0, status, patch or '', number
 --         of names and values that follow, those
--- Result  {answer, …}, each {'ok', repeated (0|1), status, duration ms, tokens} | {'not_found'} | {'stale_lease'} | {'stale_attempt'} |
---         {'not_running'}
+-- Result  for each, a text: 'ok', repeated (0|1), status, duration ms, tokens, or not_found, or what is refused and why: stale_lease
+--         status, stale_attempt attempt, not_running status
 -- Moves   running -> completed | failed | needs_review | needs_clarification | cancelled
 -- include queue.lua
 -- include state.lua
@@ -13,20 +13,17 @@ local now, out, i, from = now_ms(), {}, 3, {}
 for word in string.gmatch(ARGV[2], '%S+') do
     from[word] = true
 end
-local function answer(h, repeated, status)
-    return {'ok', repeated, status, string.format('%.0f', now - (tonumber(h.started) or now)), h.tokens}
+local function answer(h, how)
+    return how .. string.format('%.0f ', now - (tonumber(h.started) or now)) .. h.tokens
 end
 local function one(id, epoch, attempt, status, patch, set)
     local h = load_task(id, 'fin')
     if h and epoch ~= '-1' and h.status == status and string.match(h.more, ' (%d+)$') == epoch then
-        return answer(h, 1, status)
+        return answer(h, 'ok 1 ' .. status .. ' ')
     end
-    local refusal = fence(h, epoch, attempt)
+    local refusal = fence(h, epoch, attempt) or (not from[h.status] and {'not_running', h.status})
     if refusal then
-        return refusal
-    end
-    if not from[h.status] then
-        return {'not_running', h.status}
+        return table.concat(refusal, ' ')
     end
     if epoch == '-1' and h.slot == 'l' and h.runner ~= '' then
         call('PUBLISH', ARGV[1] .. h.runner, 'cancel ' .. id)
@@ -37,10 +34,10 @@ local function one(id, epoch, attempt, status, patch, set)
         set[#set + 1], set[#set + 2] = 'hasPatch', 1
     end
     finish(id, h, status, set, epoch == '-1' and '-' or epoch, now)
-    return answer(h, 0, status)
+    return answer(h, 'ok 0 ' .. status .. ' ')
 end
 while ARGV[i] do
-    local count = tonumber(ARGV[i + 5])
+    local count = ARGV[i + 5] == '0' and 0 or tonumber(ARGV[i + 5])
     out[#out + 1] = one(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], count > 0 and {unpack(ARGV, i + 6, i + 5 + count)})
     i = i + 6 + count
 end

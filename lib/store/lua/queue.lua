@@ -70,61 +70,70 @@ local function enqueue_one(id, user, priority)
     enqueue({[user] = {now_us() + (HEAD_START[priority] or 0), id}})
 end
 -- Whose turn comes how often among the next `want`: the least virtual time first, one step of it a task, nobody above his cap.
--- top: user, time, user, time, … in order. The users with their number of turns n, and the time of the last turn.
+-- top: user, time, user, time, … in order. How many of the users were looked at, and by their place in that order: time after their
+-- turns, number of turns, running tasks before; then the time of the last turn.
 local function turns(top, want, cap)
-    local names = {}
-    for i = 1, #top, 2 do
-        names[#names + 1] = top[i]
+    local running, times, n = {}, {}, {}
+    if cap > 0 then
+        local names = {}
+        for i = 1, #top, 2 do
+            names[#names + 1] = top[i]
+        end
+        running = call('HMGET', P .. 'run', unpack(names))
     end
-    local running = cap > 0 and call('HMGET', P .. 'run', unpack(names)) or {}
     -- Two queues, both in order of time: who has not had a turn yet, who has.
-    local users, again, first, second, last = {}, {}, 1, 1, nil
+    local again, first, second, behind, last = {}, 1, 1, 0, nil
     while want > 0 do
-        local b, who = again[second], nil
+        local i, b = first, again[second]
         local a_time = tonumber(top[2 * first])
-        if a_time and not (b and b.time < a_time) then
-            who = {name = names[first], time = a_time, n = 0, running = tonumber(running[first]) or 0}
-            users[first], first = who, first + 1
+        if a_time and not (b and times[b] < a_time) then
+            times[i], n[i], first = a_time, 0, first + 1
         elseif b then
-            who, second = b, second + 1
+            i, second = b, second + 1
         else
             break
         end
-        if cap == 0 or who.running + who.n < cap then
-            who.n, last, who.time, want = who.n + 1, who.time, who.time + 1, want - 1
-            again[#again + 1] = who
+        if cap == 0 or (tonumber(running[i]) or 0) + n[i] < cap then
+            last = times[i]
+            n[i], times[i], want = n[i] + 1, last + 1, want - 1
+            behind = behind + 1
+            again[behind] = i
         end
     end
-    return users, last
+    return first - 1, times, n, running, last
 end
--- The next tasks, at most `want`, taken out of the backlogs and counted as their users': {task, user}, …; and whether a user left the
--- order. What time it is, the least virtual time says; only who leaves writes it down.
+-- The next tasks, at most `want`, taken out of the backlogs and counted as their users'; the users, likewise; and whether a user left
+-- the order. What time it is, the least virtual time says; only who leaves writes it down.
 local function pick(want)
     local _, cap, v = q_config()
-    local out, at, some_left = {}, nil, false
-    while #out < want do
-        local top = call('ZRANGE', P .. 'vt', 0, want - #out - 1, 'WITHSCORES')
+    local tasks, users, at, some_left, had = {}, {}, nil, false, 0
+    while had < want do
+        local top = call('ZRANGE', P .. 'vt', 0, want - had - 1, 'WITHSCORES')
         if #top == 0 then
             break
         end
-        local users, last = turns(top, want - #out, cap)
+        local looked, times, n, running, last = turns(top, want - had, cap)
         local stay, gone, uv, run = {}, {}, {}, {}
-        for _, u in ipairs(users) do
-            local got = u.n > 0 and call('ZPOPMIN', P .. 'bk:' .. u.name, u.n) or {}
-            local n = #got / 2
-            for i = 1, #got, 2 do
-                out[#out + 1] = {got[i], u.name}
+        for i = 1, looked do
+            local user, wanted = top[2 * i - 1], n[i]
+            local got = wanted > 0 and call('ZPOPMIN', P .. 'bk:' .. user, wanted) or {}
+            local found = #got / 2
+            for k = 1, #got, 2 do
+                had = had + 1
+                tasks[had], users[had] = got[k], user
             end
-            if n > 0 then
-                run[#run + 1], run[#run + 2] = u.name, u.running + n
+            local now_running = cap > 0 and (tonumber(running[i]) or 0) + found
+            if now_running and found > 0 then
+                run[#run + 1], run[#run + 2] = user, now_running
             end
             -- Who has fewer than his turns has no more; who has just as many is found out at his next turn, unless he is the only one:
             -- then it tells whether anybody waits. Who is at his cap comes back when a task of his ends.
-            if n < u.n or (cap > 0 and u.running + n >= cap) or (#users == 1 and call('EXISTS', P .. 'bk:' .. u.name) == 0) then
-                gone[#gone + 1] = u.name
-                uv[#uv + 1], uv[#uv + 2] = u.name, u.time - u.n + n
+            if found < wanted or (now_running and now_running >= cap)
+                or (looked == 1 and call('EXISTS', P .. 'bk:' .. user) == 0) then
+                gone[#gone + 1] = user
+                uv[#uv + 1], uv[#uv + 2] = user, times[i] - wanted + found
             else
-                stay[#stay + 1], stay[#stay + 2] = u.time, u.name
+                stay[#stay + 1], stay[#stay + 2] = times[i], user
             end
         end
         at = last and math.max(at or last, last) or at
@@ -136,7 +145,7 @@ local function pick(want)
             call('ZREM', P .. 'vt', unpack(gone))
             call('HSET', P .. 'uv', unpack(uv))
         end
-        if cap > 0 and #run > 0 then
+        if #run > 0 then
             call('HSET', P .. 'run', unpack(run))
         end
     end
@@ -144,7 +153,7 @@ local function pick(want)
         q_v = at
         call('HSET', P .. 'q', 'v', at)
     end
-    return out, some_left
+    return tasks, users, some_left
 end
 -- Tasks have left the slots l or x. left: user -> how many. Only under a cap does that let others in.
 local function leave(left)

@@ -25,6 +25,7 @@ local function iso(ms)
     return iso_text
 end
 local lines, ends, freed, undated, left, moved = {}, {}, {}, {}, nil, nil
+local NO_SUMS = {}
 -- One change, told to everybody who watches. before: its status until now. h: owner repo attempt n.
 local function announce(id, h, before, status, stage, now)
     lines[#lines + 1] = table.concat({id, h.owner, h.repo, before, status, stage == '' and '-' or stage, h.attempt, h.n,
@@ -81,10 +82,11 @@ end
 local function unleased(epoch, deliveries, now, started, default, deadline)
     return string.format('%.0f %.0f %.0f %s %s %s ', epoch, deliveries, now, started, default, deadline)
 end
--- The end of a task. `set`: further names and values for the hash, or nil; `by`: the epoch of who ends it, '-': nobody's. The caller has checked that it may. What follows from an end
--- (analytics, the owner's notification, retention, packing) stands in the entry of `ev`, which fold.lua works off in batches.
+-- The end of a task. `set`: further names and values for the hash, or nil; `by`: the epoch of who ends it, '-': nobody's. The caller has
+-- checked that it may. What follows from an end (analytics, the owner's notification, retention, packing) stands in the entry of `ev`,
+-- which fold.lua works off in batches.
 local function finish(id, h, status, set, by, now)
-    local t, sums = P .. 't:' .. id, {}
+    local t, sums = P .. 't:' .. id, NO_SUMS
     if h.called then
         sums = call('HGETALL', t .. ':um')
         call('DEL', t .. ':um')

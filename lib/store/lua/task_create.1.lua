@@ -1,37 +1,56 @@
 #!lua
 -- task_create - store new tasks: queued, or (execute) running and waiting.
 -- KEYS[1] any key of the partition
--- ARGV    seven for each task: id, execute (0|1), idempotency key or '', owner, repository, priority or '', what it is given (`d` of
---         state.lua without its first two)
--- Result  {{'ok', existing (0|1), the hash}, …}
+-- ARGV    two for each task: execute (0|1) and behind it the idempotency key or nothing; what it is given (`d` of state.lua without its
+--         first two)
+-- Result  for each: what it was created with (`d`), or the hash of the task that was made under its key before
 -- Moves   nothing -> queued | running
 -- include queue.lua
 -- include state.lua
-local now, out, waiting, some = now_us(), {}, {}, false
+local now, out, waiting, some, made, find, sub = now_us(), {}, {}, false, 0, string.find, string.sub
 local at = string.format('%.0f', math.floor(now / 1000))
-for i = 1, #ARGV, 7 do
-    local id, execute, idem, owner, repo = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
-    local made = idem ~= '' and call('HGET', idem, 'task')
-    if made then
-        out[#out + 1] = {'ok', 1, call('HGETALL', P .. 't:' .. made)}
-    else
-        if idem ~= '' then
-            call('HSET', idem, 'task', id)
-        end
-        local d = at .. '\0' .. execute .. '\0' .. ARGV[i + 6]
-        call('HSET', P .. 't:' .. id, 'd', d)
-        if execute == '1' then
-            local own = waiting[owner] or {}
-            waiting[owner], some = own, true
-            own[#own + 1], own[#own + 2] = now + (i - 1) / 7 + (HEAD_START[ARGV[i + 5]] or 0), id -- in the order given
-            lines[#lines + 1] = id .. ' ' .. owner .. ' ' .. repo .. ' - running waiting 1 0 ' .. at
-        else
-            lines[#lines + 1] = id .. ' ' .. owner .. ' ' .. repo .. ' - queued - 1 0 ' .. at
-        end
-        out[#out + 1] = {'ok', 0, {'d', d}}
-    end
+local how, execute, idem, head
+local scores = {}
+-- The n-th task of a user stands n microseconds behind the first: in the order given.
+local function score(priority, n)
+    local own = scores[priority] or {}
+    scores[priority] = own
+    own[n] = own[n] or string.format('%.0f', now + n + (HEAD_START[priority] or 0))
+    return own[n]
 end
-moved = #lines > 0
+local function add(text)
+    local owner_end = find(text, '\0', 1, true)
+    local repo_end = find(text, '\0', owner_end + 1, true)
+    local priority_end = find(text, '\0', repo_end + 1, true)
+    local limit_end = find(text, '\0', priority_end + 1, true)
+    local id = sub(text, limit_end + 1, find(text, '\0', limit_end + 1, true) - 1)
+    local owner = sub(text, 1, owner_end - 1)
+    if idem ~= '' then
+        call('HSET', idem, 'task', id)
+    end
+    local d = head .. text
+    call('HSET', P .. 't:' .. id, 'd', d)
+    made = made + 1
+    lines[made] = id .. ' ' .. owner .. ' ' .. sub(text, owner_end + 1, repo_end - 1)
+        .. (execute == '1' and ' - running waiting 1 0 ' or ' - queued - 1 0 ') .. at
+    if execute == '1' then
+        local own = waiting[owner] or {}
+        local n = #own
+        waiting[owner], some = own, true
+        own[n + 1], own[n + 2] = score(sub(text, repo_end + 1, priority_end - 1), n / 2), id
+    end
+    return d
+end
+for i = 1, #ARGV, 2 do
+    if ARGV[i] ~= how then
+        how = ARGV[i]
+        execute, idem = sub(how, 1, 1), sub(how, 2)
+        head = at .. '\0' .. execute .. '\0'
+    end
+    local before = idem ~= '' and call('HGET', idem, 'task')
+    out[(i + 1) / 2] = before and call('HGETALL', P .. 't:' .. before) or add(ARGV[i + 1])
+end
+moved = made > 0
 if some then
     enqueue(waiting)
 end
