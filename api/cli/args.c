@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define HEAD_COLUMNS 28
+
 static const struct cli_option *find(const struct cli_verb *verb, const char *name, size_t n,
                                      char letter)
 {
@@ -125,7 +127,10 @@ void args_help(const struct cli_verb *verb, FILE *to)
             (void)snprintf(letter, sizeof letter, "-%c, ", o->letter);
         (void)snprintf(head, sizeof head, "%s--%s%s%s", letter, o->name, o->value ? " " : "",
                        o->value ? o->value : "");
-        (void)fprintf(to, "  %-28s %s\n", head, o->help);
+        if (strlen(head) > HEAD_COLUMNS)
+            (void)fprintf(to, "  %s\n  %*s %s\n", head, HEAD_COLUMNS, "", o->help);
+        else
+            (void)fprintf(to, "  %-*s %s\n", HEAD_COLUMNS, head, o->help);
     }
     (void)fputs("      --json                   print documents instead of tables\n", to);
 }

@@ -78,19 +78,10 @@ static enum pj_err_class class_of_status(int status)
         int status;
         enum pj_err_class cls;
     } table[] = {
-        {400, PJ_E_INVALID    },
-        {401, PJ_E_AUTH       },
-        {403, PJ_E_AUTH       },
-        {404, PJ_E_NOT_FOUND  },
-        {408, PJ_E_TIMEOUT    },
-        {409, PJ_E_CONFLICT   },
-        {410, PJ_E_NOT_FOUND  },
-        {413, PJ_E_LIMIT      },
-        {422, PJ_E_LIMIT      },
-        {429, PJ_E_RATE       },
-        {502, PJ_E_UNAVAILABLE},
-        {503, PJ_E_UNAVAILABLE},
-        {504, PJ_E_TIMEOUT    },
+        {400, PJ_E_INVALID}, {401, PJ_E_AUTH},     {403, PJ_E_AUTH},        {404, PJ_E_NOT_FOUND},
+        {408, PJ_E_TIMEOUT}, {409, PJ_E_CONFLICT}, {410, PJ_E_NOT_FOUND},   {413, PJ_E_LIMIT},
+        {422, PJ_E_LIMIT},   {429, PJ_E_RATE},     {502, PJ_E_UNAVAILABLE}, {503, PJ_E_UNAVAILABLE},
+        {504, PJ_E_TIMEOUT},
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(table); i++)
@@ -125,8 +116,11 @@ static int fail_of_answer(const struct pj_http_response *res, struct pj_err *err
                        pj_json_str(fault, "field", "?"), pj_json_str(fault, "detail", "?"));
     }
     (void)pj_err_code(err, pj_json_str(doc, "code", ""));
+    /* Some remedies are for those who write requests by hand. */
     const char *remedy = pj_json_str(doc, "remedy", NULL);
-    if (remedy)
+    if (res->status == 401)
+        (void)pj_err_remedy(err, "run `pj login`, or set PJ_TOKEN");
+    else if (remedy && json_array_size(faults) == 0)
         (void)pj_err_remedy(err, "%s", remedy);
     return -1;
 }
@@ -154,11 +148,11 @@ static int send_request(struct client *c, const struct exchange *x, struct pj_ht
 {
     PJ_CLEANUP(pj_freep) char *url = pj_asprintf("%s%s", c->url, x->path);
     const struct pj_http_header headers[] = {
-        {"Accept",        x->accept                          },
-        {"Authorization", c->authorization                   },
-        {"Content-Type",  x->body ? "application/json" : NULL},
-        {"Last-Event-ID", x->last_event_id                   },
-        {"User-Agent",    "pj/" PJ_VERSION                   },
+        {"Accept", x->accept},
+        {"Authorization", c->authorization},
+        {"Content-Type", x->body ? "application/json" : NULL},
+        {"Last-Event-ID", x->last_event_id},
+        {"User-Agent", "pj/" PJ_VERSION},
     };
     const struct pj_http_request req = {
         .method = x->method,

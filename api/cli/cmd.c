@@ -18,7 +18,8 @@ int cmd_read_file(const char *path, bool trim, char **out, struct pj_err *err)
                                 : pj_fs_read(path, &text, err);
     if (rc < 0) {
         pj_str_release(&text);
-        return pj_err_wrap(err, "reading %s", path);
+        err->cls = PJ_E_INVALID; /* of what was typed: no task and no repository is missing */
+        return pj_err_wrap(err, "--file");
     }
     while (trim && text.len > 0 && strchr("\r\n", text.data[text.len - 1]))
         text.data[--text.len] = '\0';

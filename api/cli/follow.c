@@ -240,6 +240,11 @@ int cmd_logs(struct cli *cli, const struct cli_args *args, struct pj_err *err)
         return -1;
     if (!cli_option_get(args, "follow"))
         return print_pages(cli, f.client, f.task, attempt, err);
+    /* Whoever was never there is not waited for. */
+    if (client_call(f.client, "GET", path, NULL, &task, err) < 0)
+        return -1;
+    json_decref(task);
+    task = NULL;
     int rc = follow_log(&f, err);
     json_decref(f.last);
     if (rc < 0 || client_call(f.client, "GET", path, NULL, &task, err) < 0)

@@ -67,10 +67,34 @@ static int report(const struct pj_err *err)
     return strcmp(err->code, "settings") == 0 ? PJ_EXIT_CONFIG : pj_err_exit_code(err->cls);
 }
 
+/* The verbs of a noun; false where it is none. */
+static bool help_noun(const char *noun, FILE *to)
+{
+    bool known = false;
+
+    for (size_t i = 0; i < cli_verb_count; i++) {
+        const struct cli_verb *v = &cli_verbs[i];
+
+        if (!v->noun || strcmp(v->noun, noun) != 0)
+            continue;
+        if (!known)
+            (void)fprintf(to,
+                          "usage: pj %s VERB [arguments]          more with: pj %s VERB --help\n\n",
+                          noun, noun);
+        (void)fprintf(to, "  %-11s %-16s %s\n", v->verb, v->words, v->help);
+        known = true;
+    }
+    return known;
+}
+
 static int unknown_verb(int argc, char **argv)
 {
-    (void)fprintf(stderr, "pj: no such command: %s%s%s - see `pj --help`\n", argv[0],
-                  argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) &&
+        help_noun(argv[0], stdout))
+        return 0;
+    if (argc > 1 || !help_noun(argv[0], stderr))
+        (void)fprintf(stderr, "pj: no such command: %s%s%s - see `pj --help`\n", argv[0],
+                      argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
     return EXIT_USAGE;
 }
 

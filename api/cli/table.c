@@ -8,6 +8,7 @@
 #include "lib/json/codec.h"
 
 #define COLUMNS_MAX 16
+#define AS_SENT JSON_REAL_PRECISION(15) /* as many digits as the API writes */
 
 char *table_value(const json_t *doc, const char *path)
 {
@@ -23,7 +24,7 @@ char *table_value(const json_t *doc, const char *path)
         return NULL;
     if (json_is_string(at))
         return pj_strdup(json_string_value(at));
-    return json_dumps(at, JSON_COMPACT | JSON_ENCODE_ANY);
+    return json_dumps(at, JSON_COMPACT | JSON_ENCODE_ANY | AS_SENT);
 }
 
 /* C0, DEL and C1 (as UTF-8: C2 80 to C2 9F). */
@@ -178,7 +179,8 @@ void table_record(const struct cli *cli, const struct table_column *fields, size
 void table_json(const struct cli *cli, const json_t *doc)
 {
     PJ_CLEANUP(pj_freep)
-    char *text = json_dumps(doc, JSON_ENCODE_ANY | (cli->tty ? JSON_INDENT(2) : JSON_COMPACT));
+    char *text =
+        json_dumps(doc, JSON_ENCODE_ANY | AS_SENT | (cli->tty ? JSON_INDENT(2) : JSON_COMPACT));
 
     (void)puts(text ? text : "null");
 }

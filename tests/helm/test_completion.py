@@ -3,6 +3,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 import support
@@ -28,7 +29,9 @@ class Completion(unittest.TestCase):
     def ask(self, shell, argv, script):
         if not shutil.which(shell):
             self.skipTest(f"{shell} is not installed")
-        env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "HOME": "/nonexistent"}
+        home = tempfile.TemporaryDirectory()
+        self.addCleanup(home.cleanup)
+        env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "HOME": home.name}
         for words, wanted, unwanted in ASKED:
             with self.subTest(shell, words=words):
                 result = subprocess.run([*argv, script(words)], capture_output=True, text=True, env=env, timeout=30)
