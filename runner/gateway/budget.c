@@ -5,21 +5,36 @@
 #include "lib/json/codec.h"
 #include "lib/model/model.h"
 
-#define OUTPUT_MIN 256 /* an answer shorter than this is worth no call */
+#define OUTPUT_MIN 256   /* an answer shorter than this is worth no call */
+#define LEARN_BYTES 4096 /* what a provider adds by itself weighs little beside as much */
+#define LIGHTEST                                                                                   \
+    5 /* bytes a token, at most: lighter are pictures, and the next text may have none */
 
 int64_t budget_left_ms(const struct budget *b)
 {
     return b->deadline_mono_ms > 0 ? b->deadline_mono_ms - pj_mono_ms() : INT64_MAX;
 }
 
-/* The history only grows between two calls, so what the last prompt was counted at is known, and only the rest is guessed. */
+/* By what the task's own text has weighed so far, once enough of it was counted; never below what prose weighs. */
+static int64_t by_weight(const struct budget *b, int64_t bytes)
+{
+    int64_t learned = bytes * b->known_tokens / b->known_bytes;
+
+    return learned > bytes / LIGHTEST ? learned : bytes / LIGHTEST;
+}
+
 int64_t budget_prompt(const struct budget *b, size_t bytes)
 {
-    int64_t n = (int64_t)bytes;
+    int64_t n = (int64_t)bytes, rest = n - b->known_bytes, guessed;
+    bool learned = b->known_tokens > 0 && b->known_bytes >= LEARN_BYTES;
 
-    if (b->known_tokens > 0 && n >= b->known_bytes)
-        return b->known_tokens + pj_model_estimate_tokens((size_t)(n - b->known_bytes));
-    return pj_model_estimate_tokens(bytes);
+    if (b->known_tokens > 0 && rest >= 0) { /* a history that has grown: only the rest is guessed */
+        guessed = pj_model_estimate_tokens((size_t)rest);
+        if (learned && by_weight(b, rest) > guessed)
+            guessed = by_weight(b, rest);
+        return b->known_tokens + guessed;
+    }
+    return learned ? by_weight(b, n) : pj_model_estimate_tokens(bytes);
 }
 
 static int out_of(struct pj_err *err, const char *code, const char *setting, const char *what)
@@ -91,7 +106,8 @@ void budget_settle(struct budget *b, size_t bytes, const struct pj_usage *usage,
         b->cost_microusd += cost_microusd;
     else if (pj_usage_total(usage) > 0)
         b->unpriced = true;
-    if (!usage->estimated && pj_usage_prompt(usage) > 0) {
+    /* Of several talks side by side the longest is known best, and is the one that comes near a limit. */
+    if (!usage->estimated && pj_usage_prompt(usage) > 0 && (int64_t)bytes >= b->known_bytes) {
         b->known_bytes = (int64_t)bytes;
         b->known_tokens = pj_usage_prompt(usage);
     }

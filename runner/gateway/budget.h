@@ -12,11 +12,12 @@ struct budget {
     int64_t max_tokens, max_cost, max_turns, deadline_mono_ms; /* as struct gateway_limits */
     int64_t tokens, cost_microusd, turns;                      /* spent */
     int64_t started_mono_ms;
-    bool unpriced;                     /* a call had no price */
-    int64_t known_bytes, known_tokens; /* the last call's prompt: measures the next one */
+    bool unpriced; /* a call had no price */
+    int64_t known_bytes,
+        known_tokens; /* the longest prompt that the provider counted: measures the others */
 };
 
-/* Tokens that the prompt of a request of `bytes` will have, about. */
+/* Tokens that the prompt of a request of `bytes` will have, about: a third of them at first, then by what the provider counted. */
 int64_t budget_prompt(const struct budget *b, size_t bytes);
 /* May a call whose request has `bytes` be made? Lowers *max_output to what is left. Fails with token_limit, cost_limit or
  * task_timeout. */

@@ -97,7 +97,8 @@ static int list_models(struct desk *d, struct conn *c, struct pj_err *err)
 static int count_tokens(struct desk *d, struct conn *c, size_t bytes, struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp)
-    json_t *doc = json_pack("{s:I}", "input_tokens", (json_int_t)pj_model_estimate_tokens(bytes));
+    json_t *doc =
+        json_pack("{s:I}", "input_tokens", (json_int_t)budget_prompt(&d->gw->budget, bytes));
 
     return reply(d, c, 200, doc, err);
 }

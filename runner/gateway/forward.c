@@ -187,7 +187,7 @@ static int settle(struct gateway *gw, struct passing *p, size_t sent, int64_t st
     if (pj_http_header_get(&p->res, "x-request-id", id, sizeof id) ||
         pj_http_header_get(&p->res, "request-id", id, sizeof id))
         turn.request_id = id;
-    gateway_settle(gw, sent, &turn.usage);
+    gateway_settle(gw, p->call->in->body.n, &turn.usage); /* measured as it is reserved for */
     return gateway_note_call(gw, &turn, started_ms, p->res.total_ms, failed, err);
 }
 

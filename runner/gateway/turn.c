@@ -1,6 +1,6 @@
 /* turn.c - one turn of the agent, put to a model: reserve, ask, wait, fall back, settle.
  *
- * Policy (issue text and facts of the three providers): a short Retry-After is waited for; a long one, or a service error, goes
+ * Policy (facts of the three providers): a short Retry-After is waited for; a long one, or a service error, goes
  * to the fallback when there is one, at this turn's boundary and for the rest of the task; without one the call is repeated
  * up to three times. The 180 s of a call (R7.2), authentication, quota and bad requests end the run at once. */
 #include "runner/gateway/inner.h"
@@ -133,7 +133,7 @@ void gateway_fall_back(struct gateway *gw, const struct pj_err *why)
 {
     gateway_note_fallback(gw, &gw->fallback, why);
     gw->source = &gw->fallback;
-    gw->budget.known_tokens = 0; /* another tokenizer */
+    gw->budget.known_tokens = gw->budget.known_bytes = 0; /* another tokenizer */
 }
 
 /* After failure number `tries`: 0 to ask again (having waited or fallen back), -1 to give up with err as it stands. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
+#include "runner/gateway/budget.h"
 #include "runner/gateway/http_in.h"
 #include "tests/runner/gateway_rig.h"
 #include "tests/support/http.h"
@@ -165,6 +166,67 @@ Test(gateway_foreign, ends_the_run_at_a_limit)
     cr_assert_eq(model_server_count(m), 1);
     release(&rig, &p);
     model_server_stop(m);
+}
+
+static void dense_talk(struct play *p)
+{
+    for (int i = 0; i < 2; i++) {
+        PJ_CLEANUP(pj_freep)
+        char *body = pj_asprintf("{\"messages\":[{\"role\":\"user\",\"content\":\"%0*d\"}]}",
+                                 i == 0 ? 9000 : 18000, 0);
+
+        http_call(p->base, "POST", "/v1/chat/completions", NULL, body, chat_headers, &p->a[i]);
+    }
+}
+
+/* Text that weighs more than most: the second call is measured by the first and not made. */
+Test(gateway_foreign, learns_how_much_the_tasks_text_weighs)
+{
+    static const struct model_answer answers[] = {{.text = "x", .prompt_tokens = 9000}};
+    struct model_server *m = model_server_start(0, answers, 1);
+    struct rig rig;
+    struct play p = {.act = dense_talk};
+
+    rig_init(&rig, "openai", model_server_openai_url(m));
+    rig.config.limits.tokens = 25000;
+    cr_assert_lt(serve(&rig, &p), 0);
+    cr_assert_str_eq(rig.err.code, "token_limit");
+    cr_assert_eq(model_server_count(m), 1);
+    release(&rig, &p);
+    model_server_stop(m);
+}
+
+Test(gateway_budget, prompts_are_measured_by_what_was_counted)
+{
+    /* clang-format off */
+    static const struct {
+        size_t known_bytes; int64_t known_tokens;
+        size_t bytes;
+        int64_t least, most;
+    } rows[] = {
+        {0,      0,     9000,   3000,  3001},  /* nothing is known */
+        {300,    900,   30000,  10800, 10900}, /* too little to learn from: the rest by thirds */
+        {300,    900,   200,    66,    67},
+        {80000,  20000, 80000,  20000, 20001}, /* the same again */
+        {80000,  20000, 83000,  21000, 21001}, /* grown: a third of the rest, which is more than its weight */
+        {80000,  60000, 84000,  63000, 63001}, /* dense text goes on */
+        {80000,  20000, 8000,   2000,  2000},  /* another talk, or a shortened one */
+        {800000, 2000,  100000, 20000, 20000}, /* pictures teach nothing about text */
+    };
+    /* clang-format on */
+
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
+        struct budget b = {.max_cost = -1};
+        struct pj_usage usage = {.uncached = rows[i].known_tokens, .reported_microusd = -1},
+                        little = {.uncached = 7, .reported_microusd = -1};
+
+        budget_settle(&b, rows[i].known_bytes, &usage, 0);
+        if (rows[i].known_bytes > 0) /* a short talk beside it */
+            budget_settle(&b, rows[i].known_bytes / 2, &little, 0);
+        int64_t prompt = budget_prompt(&b, rows[i].bytes);
+        cr_expect(prompt >= rows[i].least && prompt <= rows[i].most, "%zu: %lld", i,
+                  (long long)prompt);
+    }
 }
 
 static void errors_pass(struct play *p)
