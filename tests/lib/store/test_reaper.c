@@ -212,14 +212,16 @@ Test(reaper, what_was_lost_around_a_running_task_is_put_right)
     for (size_t i = 0; i < PJ_COUNT_OF(losses); i++) {
         char id[PJ_ID_SIZE];
         struct pj_cmd cmd = {0};
+        int64_t epoch = 0;
 
         make_task(&f, "user1", true, id);
         if (losses[i].leased) {
             take_one(&f, "r1", &lease);
+            epoch = lease.epoch;
             pj_leases_release(&lease, 1);
         }
         if (strcmp(losses[i].key, "pj:{p0}:deadline") == 0) { /* a workflow has it */
-            pj_lease_external_cmd(&cmd, id, 1);
+            pj_lease_external_cmd(&cmd, id, epoch);
             PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
         }
         forget(losses[i].command, losses[i].key,
@@ -237,7 +239,7 @@ Test(reaper, what_was_lost_around_a_running_task_is_put_right)
         (void)reap(&f, 15000, reaped, 8);
         if (strcmp(losses[i].key, "pj:{p0}:deadline") == 0) {
             cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:deadline", NULL), 1);
-            cr_assert_eq(finish_as(&f, id, 1, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s",
+            cr_assert_eq(finish_as(&f, id, epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s",
                          err.message);
             continue;
         }

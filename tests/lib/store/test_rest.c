@@ -324,9 +324,9 @@ Test(rest, notification_is_claimed_by_one_and_settled)
     make_task(&f, "u", true, id);
     take_one(&f, "r1", &lease);
     cr_assert_eq(finish_as(&f, id, lease.epoch, 0, "patch_conflict", NULL, &err), 0);
+    want = pj_asprintf("msg_%s_%lld", id, (long long)lease.epoch);
     pj_leases_release(&lease, 1);
     cr_assert_eq(claim(records, 4), 1);
-    want = pj_asprintf("msg_%s_1", id);
     cr_assert_str_eq(records[0].id, want);
     cr_assert_str_eq(records[0].template_name, "needs_review");
     cr_assert_str_eq(records[0].owner, "u");
