@@ -13,20 +13,26 @@
 #define RUNNERS 2
 #define ACTIVE_MAX 12
 #define TASKS_MAX 4000
+#define KILLS_MAX 2000
 #define LEASE_MS 3000
 #define ANSWER_MS 90000
 #define END_MS 180000
+/* appendfsync everysec: what was acknowledged up to that long before a kill of Redis may be forgotten, nothing older. */
+#define FORGET_MS 1000
 /* Lines that the work of a task prints: line 0, line 1, … */
 #define WORK_LINES 40
 
+/* What was acknowledged of a task, and when the answer had arrived (0: it was not). */
 struct chaos_task {
     char *id;
-    bool ended;
+    char end[24];   /* the status that it ended in; "" while it runs */
     bool cancelled; /* a cancel was asked for */
-    bool hooked;    /* a webhook said that it is completed, and that was accepted */
     bool starved;   /* the disk was full while it ran */
-    int64_t accepted_ms;
+    int64_t accepted_ms, ended_ms;
+    int64_t hooked_ms; /* a webhook said that it is completed */
 };
+
+#define CHAOS_GROUPS 4
 
 struct chaos {
     struct scene s;
@@ -36,10 +42,13 @@ struct chaos {
     size_t count;
     int64_t until_ms;
     char *hook_secret;
-    const char *fsync;     /* PJ_CHAOS_FSYNC: always (all acknowledged is kept), everysec */
-    int64_t redis_died_ms; /* last kill of Redis */
-    size_t forgotten; /* accepted, gone with the last second before a kill: only under everysec */
-    bool small_disk;  /* the state folder is a small file system of its own */
+    bool everysec;              /* PJ_CHAOS_FSYNC: always (all acknowledged is kept), everysec */
+    int64_t kill_ms[KILLS_MAX]; /* when Redis was killed */
+    size_t kill_count;
+    size_t forgotten, undone;  /* tasks, ends of tasks that Redis lost: only under everysec */
+    int64_t oldest_loss_ms;    /* the oldest of those: so long before the kill */
+    bool small_disk;           /* the state folder is a small file system of its own */
+    char *group[CHAOS_GROUPS]; /* control groups that the run has to itself */
 };
 
 /* chaos_tasks.c */
@@ -51,11 +60,24 @@ void chaos_pass(struct chaos *c, int ms); /* that long, whatever happens */
 int chaos_ask(struct chaos *c, const char *method, const char *path, const char *body,
               const char *key, struct http_answer *out);
 
+/* Milliseconds from the acknowledgement at `ms` to the kill of Redis that may have taken it; -1 when there was none. */
+int64_t chaos_loss_ms(const struct chaos *c, int64_t ms);
+
+/* No more faults: until all tasks have ended. */
+void chaos_settle(struct chaos *c);
+
 /* chaos_faults.c */
 void chaos_strike(struct chaos *c);
 void chaos_print_faults(FILE *out);
 /* The state folder on a file system of 64 MiB, where this is root. */
 void chaos_small_disk(struct chaos *c);
+
+/* chaos_host.c: what the run leaves on the host falls to us and into control groups of our own, and is named at the end. */
+void chaos_host_begin(struct chaos *c);
+void chaos_host_check(struct chaos *c);
+
+/* chaos_keys.c: every key in Redis has an owner, every entry of an index what it names. */
+void chaos_keys_check(struct chaos *c);
 
 /* chaos_check.c */
 void chaos_check(struct chaos *c);

@@ -96,7 +96,8 @@ static void kill_api(struct chaos *c)
 
 static void kill_redis(struct chaos *c)
 {
-    c->redis_died_ms = pj_mono_ms();
+    cr_assert_lt(c->kill_count, (size_t)KILLS_MAX);
+    c->kill_ms[c->kill_count++] = pj_mono_ms();
     test_redis_kill(&c->s.w.redis);
     test_redis_restart(&c->s.w.redis);
 }
@@ -128,7 +129,7 @@ static void fill_disk(struct chaos *c)
     if (fd < 0)
         return;
     for (size_t i = 0; i < c->count; i++)
-        c->task[i].starved |= !c->task[i].ended;
+        c->task[i].starved |= c->task[i].end[0] == '\0';
     while (write(fd, zeros, sizeof(zeros)) > 0) {
     }
     chaos_pass(c, 1000);
@@ -158,12 +159,12 @@ static void cancel_one(struct chaos *c)
     size_t i = some_task(c);
     struct http_answer a;
 
-    if (i == TASKS_MAX || c->task[i].ended)
+    if (i == TASKS_MAX || c->task[i].end[0] != '\0')
         return;
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/tasks/%s/cancel", c->task[i].id);
     c->task[i].cancelled = true; /* also when the answer is lost */
     int status = chaos_ask(c, "POST", path, NULL, NULL, &a);
-    cr_expect(status == 200 || status == 202 || status == 409 || (status == 404 && c->forgotten),
+    cr_expect(status == 200 || status == 202 || status == 409 || (status == 404 && c->everysec),
               "cancel: %d %s", status, a.body);
     http_answer_release(&a);
 }
@@ -209,7 +210,7 @@ static void hook_twice_and_late(struct chaos *c)
 {
     size_t i = some_task(c);
 
-    if (i == TASKS_MAX || c->task[i].ended)
+    if (i == TASKS_MAX || c->task[i].end[0] != '\0')
         return;
     PJ_CLEANUP(pj_freep)
     char *done = pj_asprintf("{\"type\":\"task.completed\",\"taskId\":\"%s\",\"attempt\":1,"
@@ -223,7 +224,8 @@ static void hook_twice_and_late(struct chaos *c)
     PJ_CLEANUP(pj_freep) char *other = pj_asprintf("msg_late_%zu_%u", i, c->random);
     int first = deliver(c, id, done);
 
-    c->task[i].hooked |= first / 100 == 2;
+    if (first / 100 == 2 && c->task[i].hooked_ms == 0)
+        c->task[i].hooked_ms = pj_mono_ms();
     for (int k = 0; k < 2; k++)
         cr_expect_eq(deliver(c, id, done), first, "the same message is answered alike");
     if (first / 100 == 2)
