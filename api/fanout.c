@@ -153,9 +153,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 int fanout_new(struct api *api, struct fanout **out, struct pj_err *err)
 {
     static const struct pj_sub_events events = {on_message, on_lost, on_back};
-    const struct pj_redis_options options = {.url = api->settings.redis_url,
-                                             .password = api->settings.redis_password,
-                                             .name = "pj-api-sub"};
+    const struct pj_redis_options options =
+        pj_redis_options_of(&api->settings.redis, api->settings.ca_file, "pj-api-sub");
     struct fanout *fanout = pj_alloc(1, sizeof *fanout);
     struct timeval tick = {5, 0};
 

@@ -73,17 +73,14 @@ static int complain(const struct pj_err *err, int status)
 static int check_settings(struct api *api, struct pj_err *err)
 {
     const struct settings *s = &api->settings;
-    struct pj_redis_target target = {0};
-    const struct pj_redis_options redis = {.url = s->redis_url, .password = s->redis_password};
+    const struct pj_redis_options redis = pj_redis_options_of(&s->redis, s->ca_file, NULL);
 
     if (s->secret_key == NULL) {
         pj_fail(err, PJ_E_INVALID, "PJ_SECRET_KEY is not set");
         return pj_err_remedy(err, "make one with: head -c 32 /dev/urandom | base64");
     }
-    if (pj_keyring_new(s->secret_key, &api->keyring, err) < 0 ||
-        pj_redis_target_parse(&redis, &target, err) < 0)
+    if (pj_keyring_new(s->secret_key, &api->keyring, err) < 0 || pj_redis_check(&redis, err) < 0)
         return -1;
-    pj_redis_target_release(&target);
     if (s->bootstrap_token != NULL && !pj_token_is_plausible(s->bootstrap_token)) {
         pj_fail(err, PJ_E_INVALID, "PJ_BOOTSTRAP_TOKEN is not 16 to 200 visible ASCII characters");
         return pj_err_remedy(err, "make one with: head -c 24 /dev/urandom | base64");
@@ -116,9 +113,8 @@ static int check_settings(struct api *api, struct pj_err *err)
 /* Before the loop: the store is there and fit, and somebody can log in. */
 static int open_store(struct api *api, struct pj_err *err)
 {
-    const struct pj_redis_options options = {.url = api->settings.redis_url,
-                                             .password = api->settings.redis_password,
-                                             .name = "pj-api-start"};
+    const struct pj_redis_options options =
+        pj_redis_options_of(&api->settings.redis, api->settings.ca_file, "pj-api-start");
     PJ_CLEANUP(pj_redis_freep) struct pj_redis *redis = NULL;
     struct pj_store_finding finding[PJ_STORE_FINDINGS_MAX];
     struct pj_meta meta;
@@ -192,8 +188,8 @@ static void note_public_url(struct api *api)
 
 static int build(struct api *api, struct pj_err *err)
 {
-    const struct pj_redis_options redis = {
-        .url = api->settings.redis_url, .password = api->settings.redis_password, .name = "pj-api"};
+    const struct pj_redis_options redis =
+        pj_redis_options_of(&api->settings.redis, api->settings.ca_file, "pj-api");
     const struct helpers_options helpers = {.program = "pj-remote",
                                             .proxy = api->settings.proxy,
                                             .no_proxy = api->settings.no_proxy,

@@ -3,9 +3,10 @@
 #define API_SETTINGS_H
 
 #include "lib/base/settings.h"
+#include "lib/store/conn.h"
 
 struct settings {
-    char *redis_url, *redis_password;
+    struct pj_redis_settings redis;
     char *listen, *metrics_listen, *trusted_proxies;
     char *public_url;
     bool allow_loopback_callback;

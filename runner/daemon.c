@@ -229,11 +229,8 @@ static int open_store(struct daemon *d, const struct pj_redis_options *options, 
 
 static int start(struct daemon *d, struct pj_err *err)
 {
-    const struct pj_redis_options options = {
-        .url = d->settings->redis_url,
-        .password = d->settings->redis_password,
-        .name = "pj-runner",
-    };
+    const struct pj_redis_options options =
+        pj_redis_options_of(&d->settings->redis, d->settings->ca_file, "pj-runner");
     const struct pj_sub_events events = {.on_message = on_doorbell};
     char channel[PJ_KEY_SIZE];
 

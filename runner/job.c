@@ -391,15 +391,12 @@ int job_main(const struct runner_settings *settings)
                       .report = &job_store_report,
                       .control_fd = SPAWNER_FD_CONTROL,
                       .tree_fd = -1};
-    const struct pj_redis_options redis = {
-        .url = settings->redis_url,
-        .password = settings->redis_password,
-        .name = "pj-job",
-        .retry_ms = STORE_RETRY_MS,
-    };
+    struct pj_redis_options redis =
+        pj_redis_options_of(&settings->redis, settings->ca_file, "pj-job");
     struct pj_err err = {0};
     int rc = 1;
 
+    redis.retry_ms = STORE_RETRY_MS;
     (void)signal(SIGPIPE, SIG_IGN); /* peers close when they like; write() says so */
     if (take_descriptors() < 0)
         (void)pj_fail(&err, PJ_E_INVALID, "`pj-runner job` is started by the daemon, not by hand");

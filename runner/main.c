@@ -35,16 +35,14 @@ static int config_fault(const struct pj_err *err)
 /* What can be judged of the files and addresses that settings name, without reaching anything. */
 static int check_named(const struct runner_settings *s, struct pj_err *err)
 {
-    const struct pj_redis_options redis = {.url = s->redis_url, .password = s->redis_password};
+    const struct pj_redis_options redis = pj_redis_options_of(&s->redis, s->ca_file, NULL);
     const struct pj_forges_spec forges_spec = {
         .file = s->forges, .github_api_url = s->github_api_url, .redact = s->redact};
     PJ_CLEANUP(pj_prices_freep) struct pj_prices *prices = NULL;
     PJ_CLEANUP(pj_forges_freep) struct pj_forges *forges = NULL;
-    struct pj_redis_target target = {0};
 
-    if (pj_redis_target_parse(&redis, &target, err) < 0)
+    if (pj_redis_check(&redis, err) < 0)
         return -1;
-    pj_redis_target_release(&target);
     if (pj_prices_load(s->prices, &prices, err) < 0 ||
         pj_forges_load(&forges_spec, &forges, err) < 0)
         return -1;

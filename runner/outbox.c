@@ -308,8 +308,8 @@ static bool wait_for_next(int64_t ms)
 
 int outbox_main(const struct runner_settings *settings)
 {
-    const struct pj_redis_options options = {
-        .url = settings->redis_url, .password = settings->redis_password, .name = "pj-outbox"};
+    const struct pj_redis_options options =
+        pj_redis_options_of(&settings->redis, settings->ca_file, "pj-outbox");
     const struct pj_forges_spec forges = {.file = settings->forges,
                                           .github_api_url = settings->github_api_url,
                                           .redact = settings->redact};

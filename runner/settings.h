@@ -11,9 +11,10 @@
 #include "lib/base/redact.h"
 #include "lib/base/settings.h"
 #include "lib/crypto/secret.h"
+#include "lib/store/conn.h"
 
 struct runner_settings {
-    char *redis_url, *redis_password;
+    struct pj_redis_settings redis;
     char *public_url;
     char *secret_key;
     int64_t slots; /* 0: one a core */

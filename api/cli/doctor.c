@@ -33,8 +33,11 @@ static const struct pj_setting table[] = {
     {"PJ_CA_FILE", PJ_SET_STR, AT(ca_file), NULL, 0, 0, NULL, "certificates to trust"},
     {"PJ_EXECUTOR", PJ_SET_WORD, AT(executor), "sandbox", 0, 0, executors, "where tasks run"},
     {"PJ_FORGES", PJ_SET_STR, AT(forges), NULL, 0, 0, NULL, "forges that may be connected"},
-    {"PJ_REDIS_PASSWORD", PJ_SET_SECRET, AT(redis_password), NULL, 0, 0, NULL, "for Redis"},
-    {"PJ_REDIS_URL", PJ_SET_STR, AT(redis_url), "redis://127.0.0.1:6379/0", 0, 0, NULL, "Redis"},
+    {"PJ_REDIS_CA_FILE", PJ_SET_STR, AT(redis.ca_file), NULL, 0, 0, NULL, "the same, for Redis"},
+    {"PJ_REDIS_CERT_FILE", PJ_SET_STR, AT(redis.cert_file), NULL, 0, 0, NULL, "to show to Redis"},
+    {"PJ_REDIS_KEY_FILE", PJ_SET_STR, AT(redis.key_file), NULL, 0, 0, NULL, "its key"},
+    {"PJ_REDIS_PASSWORD", PJ_SET_SECRET, AT(redis.password), NULL, 0, 0, NULL, "for Redis"},
+    {"PJ_REDIS_URL", PJ_SET_STR, AT(redis.url), "redis://127.0.0.1:6379/0", 0, 0, NULL, "Redis"},
     {"PJ_SECRET_KEY", PJ_SET_SECRET, AT(secret_key), NULL, 0, 0, NULL, "seals credentials"},
 };
 
@@ -147,7 +150,7 @@ static void compare(struct doctor *d)
         strcmp(api.secret_key, d->settings.secret_key) != 0)
         doctor_note(d, "settings", DOCTOR_WRONG, "give both the same key",
                     "PJ_SECRET_KEY of %s and of %s differ", d->api_config, d->runner_config);
-    if (strcmp(api.redis_url, d->settings.redis_url) != 0)
+    if (strcmp(api.redis.url, d->settings.redis.url) != 0)
         doctor_note(d, "settings", DOCTOR_WARNING, "give both the same address",
                     "PJ_REDIS_URL of %s and of %s differ", d->api_config, d->runner_config);
     pj_settings_release(table, PJ_COUNT_OF(table), &api);

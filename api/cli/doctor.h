@@ -5,12 +5,14 @@
 
 #include "api/cli/client.h"
 #include "lib/base/settings.h"
+#include "lib/store/conn.h"
 
 enum doctor_level { DOCTOR_FINE, DOCTOR_WARNING, DOCTOR_WRONG };
 
 /* What the doctor needs of the programs' settings, to ask those whom they name. */
 struct doctor_settings {
-    char *redis_url, *redis_password, *secret_key;
+    struct pj_redis_settings redis;
+    char *secret_key;
     char *anthropic_key, *anthropic_url, *openai_key, *openai_url;
     char *github_token, *github_api_url, *app_id, *app_key, *forges, *ca_file, *executor;
 };

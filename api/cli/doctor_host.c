@@ -140,7 +140,7 @@ void doctor_check_redis(struct doctor *d)
 
     if (!d->has_settings || d->client_only)
         return;
-    if (host_redis_at(d->settings.redis_url, d->settings.redis_password, &redis, &err) < 0) {
+    if (host_redis_at(&d->settings.redis, d->settings.ca_file, &redis, &err) < 0) {
         doctor_note(d, "redis", DOCTOR_WRONG, err.remedy, "%s", err.message);
         return;
     }

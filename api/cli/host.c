@@ -14,21 +14,31 @@
 extern char **environ;
 
 struct host_settings {
-    char *redis_url, *redis_password;
+    struct pj_redis_settings redis;
+    char *ca_file;
 };
+
+#define AT(field) offsetof(struct host_settings, field)
 
 static const struct pj_setting table[] = {
-    {"PJ_REDIS_PASSWORD", PJ_SET_SECRET, offsetof(struct host_settings, redis_password), NULL, 0, 0,
-     NULL, "password for Redis"},
-    {"PJ_REDIS_URL", PJ_SET_STR, offsetof(struct host_settings, redis_url),
-     "redis://127.0.0.1:6379/0", 0, 0, NULL, "address of Redis"},
+    {"PJ_CA_FILE", PJ_SET_STR, AT(ca_file), NULL, 0, 0, NULL, "certificates to trust"},
+    {"PJ_REDIS_CA_FILE", PJ_SET_STR, AT(redis.ca_file), NULL, 0, 0, NULL, "the same, for Redis"},
+    {"PJ_REDIS_CERT_FILE", PJ_SET_STR, AT(redis.cert_file), NULL, 0, 0, NULL, "to show to Redis"},
+    {"PJ_REDIS_KEY_FILE", PJ_SET_STR, AT(redis.key_file), NULL, 0, 0, NULL, "its key"},
+    {"PJ_REDIS_PASSWORD", PJ_SET_SECRET, AT(redis.password), NULL, 0, 0, NULL,
+     "password for Redis"},
+    {"PJ_REDIS_URL", PJ_SET_STR, AT(redis.url), "redis://127.0.0.1:6379/0", 0, 0, NULL,
+     "address of Redis"},
 };
 
-int host_redis_at(const char *url, const char *password, struct pj_redis **out, struct pj_err *err)
+int host_redis_at(const struct pj_redis_settings *settings, const char *ca_file,
+                  struct pj_redis **out, struct pj_err *err)
 {
-    const struct pj_redis_options options = {
-        .url = url, .password = password, .name = "pj", .retry_ms = 1};
-    int rc = pj_redis_new(&options, out, err);
+    struct pj_redis_options options = pj_redis_options_of(settings, ca_file, "pj");
+    int rc;
+
+    options.retry_ms = 1;
+    rc = pj_redis_new(&options, out, err);
 
     if (rc == 0 && pj_redis_connect(*out, err) < 0) {
         pj_redis_free(*out);
@@ -44,7 +54,7 @@ int host_redis(struct pj_redis **out, struct pj_err *err)
 
     if (pj_settings_load(table, PJ_COUNT_OF(table), &s, NULL, NULL, err) < 0)
         return -1;
-    int rc = host_redis_at(s.redis_url, s.redis_password, out, err);
+    int rc = host_redis_at(&s.redis, s.ca_file, out, err);
     pj_settings_release(table, PJ_COUNT_OF(table), &s);
     return rc;
 }

@@ -5,10 +5,10 @@
 #include "lib/base/str.h"
 #include "lib/store/conn.h"
 
-/* Connected to that address. `password` may be NULL. */
-int host_redis_at(const char *url, const char *password, struct pj_redis **out,
-                  struct pj_err *err) PJ_MUST_CHECK;
-/* Connected, by the settings PJ_REDIS_URL and PJ_REDIS_PASSWORD of the environment or PJ_CONFIG. */
+/* Connected by these settings; `ca_file` is PJ_CA_FILE. */
+int host_redis_at(const struct pj_redis_settings *settings, const char *ca_file,
+                  struct pj_redis **out, struct pj_err *err) PJ_MUST_CHECK;
+/* Connected, by the settings PJ_REDIS_URL and its kin of the environment or PJ_CONFIG. */
 int host_redis(struct pj_redis **out, struct pj_err *err) PJ_MUST_CHECK;
 /* Run one of our programs with one argument to its end, with PJ_CONFIG set to `config` (NULL: as it is); what it prints (both
  * streams) goes to `out`. Returns its exit code, or -1. */

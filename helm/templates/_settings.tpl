@@ -45,6 +45,18 @@ redis://{{ include "pj.fullname" . }}-redis:6379/0
 {{- end -}}
 {{- end -}}
 
+{{/* Says something when Redis is reached under TLS; refuses files for it when it is not. */}}
+{{- define "pj.redisTls" -}}
+{{- $tls := .Values.redis.tls -}}
+{{- if hasPrefix "rediss" (include "pj.redisUrl" .) -}}yes
+{{- else if or $tls.ca.existingSecret $tls.ca.existingConfigMap $tls.client.existingSecret -}}
+{{- fail "redis.tls: only for redis.mode external with a redis.url of rediss:// or rediss-sentinel://" -}}
+{{- end -}}
+{{- if and $tls.ca.existingSecret $tls.ca.existingConfigMap -}}
+{{- fail "redis.tls.ca: give existingSecret or existingConfigMap, not both" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The environment of one program. Call with (dict "root" $ "program" "api" "own" (list map …)); later maps win. */}}
 {{- define "pj.env" -}}
 {{- $root := .root -}}
@@ -58,6 +70,17 @@ redis://{{ include "pj.fullname" . }}-redis:6379/0
 {{- end -}}
 {{- if $root.Values.caBundle.existingConfigMap -}}
 {{- $_ := set $all "PJ_CA_FILE" "/etc/pithyjaunt/files/ca.crt" -}}
+{{- end -}}
+{{- if include "pj.redisTls" $root -}}
+{{- with $root.Values.redis.tls -}}
+{{- if or .ca.existingSecret .ca.existingConfigMap -}}
+{{- $_ := set $all "PJ_REDIS_CA_FILE" "/etc/pithyjaunt/files/redis-ca.crt" -}}
+{{- end -}}
+{{- if .client.existingSecret -}}
+{{- $_ := set $all "PJ_REDIS_CERT_FILE" "/etc/pithyjaunt/files/redis-client.crt" -}}
+{{- $_ := set $all "PJ_REDIS_KEY_FILE" "/etc/pithyjaunt/files/redis-client.key" -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if $root.Values.prices -}}
 {{- $_ := set $all "PJ_PRICES" "/etc/pithyjaunt/files/prices.json" -}}
@@ -112,6 +135,26 @@ redis://{{ include "pj.fullname" . }}-redis:6379/0
             - {key: {{ .key }}, path: ca.crt}
       {{- end }}
       {{- end }}
+      {{- with $root.Values.redis.tls }}
+      {{- if .ca.existingSecret }}
+      - secret:
+          name: {{ .ca.existingSecret }}
+          items:
+            - {key: {{ .ca.key }}, path: redis-ca.crt}
+      {{- else if .ca.existingConfigMap }}
+      - configMap:
+          name: {{ .ca.existingConfigMap }}
+          items:
+            - {key: {{ .ca.key }}, path: redis-ca.crt}
+      {{- end }}
+      {{- if .client.existingSecret }}
+      - secret:
+          name: {{ .client.existingSecret }}
+          items:
+            - {key: {{ .client.certKey }}, path: redis-client.crt}
+            - {key: {{ .client.keyKey }}, path: redis-client.key}
+      {{- end }}
+      {{- end }}
       {{- if $root.Values.prices }}
       - configMap:
           name: {{ include "pj.fullname" $root }}
@@ -142,6 +185,7 @@ redis://{{ include "pj.fullname" . }}-redis:6379/0
 {{- define "pj.hasFiles" -}}
 {{- $v := .root.Values -}}
 {{- if or $v.forges $v.forgesExistingSecret $v.caBundle.existingConfigMap $v.prices -}}yes{{- end -}}
+{{- with $v.redis.tls -}}{{- if or .ca.existingSecret .ca.existingConfigMap .client.existingSecret -}}yes{{- end -}}{{- end -}}
 {{- if and (eq .program "runner") $v.replay.existingConfigMap -}}yes{{- end -}}
 {{- end -}}
 

@@ -31,6 +31,14 @@ struct pj_redis_options {
     int retry_ms; /* how long pj_redis_do() keeps trying to connect, or to repeat what may be repeated; 0: 10000 */
 };
 
+/* The same as programs keep it: by the names of their settings (PJ_REDIS_URL, …); all NULL when unset. */
+struct pj_redis_settings {
+    char *url, *password, *ca_file, *cert_file, *key_file;
+};
+/* Borrowed from `settings`; `general_ca_file` is PJ_CA_FILE. What is not in the settings can be set afterwards. */
+struct pj_redis_options pj_redis_options_of(const struct pj_redis_settings *settings,
+                                            const char *general_ca_file, const char *name);
+
 #define PJ_REDIS_PORT 6379
 #define PJ_REDIS_ADDRS_MAX 8
 struct pj_redis_addr {

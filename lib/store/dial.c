@@ -5,6 +5,17 @@
 #include <sys/random.h>
 #include "lib/crypto/tls.h"
 
+struct pj_redis_options pj_redis_options_of(const struct pj_redis_settings *settings,
+                                            const char *general_ca_file, const char *name)
+{
+    return (struct pj_redis_options){
+        .url = settings->url,
+        .password = settings->password,
+        .name = name,
+        .tls = {settings->ca_file, general_ca_file, settings->cert_file, settings->key_file},
+    };
+}
+
 static bool given(const char *text)
 {
     return text && text[0];

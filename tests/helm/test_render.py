@@ -159,6 +159,29 @@ class Pods(unittest.TestCase):
         self.assertNotIn("e+06", text)
         self.assertIn('"1000000"', text)
 
+    def test_files_for_redis_under_tls_are_mounted_where_the_settings_point(self):
+        want = {"redis-tls.yaml": {"PJ_REDIS_CA_FILE": ("secret", "redis-tls", "ca.crt")},
+                "everything.yaml": {"PJ_REDIS_CA_FILE": ("configMap", "redis-ca", "root.pem"),
+                                    "PJ_REDIS_CERT_FILE": ("secret", "redis-client", "tls.crt"),
+                                    "PJ_REDIS_KEY_FILE": ("secret", "redis-client", "tls.key")}}
+        seen = set()
+        for name, o, spec in self.pods():
+            for container in spec["containers"]:
+                env = {e["name"]: e.get("value") for e in container.get("env", [])}
+                got = {}
+                for setting in (e for e in env if e.startswith("PJ_REDIS_") and e.split("_")[2] in ("CA", "CERT", "KEY")):
+                    folder, file = env[setting].rsplit("/", 1)
+                    mount = next(m for m in container["volumeMounts"] if m["mountPath"] == folder)
+                    volume = next(v for v in spec["volumes"] if v["name"] == mount["name"])
+                    got[setting] = next((kind, source[kind]["name"], item["key"]) for source in volume["projected"]["sources"]
+                                        for kind in source for item in source[kind].get("items", []) if item["path"] == file)
+                if container["name"] in ("api", "runner"):
+                    seen.add((name, container["name"]))
+                    with self.subTest(name, object=o["metadata"]["name"]):
+                        self.assertEqual(got, want.get(name, {}))
+                        self.assertEqual(env["PJ_REDIS_URL"].startswith("rediss"), name in want)
+        self.assertTrue({(name, program) for name in want for program in ("api", "runner")} <= seen)
+
     def test_an_unset_runtime_class_is_left_out(self):
         for name, o, spec in self.pods():
             with self.subTest(name, object=o["metadata"]["name"]):
