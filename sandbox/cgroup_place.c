@@ -37,18 +37,17 @@ static bool is_root(const char *path)
     return cgroup_read(path, "cgroup.type", type, sizeof type) < 0 && errno == ENOENT;
 }
 
-/* Is there a controller that is asked for, that `parent` has, and that its child did not get? */
-static bool lacks(const struct cgroup_dir *dir, const char *parent,
-                  const struct cgroup_limits *limits)
+/* Is there a controller that is asked for, that the group at `where` has, and that is not in `got`? */
+static bool lacks(const char *got, const char *where, const struct cgroup_limits *limits)
 {
     const int64_t asked[] = {limits->cpu_milli, limits->memory_bytes, limits->pids};
     char list[512];
 
-    if (cgroup_read(parent, "cgroup.controllers", list, sizeof list) <= 0)
+    if (cgroup_read(where, "cgroup.controllers", list, sizeof list) <= 0)
         return false;
     for (size_t i = 0; i < PJ_COUNT_OF(controllers); i++) {
         if (asked[i] && cgroup_has_word(list, controllers[i]) &&
-            !cgroup_has_word(dir->controllers, controllers[i]))
+            !cgroup_has_word(got, controllers[i]))
             return true;
     }
     return false;
@@ -62,19 +61,18 @@ static void drop(struct cgroup_dir *dir)
     dir->path[0] = '\0';
 }
 
-/* A group that processes may be put into, not one beneath a group of threads; with `limits`, one that lacks none
- * of their controllers. */
+/* A group that processes may be put into, not one beneath a group of threads; when `best` is a group's path, one
+ * that lacks nothing of what is asked for and to be had there. */
 static struct cgroup_dir *make(struct cgroup *cg, const struct cgroup_hierarchy *h,
-                               const struct cgroup_limits *limits)
+                               const struct cgroup_limits *limits, const char *best)
 {
     struct cgroup_dir *dir = cgroup_make_dir(cg, h, true);
-    char type[32], parent[520];
+    char type[32];
 
     if (!dir)
         return NULL;
-    cgroup_path(h, parent, sizeof parent);
     if (cgroup_read(dir->path, "cgroup.type", type, sizeof type) > 0 &&
-        strcmp(type, "domain\n") == 0 && !(limits && lacks(dir, parent, limits)))
+        strcmp(type, "domain\n") == 0 && !(best && lacks(dir->controllers, best, limits)))
         return dir;
     drop(dir);
     cg->count--;
@@ -160,23 +158,22 @@ struct cgroup_dir *cgroup_place(struct cgroup *cg, const struct cgroup_hierarchy
 {
     struct cgroup_hierarchy up = *own;
     struct cgroup_dir *dir;
-    char path[520], *slash;
+    char here[520], above[520], *slash = strrchr(up.own, '/');
 
-    cgroup_path(own, path, sizeof path);
-    if (!own->mount[0] || own->own[0] != '/' ||
-        !(limits->memory_bytes || limits->pids || limits->cpu_milli))
-        return make(cg, own, NULL);
-    if (is_root(path))
-        pass_on(path, '+');
-    dir = make(cg, own, limits);
-    if (!dir && step_aside(cg, path) && !(dir = make(cg, own, limits)))
+    cgroup_path(own, here, sizeof here);
+    if (!own->mount[0] || !slash || !(limits->memory_bytes || limits->pids || limits->cpu_milli))
+        return make(cg, own, limits, NULL);
+    slash[slash == up.own] = '\0';
+    cgroup_path(&up, above, sizeof above); /* the same, at the top */
+    if (is_root(here))
+        pass_on(here, '+');
+    dir = make(cg, own, limits, above);
+    if (!dir && lacks("", here, limits) && step_aside(cg, here) &&
+        !(dir = make(cg, own, limits, above)))
         cgroup_step_back(cg);
-    slash = strrchr(up.own, '/');
-    if (!dir && slash && up.own[1]) {
-        slash[slash == up.own] = '\0';
-        cgroup_path(&up, path, sizeof path);
-        pass_on(path, '+');
-        dir = make(cg, &up, NULL);
+    if (!dir && strcmp(above, here) != 0) {
+        pass_on(above, '+');
+        dir = make(cg, &up, limits, NULL);
     }
-    return dir ? dir : make(cg, own, NULL);
+    return dir ? dir : make(cg, own, limits, NULL);
 }
