@@ -17,28 +17,16 @@
 #include "sandbox/mounts.h"
 #include "sandbox/net.h"
 #include "sandbox/seccomp.h"
+#include "sandbox/standing.h"
 #include "sandbox/step.h"
 #include "sandbox/userns.h"
 #include "sandbox/weaken.h"
 
 extern char **environ;
 
-/* Where process 1 keeps its descriptors; everything above is closed. */
-enum { FD_CHANNEL = 3, FD_LIFE, FD_LOCK, FD_FIRST_CLOSED };
-
-/* What CHANNEL_READY brings. */
-struct ready {
-    struct mounts_idmap idmap;
-    int net_fd; /* -1: none, it is process 1 who makes it */
-    uint16_t proxy_port;
-    struct rlimits rlimits;
-};
-
-/* Die with the outer process, also when it died before we said so. Cleared by the kernel at each
- * change of identity. */
-static int tie_to_parent(int life, struct pj_err *err)
+int box_tie_to_parent(struct pj_err *err)
 {
-    struct pollfd fd = {.fd = life};
+    struct pollfd fd = {.fd = FD_LIFE};
 
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
         return step_fail(err, "init", errno, NULL, "parent-death signal");
@@ -89,8 +77,7 @@ static void forget_caller(void)
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-/* The command is told where its proxy is. */
-static void name_proxy(struct plan *plan, uint16_t port)
+void box_name_proxy(struct plan *plan, uint16_t port)
 {
     static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"};
     char url[64];
@@ -102,33 +89,53 @@ static void name_proxy(struct plan *plan, uint16_t port)
     plan_env(plan, "no_proxy", "127.0.0.1,localhost");
 }
 
-/* User mode: the network is our own making, its listening sockets go out. */
-static int finish_own_net(struct net *net, struct ready *ready, struct pj_err *err)
+int box_enter_own_net(struct net *net, struct pj_err *err)
 {
-    struct channel_msg msg = {.type = CHANNEL_LISTENERS};
+    return net_await(net, err) < 0 ? -1 : net_enter(net->ns_fd, err);
+}
 
-    if (net_await(net, err) < 0 || net_enter(net->ns_fd, err) < 0)
-        return -1;
-    ready->proxy_port = net->proxy_port;
-    if (net->count && channel_send(FD_CHANNEL, &msg, net->listeners, net->count) < 0)
-        return step_fail(err, "net", errno, NULL, "cannot hand the listening sockets out");
+int box_hand_out(enum channel_type type, const int *fds, size_t count, struct pj_err *err)
+{
+    const struct channel_msg msg = {.type = type};
+
+    if (count && channel_send(FD_CHANNEL, &msg, fds, count) < 0)
+        return step_fail(err, type == CHANNEL_TREE ? "workspace" : "net", errno, NULL,
+                         "cannot hand out what is served or read outside");
     return 0;
 }
 
-/* Wait for what the outer process prepared meanwhile. */
-static int await_ready(struct ready *ready, struct pj_err *err)
+/* User mode: the network is our own making, its listening sockets go out. */
+static int finish_own_net(struct net *net, struct ready *ready, struct pj_err *err)
+{
+    if (box_enter_own_net(net, err) < 0)
+        return -1;
+    ready->proxy_port = net->ears.proxy_port;
+    return box_hand_out(CHANNEL_LISTENERS, net->ears.fds, net->ears.count, err);
+}
+
+void box_await(enum channel_type type, struct channel_msg *msg, int fds[CHANNEL_FDS_MAX], size_t *n)
 {
     struct pollfd waits[2] = {{.fd = FD_CHANNEL, .events = POLLIN}, {.fd = FD_LIFE}};
+    int rc = 0;
+
+    /* First wait, then read: errno belongs to somebody else too when the attacher comes this way. */
+    while (rc == 0) {
+        if (poll(waits, 2, -1) > 0 && waits[1].revents)
+            _exit(1);
+        if (waits[0].revents)
+            rc = channel_recv(FD_CHANNEL, msg, fds, n);
+    }
+    if (rc < 0 || msg->type != type)
+        _exit(1); /* the outer process has given up, and says why itself */
+}
+
+int box_await_ready(struct ready *ready, struct pj_err *err)
+{
     struct channel_msg msg;
     int fds[CHANNEL_FDS_MAX], rc;
     size_t n, used = 0;
 
-    while ((rc = channel_recv(FD_CHANNEL, &msg, fds, &n)) == 0) {
-        if (poll(waits, 2, -1) > 0 && waits[1].revents)
-            _exit(1);
-    }
-    if (rc < 0 || msg.type != CHANNEL_READY)
-        _exit(1); /* the outer process has given up, and says why itself */
+    box_await(CHANNEL_READY, &msg, fds, &n);
     ready->rlimits = msg.rlimits;
     ready->proxy_port = (uint16_t)msg.value;
     if ((msg.has & CHANNEL_WORK_MAP) && used < n)
@@ -151,24 +158,22 @@ static int await_ready(struct ready *ready, struct pj_err *err)
     return rc;
 }
 
-static int hand_out_tree(struct pj_err *err)
+int box_hand_out_tree(struct pj_err *err)
 {
-    struct channel_msg msg = {.type = CHANNEL_TREE};
-    int fd = open("/workspace", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc, fd = open("/workspace", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
         return step_fail(err, "workspace", errno, "give --workspace or --workspace-base",
                          "--tree-fd: no work tree");
-    if (channel_send(FD_CHANNEL, &msg, &fd, 1) < 0)
-        return step_fail(err, "workspace", errno, NULL, "cannot hand the work tree out");
+    rc = box_hand_out(CHANNEL_TREE, &fd, 1, err);
     close(fd);
-    return 0;
+    return rc;
 }
 
 /* The proof that the covers hold, made with the box's own identity: one of these being writable
  * means that the host is (bubblewrap, started by root, failed here: issue "core_pattern" in
  * README.md). */
-static int probe_walls(struct pj_err *err)
+int box_probe_walls(struct pj_err *err)
 {
     static const char *const closed[] = {"/proc/sys/kernel/core_pattern",
                                          "/proc/sys/kernel/modprobe", "/proc/sysrq-trigger",
@@ -188,6 +193,14 @@ static int probe_walls(struct pj_err *err)
     return 0;
 }
 
+int box_name_host(struct pj_err *err)
+{
+    /* A container's filter may forbid it (podman's does): then the container's name is seen. */
+    if ((sethostname("pj", 2) < 0 || setdomainname("", 0) < 0) && errno != EPERM)
+        return step_fail(err, "namespaces", errno, NULL, "cannot set the host name");
+    return 0;
+}
+
 /* All that takes the privilege that we still have. */
 static int build(struct plan *plan, struct rlimits *rlimits, struct pj_err *err)
 {
@@ -196,13 +209,11 @@ static int build(struct plan *plan, struct rlimits *rlimits, struct pj_err *err)
     struct net *net = NULL;
     int rc = -1;
 
-    /* A container's filter may forbid it (podman's does): then the container's name is seen. */
-    if ((sethostname("pj", 2) < 0 || setdomainname("", 0) < 0) && errno != EPERM)
-        return step_fail(err, "namespaces", errno, NULL, "cannot set the host name");
-    if ((plan->root || net_begin(&net, plan->spec, err) == 0) &&
-        mounts_begin(&mounts, plan, err) == 0 && await_ready(&ready, err) == 0 &&
-        mounts_finish(&mounts, &ready.idmap, err) == 0 && net_enter(ready.net_fd, err) == 0 &&
-        (!net || finish_own_net(net, &ready, err) == 0) && mounts_leave_host(&mounts, err) == 0)
+    if (box_name_host(err) == 0 && (plan->root || net_begin(&net, plan->spec, err) == 0) &&
+        mounts_begin(&mounts, plan, false, err) == 0 && box_await_ready(&ready, err) == 0 &&
+        mounts_attach(&mounts, &ready.idmap, err) == 0 && mounts_seal(err) == 0 &&
+        net_enter(ready.net_fd, err) == 0 && (!net || finish_own_net(net, &ready, err) == 0) &&
+        mounts_leave_host(&mounts, err) == 0)
         rc = 0;
     net_release(net); /* init reaps its maker */
     pj_fd_close(&ready.idmap.work_fd);
@@ -210,17 +221,17 @@ static int build(struct plan *plan, struct rlimits *rlimits, struct pj_err *err)
     pj_fd_close(&ready.net_fd);
     *rlimits = ready.rlimits;
     if (ready.proxy_port)
-        name_proxy(plan, ready.proxy_port);
+        box_name_proxy(plan, ready.proxy_port);
     if (rc == 0 && plan->spec->tree_fd >= 0)
-        rc = hand_out_tree(err);
+        rc = box_hand_out_tree(err);
     return rc;
 }
 
-static int set_up(const struct box *box, struct rlimits *rlimits, struct pj_err *err)
+static int set_up(struct box *box, struct rlimits *rlimits, struct pj_err *err)
 {
     struct plan *plan = box->plan;
 
-    if (settle_descriptors(box, err) < 0 || tie_to_parent(FD_LIFE, err) < 0)
+    if (settle_descriptors(box, err) < 0 || box_tie_to_parent(err) < 0)
         return -1;
     forget_caller();
     if (!plan->root) {
@@ -229,15 +240,17 @@ static int set_up(const struct box *box, struct rlimits *rlimits, struct pj_err 
             return -1;
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
+    if (box->late)
+        return standing_set_up(box, rlimits, err);
     if (build(plan, rlimits, err) < 0 || userns_enter(plan, err) < 0 ||
-        tie_to_parent(FD_LIFE, err) < 0 || probe_walls(err) < 0)
+        box_tie_to_parent(err) < 0 || box_probe_walls(err) < 0)
         return -1;
     if (plan->landlock_abi > 0 && landlock_apply(plan->landlock_abi, err) < 0)
         return -1;
     return seccomp_apply(err);
 }
 
-void box_main(const struct box *box)
+void box_main(struct box *box)
 {
     struct channel_msg msg = {.type = CHANNEL_FAILED};
     struct rlimits rlimits = {0};
@@ -248,5 +261,5 @@ void box_main(const struct box *box)
             channel_send(box->channel, &msg, NULL, 0);
         _exit(1);
     }
-    init_run(box->plan, &rlimits, FD_CHANNEL, FD_LIFE);
+    init_run(box->plan, &rlimits, FD_CHANNEL, FD_LIFE, box->late != NULL);
 }

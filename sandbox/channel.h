@@ -17,17 +17,20 @@ enum channel_type {
     CHANNEL_NO_EXEC,   /* value: errno of execve; process 1 is gone */
     CHANNEL_ENDED,     /* value: wait status of the command; process 1 is going */
     CHANNEL_READY,     /* to process 1: all it waits for; value: the proxy's port */
+    CHANNEL_STANDING,  /* process 1 waits for an order (standing.h) */
+    CHANNEL_ORDER,     /* to its attacher: what it needs for the work tree and the binds */
+    CHANNEL_STARTED,   /* process 1, once it stood by: the command runs */
 };
 
-/* The descriptors of READY, in this order; after them the groups to join. */
+/* The descriptors of READY, in this order; after them the groups to join. Those of ORDER: the first two, then the sources. */
 enum channel_has { CHANNEL_WORK_MAP = 1, CHANNEL_BASE_MAP = 2, CHANNEL_NET = 4 };
 
-#define CHANNEL_FDS_MAX 16
+#define CHANNEL_FDS_MAX 80 /* all binds, the layers, the maps */
 
 struct channel_msg {
     enum channel_type type;
     int value;
-    unsigned has;           /* READY: which of enum channel_has are among the fds */
+    unsigned has;           /* READY, ORDER: which of enum channel_has are among the fds */
     struct rlimits rlimits; /* READY */
     struct pj_err err;
 };

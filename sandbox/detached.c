@@ -21,7 +21,8 @@ int detached_clone(int dirfd, const char *path, unsigned flags)
 
 int detached_set(int fd, uint64_t attr, int userns_fd, bool recursive)
 {
-    struct mount_attr a = {.attr_set = attr};
+    /* Private: the host's own mount may be shared, and nothing of the box shall ever appear there. */
+    struct mount_attr a = {.attr_set = attr, .propagation = MS_PRIVATE};
 
     if (userns_fd >= 0) {
         a.attr_set |= (uint64_t)MOUNT_ATTR_IDMAP;

@@ -139,7 +139,8 @@ static void reap(pid_t command, int channel)
     }
 }
 
-void init_run(const struct plan *plan, const struct rlimits *limits, int channel, int life)
+void init_run(const struct plan *plan, const struct rlimits *limits, int channel, int life,
+              bool tell)
 {
     struct pollfd fds[2] = {{.events = POLLIN}, {.fd = life, .events = POLLIN}};
     sigset_t chld;
@@ -153,6 +154,8 @@ void init_run(const struct plan *plan, const struct rlimits *limits, int channel
     command = start(plan, limits, channel);
     for (int fd = 0; fd < 3; fd++)
         close(fd); /* else the outer process would never see the end of the output */
+    if (tell)
+        report(channel, CHANNEL_STARTED, 0);
     for (;;) {
         struct signalfd_siginfo info;
         unsigned char sig;

@@ -9,8 +9,8 @@
 #include "sandbox/plan.h"
 #include "sandbox/rlimits.h"
 
-/* Start the command and stay until it ends. Never returns. */
-void init_run(const struct plan *plan, const struct rlimits *limits, int channel,
-              int life) PJ_NORETURN;
+/* Start the command and stay until it ends. `tell` when it runs (CHANNEL_STARTED). Never returns. */
+void init_run(const struct plan *plan, const struct rlimits *limits, int channel, int life,
+              bool tell) PJ_NORETURN;
 
 #endif

@@ -44,8 +44,10 @@ static const struct {
     {"/dev/zero", WRITE_FILE | FS_IOCTL_DEV, "harmless device"},
     {"/proc", WRITE_FILE, "a process's own files, such as comm and oom_score_adj"},
     {"/tmp", NO_DEVICES | FS_REFER | FS_TRUNCATE, "private, sized"},
-    {"/workspace", NO_DEVICES | FS_REFER | FS_TRUNCATE, "the work"},
 };
+
+#define WORK "/workspace"
+#define WORK_ACCESS (NO_DEVICES | FS_REFER | FS_TRUNCATE)
 
 int landlock_abi(void)
 {
@@ -86,28 +88,39 @@ static int add_rule(int ruleset, const char *path, uint64_t access, struct pj_er
     return rc;
 }
 
-int landlock_apply(int abi, struct pj_err *err)
+int landlock_begin(int abi, int *ruleset, struct pj_err *err)
 {
     struct ruleset_attr attr = {.handled_access_fs = known_rights(abi),
                                 .scoped = abi >= 6 ? SCOPES : 0};
     size_t size = abi >= 6   ? sizeof attr
                   : abi >= 4 ? offsetof(struct ruleset_attr, scoped)
                              : sizeof(uint64_t);
-    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
 
-    if (ruleset < 0)
+    *ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
+    if (*ruleset < 0)
         return step_fail(err, STEP, errno, NULL, "cannot create a ruleset");
     for (size_t i = 0; i < PJ_COUNT_OF(rules); i++) {
-        if (add_rule(ruleset, rules[i].path, rules[i].access & attr.handled_access_fs, err) < 0) {
-            close(ruleset);
+        if (add_rule(*ruleset, rules[i].path, rules[i].access & attr.handled_access_fs, err) < 0) {
+            close(*ruleset);
             return -1;
         }
     }
-    if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0) {
-        step_fail(err, STEP, errno, NULL, "cannot restrict the process");
-        close(ruleset);
-        return -1;
-    }
-    close(ruleset);
     return 0;
+}
+
+int landlock_finish(int abi, int ruleset, struct pj_err *err)
+{
+    int rc = add_rule(ruleset, WORK, WORK_ACCESS & known_rights(abi), err);
+
+    if (rc == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+        rc = step_fail(err, STEP, errno, NULL, "cannot restrict the process");
+    close(ruleset);
+    return rc;
+}
+
+int landlock_apply(int abi, struct pj_err *err)
+{
+    int ruleset;
+
+    return landlock_begin(abi, &ruleset, err) < 0 ? -1 : landlock_finish(abi, ruleset, err);
 }

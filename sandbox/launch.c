@@ -24,14 +24,12 @@ static struct cgroup_limits limits_of(const struct spec *spec)
     return (struct cgroup_limits){spec->memory_bytes, spec->pids, spec->cpu_milli};
 }
 
-/* Limits: cgroups first, rlimits for what they do not keep; what keeps what is told in
+/* Cgroups first, rlimits for what they do not keep; what keeps what is told in
  * `isolation`. */
-static void set_limits(struct launch *l, struct plan *plan, struct rlimits *rlimits)
+static void add_rlimits(const struct launch *l, struct plan *plan, struct rlimits *rlimits)
 {
     const struct spec *spec = plan->spec;
-    const struct cgroup_limits limits = limits_of(spec);
 
-    cgroup_limit(&l->cgroup, &limits);
     *rlimits = (struct rlimits){.pids = spec->pids ? spec->pids + 1 : 0};
     if (l->cgroup.kill_dir)
         plan_isolates(plan, "cgroup.kill");
@@ -80,6 +78,20 @@ static int prepare_work_dir(const struct plan *plan, struct pj_err *err)
     return 0;
 }
 
+static bool same_owner(const struct plan_owner *a, const struct plan_owner *b)
+{
+    return a->uid == b->uid && a->gid == b->gid;
+}
+
+static int idmap_of(const struct launch *l, const struct plan *plan, const struct plan_owner *owner,
+                    int *fd, pid_t *helper, struct pj_err *err)
+{
+    if (l->home_map < 0 || !same_owner(owner, &l->home))
+        return userns_idmap(plan, owner, fd, helper, err);
+    *fd = fcntl(l->home_map, F_DUPFD_CLOEXEC, 3);
+    return *fd < 0 ? step_fail(err, "workspace", errno, NULL, "dup") : 0;
+}
+
 static int prepare_idmaps(struct launch *l, const struct plan *plan, struct mounts_idmap *idmap,
                           struct pj_err *err)
 {
@@ -88,16 +100,15 @@ static int prepare_idmaps(struct launch *l, const struct plan *plan, struct moun
     if (!plan->root)
         return 0;
     if (spec->workspace &&
-        userns_idmap(plan, &plan->work_owner, &idmap->work_fd, &l->helpers[0], err) < 0)
+        idmap_of(l, plan, &plan->work_owner, &idmap->work_fd, &l->helpers[0], err) < 0)
         return -1;
     if (!spec->workspace_base)
         return 0;
-    if (spec->workspace && plan->base_owner.uid == plan->work_owner.uid &&
-        plan->base_owner.gid == plan->work_owner.gid) {
+    if (spec->workspace && same_owner(&plan->base_owner, &plan->work_owner)) {
         idmap->base_fd = fcntl(idmap->work_fd, F_DUPFD_CLOEXEC, 3);
         return idmap->base_fd < 0 ? step_fail(err, "workspace", errno, NULL, "dup") : 0;
     }
-    return userns_idmap(plan, &plan->base_owner, &idmap->base_fd, &l->helpers[1], err);
+    return idmap_of(l, plan, &plan->base_owner, &idmap->base_fd, &l->helpers[1], err);
 }
 
 /* Born into its v2 group, process 1 spares the kernel a migration, which waits for a grace
@@ -171,18 +182,20 @@ static void add_fd(struct channel_msg *msg, unsigned what, int fd, int *fds, siz
 static int prepare(struct launch *l, struct plan *plan, struct net *net, struct pj_err *err)
 {
     struct channel_msg msg = {.type = CHANNEL_READY};
+    const struct cgroup_limits limits = limits_of(plan->spec);
     struct mounts_idmap idmap = {-1, -1};
     int fds[3 + CGROUP_DIRS_MAX], rc = -1;
     size_t n = 0;
 
     if (prepare_work_dir(plan, err) == 0 && prepare_idmaps(l, plan, &idmap, err) == 0) {
-        set_limits(l, plan, &msg.rlimits);
+        cgroup_limit(&l->cgroup, &limits);
+        add_rlimits(l, plan, &msg.rlimits);
         add_fd(&msg, CHANNEL_WORK_MAP, idmap.work_fd, fds, &n);
         add_fd(&msg, CHANNEL_BASE_MAP, idmap.base_fd, fds, &n);
         if (net && net_await(net, err) < 0)
             goto out;
         add_fd(&msg, CHANNEL_NET, net ? net->ns_fd : -1, fds, &n);
-        msg.value = net ? net->proxy_port : 0;
+        msg.value = net ? net->ears.proxy_port : 0;
         n += cgroup_join_fds(&l->cgroup, l->born_in_group, fds + n);
         rc = channel_send(l->channel, &msg, fds, n);
         if (rc < 0 && errno == EPIPE)
@@ -196,12 +209,19 @@ out:
     return rc;
 }
 
-int launch_box(struct launch *l, struct plan *plan, struct net *net, struct pj_err *err)
+void launch_kill(struct launch *l)
+{
+    cgroup_kill(&l->cgroup);
+    kill(l->pid, SIGKILL);
+    waitpid(l->pid, NULL, 0);
+    l->pid = 0;
+}
+
+static int launch(struct launch *l, struct plan *plan, struct net *net, struct pj_err *err)
 {
     const struct cgroup_limits limits = limits_of(plan->spec);
-    struct box box = {.plan = plan};
+    struct box box = {.plan = plan, .late = l->late};
 
-    *l = (struct launch)LAUNCH_NONE;
     if (plan->root && userns_lease(plan, &l->lock_fd, err) < 0)
         return -1;
     box.lock_fd = l->lock_fd;
@@ -209,18 +229,98 @@ int launch_box(struct launch *l, struct plan *plan, struct net *net, struct pj_e
     if (start_process(l, &box, err) < 0)
         return -1;
     if (prepare(l, plan, net, err) < 0) {
-        kill(l->pid, SIGKILL);
-        waitpid(l->pid, NULL, 0);
-        l->pid = 0;
+        launch_kill(l);
         return -1;
     }
     cgroup_sweep(&l->cgroup);
     return 0;
 }
 
+int launch_box(struct launch *l, struct plan *plan, struct net *net, struct pj_err *err)
+{
+    *l = (struct launch)LAUNCH_NONE;
+    return launch(l, plan, net, err);
+}
+
+int launch_standing(struct launch *l, struct plan *plan, struct net *net, struct pj_err *err)
+{
+    *l = (struct launch)LAUNCH_NONE;
+    l->late = carry_new();
+    if (!l->late)
+        return step_fail(err, "start", errno, NULL, "no memory to hand an order over");
+    if (launch(l, plan, net, err) < 0)
+        return -1;
+    l->home = (struct plan_owner){getuid(), getgid()};
+    if (!plan->root)
+        return 0;
+    if (userns_idmap(plan, &l->home, &l->home_map, &l->helpers[0], err) < 0) {
+        launch_kill(l);
+        return -1;
+    }
+    waitpid(l->helpers[0], NULL, 0);
+    l->helpers[0] = 0;
+    return 0;
+}
+
+/* In the order in which the attacher takes them. */
+static size_t add_sources(const struct plan *plan, int *fds, size_t n)
+{
+    for (size_t i = plan->system_count; i < plan->mount_count; i++) {
+        const struct plan_mount *m = &plan->mounts[i];
+
+        if (m->fd >= 0)
+            fds[n++] = m->fd;
+        if (m->upper_fd >= 0)
+            fds[n++] = m->upper_fd;
+    }
+    return n;
+}
+
+static int send_order(struct launch *l, struct plan *plan, struct pj_err *err)
+{
+    struct channel_msg msg = {.type = CHANNEL_ORDER};
+    struct mounts_idmap idmap = {-1, -1};
+    int fds[CHANNEL_FDS_MAX], rc = -1;
+    size_t n = 0;
+
+    l->let_go = plan->root;
+    add_rlimits(l, plan, &l->late->rlimits);
+    if (prepare_work_dir(plan, err) == 0 && prepare_idmaps(l, plan, &idmap, err) == 0 &&
+        (!plan->root || mounts_sources(plan, plan->system_count, plan->mount_count, err) == 0) &&
+        carry_plan(l->late, plan, err) == 0) {
+        add_fd(&msg, CHANNEL_WORK_MAP, idmap.work_fd, fds, &n);
+        add_fd(&msg, CHANNEL_BASE_MAP, idmap.base_fd, fds, &n);
+        n = add_sources(plan, fds, n);
+        rc = channel_send(l->channel, &msg, fds, n);
+        if (rc < 0)
+            step_fail(err, "start", errno, NULL, "cannot pass the order on");
+    }
+    pj_fd_close(&idmap.work_fd);
+    pj_fd_close(&idmap.base_fd);
+    return rc;
+}
+
+int launch_order(struct launch *l, struct plan *plan, struct pj_err *err)
+{
+    if (send_order(l, plan, err) == 0)
+        return 0;
+    launch_kill(l);
+    return -1;
+}
+
+void launch_let_go(struct launch *l, struct plan *plan)
+{
+    for (size_t i = plan->system_count; l->let_go && i < plan->mount_count; i++) {
+        pj_fd_close(&plan->mounts[i].fd);
+        pj_fd_close(&plan->mounts[i].upper_fd);
+    }
+    l->let_go = false;
+}
+
 void launch_release(struct launch *l)
 {
-    int *fds[] = {&l->pidfd, &l->channel, &l->life, &l->in, &l->out, &l->err, &l->lock_fd};
+    int *fds[] = {&l->pidfd, &l->channel, &l->life,    &l->in,
+                  &l->out,   &l->err,     &l->lock_fd, &l->home_map};
 
     for (size_t i = 0; i < PJ_COUNT_OF(fds); i++)
         pj_fd_close(fds[i]);
@@ -228,4 +328,6 @@ void launch_release(struct launch *l)
         if (l->helpers[i] > 0)
             waitpid(l->helpers[i], NULL, 0);
     }
+    carry_free(l->late);
+    l->late = NULL;
 }

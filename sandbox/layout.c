@@ -304,6 +304,7 @@ int layout_make(struct plan *plan, struct pj_err *err)
     for (size_t i = 0; i < PJ_COUNT_OF(proc_covers); i++)
         add(plan, proc_covers[i].kind, NULL, proc_covers[i].path, NULL);
     add_tmp(plan);
+    plan->system_count = plan->mount_count;
     if (add_workspace(plan, err) < 0)
         return -1;
     while (own < plan->mount_count)

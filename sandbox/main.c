@@ -1,26 +1,17 @@
 /* pj-sandbox - runs one command in a fresh isolated environment. */
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "lib/base/err.h"
 #include "lib/base/fs.h"
-#include "sandbox/net.h"
 #include "sandbox/plan.h"
 #include "sandbox/probe.h"
 #include "sandbox/result.h"
+#include "sandbox/run.h"
 #include "sandbox/spec.h"
-#include "sandbox/supervise.h"
+#include "sandbox/standby.h"
 
 #define OUTPUT_MAX (4 << 20)
-
-static void complain(const struct pj_err *err)
-{
-    fprintf(stderr, "pj-sandbox: %s%s%s\n", err->code, err->code[0] ? ": " : "", err->message);
-    if (err->remedy[0])
-        fprintf(stderr, "pj-sandbox: remedy: %s\n", err->remedy);
-}
 
 static void put(int fd, struct pj_str *text)
 {
@@ -41,7 +32,7 @@ static int do_plan(const struct spec *spec)
         pj_str_putc(&out, '\n');
         put(1, &out);
     } else {
-        complain(&err);
+        run_complain(&err);
     }
     plan_release(&plan);
     return rc < 0 ? EXIT_SANDBOX : 0;
@@ -56,36 +47,6 @@ static int do_check(void)
     ok = probe_report(&out, isatty(1));
     put(1, &out);
     return ok ? 0 : 1;
-}
-
-static int do_run(const struct spec *spec)
-{
-    static struct plan plan; /* large, and zero as it is */
-    struct result result = {0};
-    struct net *net = NULL;
-    struct pj_str out;
-    int code;
-
-    /* What takes longest begins first, on the other processor. */
-    if ((!probe_is_privileged() || net_begin(&net, spec, &result.err) == 0) &&
-        plan_make(&plan, spec, &result.err) == 0)
-        supervise(&plan, plan.root ? net : NULL, &result);
-    if (result.err.code[0])
-        complain(&result.err);
-    if (spec->result_fd >= 0) {
-        pj_str_init(&out, OUTPUT_MAX);
-        result_print(&result, &plan, &out);
-        put(spec->result_fd, &out);
-    }
-    code = result_exit_code(&result);
-    if (result.exec_errno && !result.err.code[0])
-        fprintf(stderr, "pj-sandbox: %s: %s\n", spec->command[0], strerror(result.exec_errno));
-    result_release(&result);
-    plan_release(&plan);
-    if (net)
-        waitpid(net->maker, NULL, 0);
-    net_release(net);
-    return code;
 }
 
 /* Numbers 0 to 2 are taken, so that nothing of ours lands there and is read as the caller's. */
@@ -110,25 +71,28 @@ static int check_given_fd(const char *option, int fd, struct pj_err *err)
 
 int main(int argc, char **argv)
 {
+    static char **words; /* as long as the program */
     struct spec spec;
     struct pj_err err = {0};
     int rc;
 
+    words = standby_words(argc, argv);
     hold_standard_fds();
     rc = spec_parse(&spec, argc, argv, &err);
     if (rc == 0 && spec.action == SPEC_RUN &&
         (check_given_fd("--result-fd", spec.result_fd, &err) < 0 ||
+         check_given_fd("--standby", spec.standby_fd, &err) < 0 ||
          check_given_fd("--tree-fd", spec.tree_fd, &err) < 0)) {
         spec.result_fd = -1;
         rc = -1;
     }
     if (rc < 0) {
-        complain(&err);
+        run_complain(&err);
         return spec.action == SPEC_CHECK_CONFIG ? PJ_EXIT_CONFIG : EXIT_SANDBOX;
     }
     switch (spec.action) {
     case SPEC_RUN:
-        return do_run(&spec);
+        return spec.standby_fd >= 0 ? standby_run(&spec, words) : run_box(&spec);
     case SPEC_PLAN:
         return do_plan(&spec);
     case SPEC_CHECK:

@@ -20,6 +20,7 @@
 #define MASK_DIR "/.mask-dir"
 #define COVER_FILE "/.cover-file"
 #define PARKING "/usr" /* a directory that every host has */
+#define HOST_DIR "/.host"
 
 static int new_proc(struct pj_err *err)
 {
@@ -35,12 +36,11 @@ static int new_proc(struct pj_err *err)
     return fd;
 }
 
-/* All that takes the host's tree to make. */
-static int open_sources(struct plan *plan, struct pj_err *err)
+int mounts_sources(struct plan *plan, size_t from, size_t to, struct pj_err *err)
 {
     const uint64_t harmless = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
-    for (size_t i = 0; i < plan->mount_count; i++) {
+    for (size_t i = from; i < to; i++) {
         struct plan_mount *m = &plan->mounts[i];
 
         switch (m->kind) {
@@ -292,12 +292,13 @@ static int apply_one(struct mounts *b, struct plan_mount *m, const struct mounts
 }
 
 /* Make `root` (attached over some directory) the root of the namespace. The old one then lies on
- * top of it, where no path leads, until it is detached: to take it away waits for all processors. */
+ * top of it, where no path leads, until it is detached: to take it away waits for all processors. Beneath such a pile nobody may
+ * make a user namespace, so where it has to stay until an order comes, it lies aside. */
 static int become_root(struct mounts *b, int root, struct pj_err *err)
 {
-    if (fchdir(root) < 0)
+    if (fchdir(root) < 0 || (b->aside && mkdir(HOST_DIR + 1, 0700) < 0))
         return step_fail(err, STEP, errno, NULL, "fchdir");
-    if (syscall(SYS_pivot_root, ".", ".") == 0) {
+    if (syscall(SYS_pivot_root, ".", b->aside ? HOST_DIR + 1 : ".") == 0) {
         b->pivoted = true;
     } else if (errno == EPERM || errno == EINVAL || errno == ENOSYS) {
         /* An outer container's filter forbids pivot_root, or the root is an initramfs: move over
@@ -338,18 +339,23 @@ static int new_root(struct mounts *b, struct pj_err *err)
     return rc;
 }
 
-int mounts_begin(struct mounts *b, struct plan *plan, struct pj_err *err)
+int mounts_begin(struct mounts *b, struct plan *plan, bool stands, struct pj_err *err)
 {
     int rc = 0;
 
-    *b = (struct mounts){.plan = plan, .host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
-    if (b->host < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+    *b = (struct mounts){.plan = plan,
+                         .host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
+                         .aside = stands && !plan->root,
+                         .cwd = stands ? open(".", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1};
+    /* While a box stands by, what the host unmounts is unmounted in its copy of the host's tree too. */
+    if (b->host < 0 || mount(NULL, "/", NULL, MS_REC | (stands ? MS_SLAVE : MS_PRIVATE), NULL) < 0)
         return step_fail(
             err, STEP, errno,
             "allow mount inside this container (CAP_SYS_ADMIN, or its seccomp profile)",
             "cannot make the mounts private");
     umask(0);
-    if (open_sources(plan, err) < 0 || new_root(b, err) < 0 || furnish(b, err) < 0)
+    if (mounts_sources(plan, 0, plan->mount_count, err) < 0 || new_root(b, err) < 0 ||
+        furnish(b, err) < 0)
         return -1;
     for (; b->next < plan->mount_count && rc == 0; b->next++) {
         struct plan_mount *m = &plan->mounts[b->next];
@@ -361,16 +367,42 @@ int mounts_begin(struct mounts *b, struct plan *plan, struct pj_err *err)
     return rc;
 }
 
-int mounts_finish(struct mounts *b, const struct mounts_idmap *idmap, struct pj_err *err)
+int mounts_uncover(struct mounts *b, struct pj_err *err)
+{
+    if (set_covering(b, false, err) < 0)
+        return -1;
+    unlink(MASK_FILE);
+    rmdir(MASK_DIR);
+    b->uncovered = true;
+    return 0;
+}
+
+/* Paths mean what they mean to the caller: its root and its folder are ours for as long as it takes. */
+int mounts_late_sources(const struct mounts *b, struct plan *plan, struct pj_err *err)
+{
+    int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), rc = -1;
+
+    if (root < 0 || fchdir(b->host) < 0 || chroot(".") < 0 || (b->cwd >= 0 && fchdir(b->cwd) < 0))
+        step_fail(err, STEP, errno, NULL, "cannot look at the host's tree");
+    else
+        rc = mounts_sources(plan, plan->system_count, plan->mount_count, err);
+    if (root < 0 || fchdir(root) < 0 || chroot(".") < 0)
+        rc = step_fail(err, STEP, errno, NULL, "cannot come back from the host's tree");
+    pj_fd_close(&root);
+    return rc;
+}
+
+int mounts_attach(struct mounts *b, const struct mounts_idmap *idmap, struct pj_err *err)
 {
     for (; b->next < b->plan->mount_count; b->next++) {
         if (apply_one(b, &b->plan->mounts[b->next], idmap, err) < 0)
             return -1;
     }
-    if (set_covering(b, false, err) < 0)
-        return -1;
-    unlink(MASK_FILE);
-    rmdir(MASK_DIR);
+    return b->uncovered ? 0 : mounts_uncover(b, err);
+}
+
+int mounts_seal(struct pj_err *err)
+{
     umask(022);
     if (detached_change(AT_FDCWD, "/", MOUNT_ATTR_RDONLY, 0) < 0 ||
         detached_change(AT_FDCWD, "/dev", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, 0) < 0)
@@ -389,7 +421,11 @@ void mounts_park(const struct mounts *b, int *fd)
 int mounts_leave_host(struct mounts *b, struct pj_err *err)
 {
     pj_fd_close(&b->host);
-    if (b->pivoted && (chdir("/") < 0 || umount2(".", MNT_DETACH) < 0))
+    pj_fd_close(&b->cwd);
+    if (b->pivoted && (chdir("/") < 0 || umount2(b->aside ? HOST_DIR : ".", MNT_DETACH) < 0))
         return step_fail(err, STEP, errno, NULL, "cannot detach the host's root");
+    b->pivoted = false;
+    if (b->aside && rmdir(HOST_DIR) < 0)
+        return step_fail(err, STEP, errno, NULL, "cannot remove " HOST_DIR);
     return chdir("/") < 0 ? step_fail(err, STEP, errno, NULL, "chdir /") : 0;
 }

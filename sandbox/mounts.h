@@ -19,18 +19,31 @@ struct mounts_idmap {
 /* A build that goes on. */
 struct mounts {
     struct plan *plan;
-    size_t next;   /* the first entry of the plan that is not in place */
-    int host;      /* the root of the host's tree, as long as that is there */
-    bool pivoted;  /* ... on top of ours, then */
-    bool covering; /* /proc and the root are read-only for as long as they are being covered */
+    size_t next;    /* the first entry of the plan that is not in place */
+    int host;       /* the root of the host's tree, as long as that is there */
+    int cwd;        /* where the caller was in it, for a box that stands by; else -1 */
+    bool pivoted;   /* ... on top of ours, then */
+    bool aside;     /* ... or rather in a folder of ours */
+    bool uncovered; /* all covers are in place */
+    bool covering;  /* /proc and the root are read-only for as long as they are being covered */
 };
 
 /* Leave the host's tree, and build all that does not depend on the work tree: what the outer
- * process has to prepare for that, it prepares meanwhile. */
-int mounts_begin(struct mounts *m, struct plan *plan, struct pj_err *err) PJ_MUST_CHECK;
-/* The rest; "/" is then complete and read-only. */
-int mounts_finish(struct mounts *m, const struct mounts_idmap *idmap,
+ * process has to prepare for that, it prepares meanwhile. `stands`: the plan is but the system, the rest comes with an order. */
+int mounts_begin(struct mounts *m, struct plan *plan, bool stands,
+                 struct pj_err *err) PJ_MUST_CHECK;
+/* Clone what these entries of the plan show, as detached mounts, from the tree that "/" is now. */
+int mounts_sources(struct plan *plan, size_t from, size_t to, struct pj_err *err) PJ_MUST_CHECK;
+/* For an order: those of all but the system, from the host's tree, which is still there. */
+int mounts_late_sources(const struct mounts *m, struct plan *plan,
+                        struct pj_err *err) PJ_MUST_CHECK;
+/* The covers of /proc are in place: what they were cloned from is itself again. mounts_attach() does it too. */
+int mounts_uncover(struct mounts *m, struct pj_err *err) PJ_MUST_CHECK;
+/* The rest of the plan. */
+int mounts_attach(struct mounts *m, const struct mounts_idmap *idmap,
                   struct pj_err *err) PJ_MUST_CHECK;
+/* "/" is complete: from now on it is read-only. */
+int mounts_seal(struct pj_err *err) PJ_MUST_CHECK;
 /* A detached mount that was needed for a moment: it goes with the host's tree. To close it would
  * wait for all processors once more. */
 void mounts_park(const struct mounts *m, int *fd);

@@ -65,24 +65,28 @@ static int net_listen(uint16_t *port, int *out, struct pj_err *err)
     return 0;
 }
 
+int net_listeners(const struct spec *spec, struct net_ears *ears, struct pj_err *err)
+{
+    *ears = (struct net_ears){.count = 0};
+    for (; ears->count < spec->gateway_count; ears->count++) {
+        uint16_t port = spec->gateways[ears->count].port;
+
+        if (net_listen(&port, &ears->fds[ears->count], err) < 0)
+            return -1;
+    }
+    if (spec->allow_count) {
+        if (net_listen(&ears->proxy_port, &ears->fds[ears->count], err) < 0)
+            return -1;
+        ears->count++;
+    }
+    return 0;
+}
+
 static int make(struct net *net, const struct spec *spec)
 {
     if (!weakened("network") && unshare(CLONE_NEWNET) < 0)
         return step_fail(&net->err, STEP, errno, REMEDY_NET, "cannot make a network namespace");
-    if (open_namespace(net) < 0)
-        return -1;
-    for (; net->count < spec->gateway_count; net->count++) {
-        uint16_t port = spec->gateways[net->count].port;
-
-        if (net_listen(&port, &net->listeners[net->count], &net->err) < 0)
-            return -1;
-    }
-    if (spec->allow_count) {
-        if (net_listen(&net->proxy_port, &net->listeners[net->count], &net->err) < 0)
-            return -1;
-        net->count++;
-    }
-    return 0;
+    return open_namespace(net) < 0 ? -1 : net_listeners(spec, &net->ears, &net->err);
 }
 
 /* The descriptor table is shared, and the memory too: a copy would cost both of us. That is safe
@@ -158,7 +162,7 @@ void net_release(struct net *net)
         return;
     if (net->ns_fd >= 0)
         close(net->ns_fd);
-    for (size_t i = 0; i < net->count; i++)
-        close(net->listeners[i]);
+    for (size_t i = 0; i < net->ears.count; i++)
+        close(net->ears.fds[i]);
     munmap(net, sizeof *net);
 }

@@ -13,14 +13,19 @@
 #include "lib/base/err.h"
 #include "sandbox/spec.h"
 
+/* Sockets that listen inside. */
+struct net_ears {
+    int fds[SPEC_GATEWAYS_MAX + 1]; /* one a gateway, then the proxy's if any */
+    size_t count;
+    uint16_t proxy_port; /* 0: none */
+};
+
 /* What the maker leaves behind; its descriptors are the caller's, in the table they share. */
 struct net {
     pid_t maker;
-    int made;                             /* futex: 1 when all below is final */
-    int ns_fd;                            /* -1: no namespace of its own (a weakened build) */
-    int listeners[SPEC_GATEWAYS_MAX + 1]; /* one a gateway, then the proxy's if any */
-    size_t count;
-    uint16_t proxy_port; /* 0: none */
+    int made;  /* futex: 1 when all below is final */
+    int ns_fd; /* -1: no namespace of its own (a weakened build) */
+    struct net_ears ears;
     int rc;
     const struct spec *spec;
     struct pj_err err;
@@ -33,6 +38,8 @@ int net_begin(struct net **net, const struct spec *spec, struct pj_err *err) PJ_
 int net_await(struct net *net, struct pj_err *err) PJ_MUST_CHECK;
 /* Enter the namespace; -1: none. */
 int net_enter(int ns_fd, struct pj_err *err) PJ_MUST_CHECK;
+/* Listen in the namespace that we are in. On failure *ears has what is to be closed. */
+int net_listeners(const struct spec *spec, struct net_ears *ears, struct pj_err *err) PJ_MUST_CHECK;
 /* Close what net_await() brought, and nobody has taken since. NULL is fine. */
 void net_release(struct net *net);
 

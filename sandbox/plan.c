@@ -171,6 +171,41 @@ void plan_release(struct plan *plan)
     *plan = (struct plan){0};
 }
 
+void plan_identify(struct plan *plan)
+{
+    struct stat st;
+
+    for (size_t i = 0; i < plan->system_count; i++) {
+        struct plan_mount *m = &plan->mounts[i];
+
+        if (m->kind == MOUNT_BIND_RO && stat(m->src, &st) == 0) {
+            m->src_dev = st.st_dev;
+            m->src_ino = st.st_ino;
+        }
+    }
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool plan_same_system(const struct plan *a, const struct plan *b)
+{
+    if (a->root != b->root || a->system_count != b->system_count ||
+        !same_text(a->root_options, b->root_options))
+        return false;
+    for (size_t i = 0; i < a->system_count; i++) {
+        const struct plan_mount *x = &a->mounts[i], *y = &b->mounts[i];
+
+        if (x->kind != y->kind || x->ours != y->ours || !same_text(x->src, y->src) ||
+            !same_text(x->dst, y->dst) || !same_text(x->data, y->data) ||
+            x->src_dev != y->src_dev || x->src_ino != y->src_ino)
+            return false;
+    }
+    return true;
+}
+
 static const char *mount_word(enum mount_kind kind)
 {
     switch (kind) {

@@ -44,6 +44,8 @@ struct plan_mount {
     char *data;
     bool ours; /* nothing above dst is anybody's but ours: no link can stand in the way */
     dev_t device;
+    dev_t src_dev; /* which src it was, once plan_identify() has looked */
+    ino_t src_ino;
     int fd;       /* process 1: the detached mount */
     int upper_fd; /* process 1, overlay: the mount that holds its writable layer */
 };
@@ -61,6 +63,7 @@ struct plan {
     char *root_options; /* of the tmpfs that is the root, and holds all that is scratch */
     struct plan_mount mounts[PLAN_MOUNTS_MAX];
     size_t mount_count;
+    size_t system_count; /* the first so many depend neither on the work tree nor on binds */
     char
         *work_dir; /* overlay's scratch folder beside --workspace, removed at the end; NULL: none */
     struct plan_owner work_owner; /* of --workspace (root mode: the idmap's host side) */
@@ -78,6 +81,10 @@ struct plan {
  * with plan_release() in either case. */
 int plan_make(struct plan *plan, const struct spec *spec, struct pj_err *err) PJ_MUST_CHECK;
 void plan_release(struct plan *plan);
+/* Note which files the system's mounts are made of. A box built ahead of need fits an order only if its plan, made anew, has the same
+ * system of the same files. */
+void plan_identify(struct plan *plan);
+bool plan_same_system(const struct plan *a, const struct plan *b);
 /* One more word for the result's `isolation`. */
 void plan_isolates(struct plan *plan, const char *fmt, ...) PJ_PRINTF(2, 3);
 /* Add a variable to the command's environment; a later one replaces an earlier one of the same

@@ -59,6 +59,8 @@ static const struct option options[] = {
     {"--ro-bind", K_BIND, 0, "SRC:DST", "show SRC of the host at DST, read-only; repeatable"},
     {"--rootfs", K_PATH, AT(rootfs), "DIR",
      "the system seen inside, read-only; default: the host's /usr"},
+    {"--standby", K_FD, AT(standby_fd), "N",
+     "build a box ahead of need and take one order over this Unix socket: pj-sandbox(1)"},
     {"--timeout", K_DURATION, AT(timeout_ms), "TIME", "kill everything after this long: 30s, 10m"},
     {"--tmp-size", K_SIZE, AT(tmp_bytes), "SIZE", "size of /tmp, in memory; default 512M"},
     {"--tree-fd", K_FD, AT(tree_fd), "N",
@@ -273,7 +275,13 @@ static const struct option *find(const char *word, size_t name_len)
 
 static int check_whole(const struct spec *spec, struct pj_err *err)
 {
-    if ((spec->action == SPEC_RUN || spec->action == SPEC_PLAN) && !spec->command)
+    if (spec->standby_fd >= 0 &&
+        (spec->action != SPEC_RUN || spec->command || spec->result_fd >= 0 || spec->tree_fd >= 0))
+        return pj_fail(err, PJ_E_INVALID,
+                       "--standby: the command and the descriptors of --result-fd and --tree-fd "
+                       "come with the order");
+    if (spec->standby_fd < 0 && (spec->action == SPEC_RUN || spec->action == SPEC_PLAN) &&
+        !spec->command)
         return pj_fail(err, PJ_E_INVALID,
                        "no command: pj-sandbox [options] -- command [argument ...]");
     if (spec->workspace_base && !spec->workspace && !spec->disk_bytes)
@@ -289,7 +297,7 @@ int spec_parse(struct spec *spec, int argc, char **argv, struct pj_err *err)
 {
     int i;
 
-    *spec = (struct spec){.result_fd = -1, .tree_fd = -1};
+    *spec = (struct spec){.result_fd = -1, .tree_fd = -1, .standby_fd = -1};
     for (i = 1; i < argc; i++) {
         char *word = argv[i];
         char *eq = strchr(word, '=');

@@ -65,6 +65,7 @@ struct spec {
     int64_t output_bytes;
     int result_fd;        /* -1: none */
     int tree_fd;          /* -1: none; a Unix socket that gets the descriptor of the merged tree */
+    int standby_fd;       /* -1: run at once; a Unix socket that the order comes over (standby.h) */
     char *const *command; /* NULL-terminated, NULL when none was given */
 };
 

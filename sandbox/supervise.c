@@ -30,7 +30,7 @@
 struct supervisor {
     struct plan *plan;
     struct result *result;
-    struct launch box;
+    struct launch *box;
     struct relay *relay;
     struct pump in, out, err;
     int reopened[2]; /* our stdout and stderr as descriptions of our own, -1: as they are */
@@ -74,7 +74,7 @@ static int reopen(int fd)
 
 static void set_up_pumps(struct supervisor *s)
 {
-    pump_init(&s->in, 0, s->box.in);
+    pump_init(&s->in, 0, s->box->in);
     s->in.chunked = true;
     if (fcntl(0, F_GETFD) < 0)
         s->in.eof = true;
@@ -82,7 +82,7 @@ static void set_up_pumps(struct supervisor *s)
         struct pump *p = i == 0 ? &s->out : &s->err;
 
         s->reopened[i] = reopen(i + 1);
-        pump_init(p, i == 0 ? s->box.out : s->box.err,
+        pump_init(p, i == 0 ? s->box->out : s->box->err,
                   s->reopened[i] >= 0 ? s->reopened[i] : i + 1);
         p->chunked = s->reopened[i] < 0;
         if (s->plan->spec->output_bytes)
@@ -123,8 +123,8 @@ static int catch_signals(struct supervisor *s)
 
 static void kill_box(struct supervisor *s)
 {
-    cgroup_kill(&s->box.cgroup);
-    syscall(SYS_pidfd_send_signal, s->box.pidfd, SIGKILL, NULL, 0);
+    cgroup_kill(&s->box->cgroup);
+    syscall(SYS_pidfd_send_signal, s->box->pidfd, SIGKILL, NULL, 0);
     if (!s->give_up_ms)
         s->give_up_ms = pj_mono_ms() + KILL_GRACE_MS;
 }
@@ -146,7 +146,7 @@ static void hear(struct supervisor *s)
     size_t n;
     int rc;
 
-    while ((rc = channel_recv(s->box.channel, &msg, fds, &n)) > 0) {
+    while ((rc = channel_recv(s->box->channel, &msg, fds, &n)) > 0) {
         switch (msg.type) {
         case CHANNEL_LISTENERS:
             relay_listen(s->relay, fds, n);
@@ -167,18 +167,24 @@ static void hear(struct supervisor *s)
             s->result->ended = true;
             s->result->wait_status = msg.value;
             break;
-        case CHANNEL_READY: /* only we say that */
+        case CHANNEL_STARTED:
+            launch_let_go(s->box, s->plan);
+            s->expected--;
+            break;
+        case CHANNEL_STANDING: /* heard before the order came */
+        case CHANNEL_READY:    /* these two only we say */
+        case CHANNEL_ORDER:
             break;
         }
     }
     if (rc < 0)
-        pj_fd_close(&s->box.channel);
+        pj_fd_close(&s->box->channel);
 }
 
 /* Process 1 has said that the command ended, and is on its way out. */
 static bool has_ended(struct supervisor *s)
 {
-    if (s->box.channel >= 0)
+    if (s->box->channel >= 0)
         hear(s);
     return s->result->ended;
 }
@@ -193,7 +199,7 @@ static void heed_signal(struct supervisor *s)
         if (s->stop_at_ms) {
             kill_box(s); /* asked twice */
         } else {
-            (void)!write(s->box.life, &sig, 1);
+            (void)!write(s->box->life, &sig, 1);
             s->stop_at_ms = pj_mono_ms() + STOP_GRACE_MS;
         }
     }
@@ -204,7 +210,7 @@ static void reap_box(struct supervisor *s)
     struct rusage usage;
     int status;
 
-    if (wait4(s->box.pid, &status, WNOHANG, &usage) != s->box.pid)
+    if (wait4(s->box->pid, &status, WNOHANG, &usage) != s->box->pid)
         return;
     s->reaped = true;
     s->result->cpu_ms = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000LL +
@@ -239,11 +245,11 @@ static void step_output(struct pump *p, int *box_end, const struct pollfd *fds, 
 
 static void step_input(struct supervisor *s, const struct pollfd *fds, size_t n)
 {
-    pump_step(&s->in, seen(fds, n, 0), seen(fds, n, s->box.in));
+    pump_step(&s->in, seen(fds, n, 0), seen(fds, n, s->box->in));
     if (s->in.discard || pump_done(&s->in)) {
         s->in.eof = true;
         s->in.discard = true;
-        pj_fd_close(&s->box.in);
+        pj_fd_close(&s->box->in);
     }
 }
 
@@ -254,10 +260,10 @@ static bool turn(struct supervisor *s)
     size_t n = 0, relay_at;
     int timeout = -1;
 
-    if (s->box.channel >= 0 && s->expected > 0)
-        fds[n++] = (struct pollfd){.fd = s->box.channel, .events = POLLIN};
+    if (s->box->channel >= 0 && s->expected > 0)
+        fds[n++] = (struct pollfd){.fd = s->box->channel, .events = POLLIN};
     if (!s->reaped) {
-        fds[n++] = (struct pollfd){.fd = s->box.pidfd, .events = POLLIN};
+        fds[n++] = (struct pollfd){.fd = s->box->pidfd, .events = POLLIN};
         if (!s->rang)
             fds[n++] = (struct pollfd){.fd = s->timer, .events = POLLIN};
         n += pump_want(&s->in, fds + n);
@@ -275,7 +281,7 @@ static bool turn(struct supervisor *s)
     if (poll(fds, n, timeout) < 0)
         n = relay_at = 0;
 
-    if (s->expected > 0 && seen(fds, n, s->box.channel))
+    if (s->expected > 0 && seen(fds, n, s->box->channel))
         hear(s);
     if (!s->reaped && !s->rang && seen(fds, n, s->timer)) {
         s->rang = true;
@@ -288,11 +294,11 @@ static bool turn(struct supervisor *s)
         kill_box(s);
     if (!s->reaped)
         step_input(s, fds, n);
-    step_output(&s->out, &s->box.out, fds, n);
-    step_output(&s->err, &s->box.err, fds, n);
+    step_output(&s->out, &s->box->out, fds, n);
+    step_output(&s->err, &s->box->err, fds, n);
     if (n > relay_at)
         relay_ready(s->relay, fds + relay_at, n - relay_at);
-    if (!s->reaped && seen(fds, n, s->box.pidfd))
+    if (!s->reaped && seen(fds, n, s->box->pidfd))
         reap_box(s);
     if (s->give_up_ms && pj_mono_ms() >= s->give_up_ms)
         return false;
@@ -337,15 +343,15 @@ static void remove_usual_scratch(const char *work_dir)
 static void settle(struct supervisor *s)
 {
     struct result *r = s->result;
-    bool started = s->box.pid > 0;
+    bool started = s->box->pid > 0;
 
-    r->oom_killed = cgroup_oom_kills(&s->box.cgroup) > 0;
+    r->oom_killed = cgroup_oom_kills(&s->box->cgroup) > 0;
     r->output_bytes = s->out.total + s->err.total;
     r->output_truncated = s->out.truncated || s->err.truncated;
     r->wall_ms = pj_mono_ms() - s->started_ms;
     if (started && !r->ended && !r->exec_errno && !r->err.code[0] && (!r->timed_out || !s->reaped))
         judge_silence(s);
-    if (!cgroup_remove(&s->box.cgroup, 2000) && !r->err.code[0] && s->reaped)
+    if (!cgroup_remove(&s->box->cgroup, 2000) && !r->err.code[0] && s->reaped)
         step_fail(&r->err, "cgroup", EBUSY, "remove it by hand; the next start tries again",
                   "a control group is not empty");
     if (s->plan->work_dir && (s->reaped || !started)) {
@@ -368,14 +374,24 @@ static void release(struct supervisor *s)
     pj_fd_close(&s->reopened[1]);
     pj_fd_close(&s->timer);
     pj_fd_close(&s->signals);
-    launch_release(&s->box);
+    launch_let_go(s->box, s->plan);
+    launch_release(s->box);
+    s->box->pid = 0; /* reaped, or past all help */
+}
+
+static void run_to_end(struct supervisor *s)
+{
+    set_up_pumps(s);
+    while (turn(s))
+        ;
 }
 
 void supervise(struct plan *plan, struct net *net, struct result *result)
 {
+    struct launch box = LAUNCH_NONE;
     struct supervisor s = {.plan = plan,
                            .result = result,
-                           .box = LAUNCH_NONE,
+                           .box = &box,
                            .started_ms = pj_mono_ms(),
                            .reopened = {-1, -1},
                            .timer = -1,
@@ -385,15 +401,35 @@ void supervise(struct plan *plan, struct net *net, struct result *result)
     s.expected = (!net && (plan->spec->gateway_count || plan->spec->allow_count)) +
                  (plan->spec->tree_fd >= 0);
     if (catch_signals(&s) == 0 && start_clock(&s) == 0 &&
-        launch_box(&s.box, plan, net, &result->err) == 0) {
+        launch_box(s.box, plan, net, &result->err) == 0) {
         if (net) {
-            relay_listen(s.relay, net->listeners, net->count);
-            net->count = 0;
+            relay_listen(s.relay, net->ears.fds, net->ears.count);
+            net->ears.count = 0;
         }
-        set_up_pumps(&s);
-        while (turn(&s))
-            ;
+        run_to_end(&s);
     }
+    settle(&s);
+    release(&s);
+}
+
+void supervise_standing(struct plan *plan, struct launch *standing, struct result *result)
+{
+    const struct spec *spec = plan->spec;
+    struct supervisor s = {.plan = plan,
+                           .result = result,
+                           .box = standing,
+                           .started_ms = pj_mono_ms(),
+                           .reopened = {-1, -1},
+                           .timer = -1,
+                           .signals = -1,
+                           .expected = 1 + (spec->gateway_count || spec->allow_count) +
+                                       (spec->tree_fd >= 0)};
+
+    s.relay = relay_new(spec, result);
+    if (catch_signals(&s) < 0 || start_clock(&s) < 0)
+        launch_kill(s.box);
+    else if (launch_order(s.box, plan, &result->err) == 0)
+        run_to_end(&s);
     settle(&s);
     release(&s);
 }

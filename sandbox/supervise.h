@@ -7,6 +7,7 @@
 #ifndef SANDBOX_SUPERVISE_H
 #define SANDBOX_SUPERVISE_H
 
+#include "sandbox/launch.h"
 #include "sandbox/net.h"
 #include "sandbox/plan.h"
 #include "sandbox/result.h"
@@ -14,5 +15,7 @@
 /* Run the plan to its end. `net` is the network that is being made, NULL in user mode. Failures of
  * the sandbox are in result->err; the caller releases the result. */
 void supervise(struct plan *plan, struct net *net, struct result *result);
+/* The same for a box that stands by; afterwards nothing of it is left but its memory. */
+void supervise_standing(struct plan *plan, struct launch *standing, struct result *result);
 
 #endif

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -22,6 +23,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/fs.h"
 #include "lib/base/mem.h"
+#include "tests/sandbox/order_box.h"
 
 #define NOBODY 65534
 #define KEPT_MAX (1 << 20)
@@ -129,7 +131,7 @@ static void hide_calls(void)
         _exit(97);
 }
 
-static void child_exec(bool user, const char *const *args, bool result)
+static void child_exec(bool user, const char *const *args, const char *const *first)
 {
     const char *argv[96], *other = getenv("PJ_TEST_BOX_PROGRAM");
     char program[300];
@@ -138,10 +140,8 @@ static void child_exec(bool user, const char *const *args, bool result)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     snprintf(program, sizeof program, "%s/%s", box_home(), other ? other : "pj-sandbox");
     argv[n++] = program;
-    if (result) {
-        argv[n++] = "--result-fd";
-        argv[n++] = "3";
-    }
+    for (; *first && n < 95; first++)
+        argv[n++] = *first;
     for (; *args && n < 95; args++)
         argv[n++] = *args;
     argv[n] = NULL;
@@ -168,6 +168,94 @@ static void take_fds(const int *at)
     }
 }
 
+static bool is_one_of(const char *word, const char *const *list)
+{
+    for (; *list; list++) {
+        if (strcmp(word, *list) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* PJ_TEST_BOX_STANDBY: every box is built ahead of need, and ordered. */
+static bool stands_by(const char *const *args)
+{
+    static const char *const at_once[] = {"--check", "--check-config", "--help",
+                                          "--plan",  "--version",      NULL};
+
+    return getenv("PJ_TEST_BOX_STANDBY") && !is_one_of(args[0], at_once);
+}
+
+#define STAND_MS 60000
+
+/* What makes the system or the limits is said at the start too; `at` are the descriptors 0 to 3, -1 for none. */
+static pid_t start_standing(bool user, const char *const *args, const int *at)
+{
+    static const char *const ahead[] = {"--cpu",    "--memory",   "--pids",
+                                        "--rootfs", "--tmp-size", NULL};
+    const char *early[24], *late[96], letters[] = "ioert";
+    char said[6] = "";
+    int pair[2], fds[5], tree = -1;
+    size_t n = 0, k = 0, count = 0;
+    bool options = true;
+    pid_t pid;
+
+    for (size_t i = 0; args[i] && k < 95; i++) {
+        bool option;
+
+        options = options && strcmp(args[i], "--") != 0;
+        option = options && n < 22 && args[i + 1];
+        if (option && strcmp(args[i], "--tree-fd") == 0) {
+            tree = (int)strtol(args[++i], NULL, 10);
+            continue;
+        }
+        if (option && is_one_of(args[i], ahead)) {
+            early[n++] = args[i];
+            early[n++] = args[i + 1];
+        }
+        late[k++] = args[i];
+    }
+    early[n] = late[k] = NULL;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        abort();
+    pid = fork();
+    if (pid == 0) {
+        const int there[4] = {at[0], at[0], at[2], pair[1]};
+
+        take_fds(there);
+        child_exec(user, early, (const char *const[]){"--standby", "3", NULL});
+    }
+    close(pair[1]);
+    for (int i = 0; i < 5; i++) {
+        int fd = i < 4 ? at[i] : tree;
+
+        if (fd >= 0) {
+            said[count] = letters[i];
+            fds[count++] = fd;
+        }
+    }
+    /* One that cannot stand ends by itself, and says why: as one that cannot start. */
+    if (order_await_ready(pair[0], STAND_MS))
+        order_send(pair[0], said, fds, late);
+    close(pair[0]);
+    return pid;
+}
+
+static pid_t start(bool user, const char *const *args, const int *at)
+{
+    static const char *const result[] = {"--result-fd", "3", NULL}, *const none[] = {NULL};
+    pid_t pid;
+
+    if (stands_by(args))
+        return start_standing(user, args, at);
+    pid = fork();
+    if (pid == 0) {
+        take_fds(at);
+        child_exec(user, args, at[3] >= 0 ? result : none);
+    }
+    return pid;
+}
+
 struct box_run box_run(bool user, const char *const *args)
 {
     struct box_run run = {0};
@@ -185,13 +273,7 @@ struct box_run box_run(bool user, const char *const *args)
         fds[i] = (struct pollfd){.fd = pipes[i][0], .events = POLLIN};
     }
     began = pj_mono_ms();
-    pid = fork();
-    if (pid == 0) {
-        const int at[4] = {null_fd, pipes[0][1], pipes[1][1], pipes[2][1]};
-
-        take_fds(at);
-        child_exec(user, args, true);
-    }
+    pid = start(user, args, (const int[]){null_fd, pipes[0][1], pipes[1][1], pipes[2][1]});
     for (int i = 0; i < 3; i++)
         close(pipes[i][1]);
     for (int open_count = 3; open_count > 0;) {
@@ -240,13 +322,7 @@ pid_t box_start(bool user, const char *const *args, int *out)
     box_home();
     if (pipe2(fds, O_CLOEXEC) < 0)
         abort();
-    pid = fork();
-    if (pid == 0) {
-        const int at[4] = {null_fd, fds[1], null_fd, -1};
-
-        take_fds(at);
-        child_exec(user, args, false);
-    }
+    pid = start(user, args, (const int[]){null_fd, fds[1], null_fd, -1});
     close(null_fd);
     close(fds[1]);
     *out = fds[0];

@@ -26,7 +26,8 @@ const char *box_dir(const char *name, bool user);
 /* Path of the attack program as copied. */
 const char *box_hostile(void);
 
-/* Variables of the test itself: PJ_TEST_BOX_PROGRAM names another program of box_home(),
+/* Variables of the test itself: PJ_TEST_BOX_STANDBY builds each box ahead of need and orders it,
+ * PJ_TEST_BOX_PROGRAM names another program of box_home(),
  * PJ_TEST_BOX_HIDE puts it behind a filter that hides pivot_root and clone3. */
 
 /* Run to the end. `args` is NULL-terminated and starts with the first option; --result-fd 3 is
