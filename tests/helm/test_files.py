@@ -138,17 +138,18 @@ class TrialRedis(unittest.TestCase):
 
 class Proxies(unittest.TestCase):
     def test_caddy_accepts_its_sample(self):
-        if not shutil.which("caddy"):
-            self.skipTest("caddy is not installed")
+        caddy = shutil.which("caddy") or shutil.which("caddy", path=TOOLS)
+        if not caddy:
+            self.skipTest("caddy is not installed and could not be fetched")
         with tempfile.TemporaryDirectory() as home:
-            result = run("caddy", "validate", "--adapter", "caddyfile", "--config", ROOT / "docs/examples/Caddyfile",
+            result = run(caddy, "validate", "--adapter", "caddyfile", "--config", ROOT / "docs/examples/Caddyfile",
                          env={**os.environ, "HOME": home, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home})
         self.assertEqual(result.returncode, 0, result.stderr)
 
     def test_nginx_accepts_its_sample(self):
-        nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+        nginx = shutil.which("nginx") or shutil.which("nginx", path=f"/usr/sbin:{TOOLS}")
         if not nginx or not shutil.which("openssl"):
-            self.skipTest("nginx or openssl is not installed")
+            self.skipTest("nginx or openssl is not installed, nor could nginx be fetched")
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=pj.example.com", "-days", "1",
                             "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"], check=True, capture_output=True)

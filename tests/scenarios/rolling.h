@@ -27,4 +27,7 @@ void rolling_end(struct rolling *r);
 /* Completed in its first attempt, with one commit on its branch. */
 void rolling_assert_once(struct scene *s, const char *task);
 
+/* What the viewer, `pj --json logs -f`, printed until its end, entry by entry, against what is stored: each once, none missing, in order. */
+void rolling_assert_saw_all(struct scene *s, struct program *viewer, const char *task);
+
 #endif
