@@ -183,14 +183,35 @@ static void run(struct server *s, const struct message *m, const int fds[JOB_FDS
         (void)close(fds[i]);
 }
 
+/* Start what the message names, or say that it has ended: one who is told nothing waits for ever. Descriptors may be missing when we
+ * are out of them. */
+static void run_or_tell(struct server *s, const struct message *m, const struct msghdr *msg)
+{
+    const struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+    int fds[JOB_FDS];
+    size_t n = c != NULL && c->cmsg_type == SCM_RIGHTS && c->cmsg_len > CMSG_LEN(0)
+                   ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(*fds)
+                   : 0;
+
+    n = n < JOB_FDS ? n : JOB_FDS;
+    if (n > 0)
+        memcpy(fds, CMSG_DATA(c), n * sizeof(*fds));
+    if (n == JOB_FDS) {
+        run(s, m, fds);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        (void)close(fds[i]);
+    (void)tell_ended(s, m->token, 125);
+}
+
 /* One message with its descriptors. -1: the daemon is gone. */
 static int serve_message(struct server *s)
 {
     struct message m = {0};
-    int fds[JOB_FDS] = {-1, -1, -1};
     union {
         struct cmsghdr head;
-        char space[CMSG_SPACE(sizeof(fds))];
+        char space[CMSG_SPACE(JOB_FDS * sizeof(int))];
     } control = {0};
     struct iovec iov = {.iov_base = &m, .iov_len = sizeof(m) - 1};
     struct msghdr msg = {.msg_iov = &iov,
@@ -198,18 +219,14 @@ static int serve_message(struct server *s)
                          .msg_control = control.space,
                          .msg_controllen = sizeof(control.space)};
     ssize_t n = recvmsg(s->sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    struct cmsghdr *c;
     struct keeper *k;
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (n < (ssize_t)MESSAGE_HEAD)
         return -1;
-    c = CMSG_FIRSTHDR(&msg);
-    if (m.kind == MESSAGE_RUN && c != NULL && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(sizeof(fds))) {
-        memcpy(fds, CMSG_DATA(c), sizeof(fds));
-        run(s, &m, fds);
+    if (m.kind == MESSAGE_RUN) {
+        run_or_tell(s, &m, &msg);
     } else if (m.kind == MESSAGE_KILL && (k = find(s, 0, m.token)) != NULL) {
         (void)kill(k->pid, SIGTERM);
     }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -210,6 +211,39 @@ Test(spawner, ends_every_job_when_the_daemon_dies)
     (void)snprintf(r.work, sizeof(r.work), "%s/work", r.dir);
     cr_assert_not(pj_fs_exists(r.work));
     (void)rmdir(r.dir);
+}
+
+/* A limit on descriptors under which the spawner can be started, but has two left for a job's three. */
+static void start_with_few_descriptors(struct run *r)
+{
+    struct rlimit old, few;
+    int probe[4];
+
+    for (size_t i = 0; i < PJ_COUNT_OF(probe); i++)
+        probe[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    for (size_t i = 0; i < PJ_COUNT_OF(probe); i++)
+        (void)close(probe[i]);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    few = (struct rlimit){.rlim_cur = (rlim_t)probe[3] + 1, .rlim_max = old.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    start(r);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
+/* What did not get through to the spawner whole is told to have ended: the daemon waits for nothing else. */
+Test(spawner, a_job_whose_descriptors_did_not_arrive_has_ended)
+{
+    struct run r;
+    struct spawner_event ev;
+    char byte;
+
+    start_with_few_descriptors(&r);
+    job(&r, 9, "echo hello");
+    ev = await(&r);
+    cr_expect_eq(ev.token, 9);
+    cr_expect_eq(ev.status, 125);
+    cr_expect_eq(read(r.outcome, &byte, 1), 0, "what did arrive was closed");
+    stop(&r);
 }
 
 Test(spawner, hands_orders_to_the_job)
