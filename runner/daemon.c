@@ -16,6 +16,7 @@
 #include "runner/preflight.h"
 
 #define KEEP_MAX_MS 5000
+#define GUARD_MAX_MS 500 /* of a lease's last fifth, in which its job is ended */
 #define REAP_MAX_MS 1000 /* a lost runner is found out within a second of the end of its lease */
 #define OPEN_RETRY_MS 5000
 
@@ -94,6 +95,13 @@ static void on_keep(evutil_socket_t fd, short what, void *arg)
     keep_tick(arg);
     leave_when_due(arg);
     takes_next(arg);
+}
+
+static void on_guard(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    keep_guard(arg);
 }
 
 static void on_reap(evutil_socket_t fd, short what, void *arg)
@@ -189,6 +197,7 @@ static void watch(struct daemon *d)
     (void)event_add(d->term_event, NULL);
     (void)event_add(d->int_event, NULL);
     d->keep_event = timer(d, at_most(third, KEEP_MAX_MS), on_keep);
+    d->guard_event = timer(d, at_most(d->settings->lease_ttl_ms / 20, GUARD_MAX_MS), on_guard);
     d->reap_event = timer(d, at_most(third, REAP_MAX_MS), on_reap);
     d->janitor_event = timer(d, d->settings->janitor_interval_ms, on_janitor);
 }
@@ -204,7 +213,7 @@ static int open_store(struct daemon *d, const struct pj_redis_options *options, 
     size_t count = 0;
 
     patient.retry_ms = OPEN_RETRY_MS;
-    if (pj_redis_new(&patient, &redis, err) < 0 || pj_store_open(redis, 1, &d->meta, err) < 0 ||
+    if (pj_redis_new(&patient, &redis, err) < 0 ||
         pj_store_check(redis, findings, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
@@ -216,6 +225,8 @@ static int open_store(struct daemon *d, const struct pj_redis_options *options, 
             pj_log(PJ_LOG_WARN, findings[i].event, "detail", findings[i].detail, "remedy",
                    findings[i].remedy, NULL);
     }
+    if (pj_store_open(redis, 1, &d->meta, err) < 0)
+        return -1;
     for (unsigned p = 0; p < d->meta.partitions; p++) {
         PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
@@ -283,6 +294,7 @@ static void stop(struct daemon *d)
     free_event(d->term_event);
     free_event(d->int_event);
     free_event(d->keep_event);
+    free_event(d->guard_event);
     free_event(d->reap_event);
     free_event(d->janitor_event);
     takes_release(d);

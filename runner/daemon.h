@@ -79,7 +79,8 @@ struct daemon {
     char instance[PJ_ID_SIZE];
     char *isolation;
     int64_t started_ms;
-    struct event *spawner_event, *term_event, *int_event, *keep_event, *reap_event, *janitor_event;
+    struct event *spawner_event, *term_event, *int_event, *keep_event, *guard_event, *reap_event,
+        *janitor_event;
 };
 
 /* Run until drained; the process's exit code. `spawner` was forked before. `outbox_argv`: arguments of our executable as the
@@ -107,6 +108,8 @@ struct slot *slot_find(struct daemon *d, const char *task_id);
 
 /* ---- keep.c ---- */
 void keep_tick(struct daemon *d);
+/* Ends the jobs whose lease is in its last fifth. */
+void keep_guard(struct daemon *d);
 void keep_beat(struct daemon *d, const char *state);
 
 /* ---- helper.c ---- */

@@ -129,7 +129,7 @@ void keep_beat(struct daemon *d, const char *state)
     pj_str_release(&tasks);
 }
 
-void keep_tick(struct daemon *d)
+void keep_guard(struct daemon *d)
 {
     int64_t now = pj_mono_ms();
     int64_t margin = d->settings->lease_ttl_ms / 5;
@@ -144,6 +144,10 @@ void keep_tick(struct daemon *d)
             slot_stop(slot, SLOT_LOST);
         }
     }
+}
+
+void keep_tick(struct daemon *d)
+{
     for (unsigned p = 0; p < d->meta.partitions; p++)
         renew(d, p);
     keep_beat(d, d->draining || d->leaving ? "draining" : "ready");

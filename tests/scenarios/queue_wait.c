@@ -7,23 +7,24 @@
 #include "tests/scenarios/scene.h"
 
 #define WAITS_MAX 200
-#define LEASE_MS 3000
+#define ROUNDS_MAX 10
 
 static bool is_measured(void)
 {
     return getenv("PJ_MEASURE") != NULL;
 }
 
-static void row(const char *name, double p50, double p99, double must)
+/* `high`: what the second figure is, p99 or max. */
+static void row(const char *name, double p50, const char *high, double worst, double must)
 {
     FILE *out = getenv("PJ_MEASURE_JSON") ? fopen(getenv("PJ_MEASURE_JSON"), "ae") : NULL;
 
-    fprintf(stderr, "%-44s p50 %7.1f ms  p99 %7.1f ms  (must %.0f)\n", name, p50, p99, must);
+    fprintf(stderr, "%-54s p50 %8.1f ms  %s %8.1f ms  (must %.0f)\n", name, p50, high, worst, must);
     if (!out)
         return;
     fprintf(out,
-            "{\"bench\":\"wait\",\"row\":\"%s\",\"p50Ms\":%.1f,\"p99Ms\":%.1f,\"mustMs\":%.0f}\n",
-            name, p50, p99, must);
+            "{\"bench\":\"wait\",\"row\":\"%s\",\"p50Ms\":%.1f,\"%sMs\":%.1f,\"mustMs\":%.0f}\n",
+            name, p50, high, worst, must);
     fclose(out);
 }
 
@@ -62,7 +63,8 @@ Test(queue_wait, first_line_of_the_job_comes_soon_after_execute)
         waits[i] = (double)(time_of(json_array_get(log, 0), "ts") - time_of(doc, "executedAt"));
     }
     qsort(waits, count, sizeof(*waits), by_value);
-    row("execute to the first line of the job", waits[count / 2], waits[count * 99 / 100], 20);
+    row("execute to the first line of the job", waits[count / 2], "p99", waits[count * 99 / 100],
+        20);
     cr_expect_leq(waits[count / 2], is_measured() ? 20 : 1000);
     cr_expect_leq(waits[count * 99 / 100], is_measured() ? 60 : 5000);
     scene_stop(&s);
@@ -98,16 +100,16 @@ static int64_t began_on(struct scene *s, const char *task, size_t runner)
     return 0;
 }
 
-Test(queue_wait, task_of_a_killed_runner_runs_elsewhere_within_its_lease_and_two_seconds)
+/* kill -9 right after the lease was taken, so that all of it is still to come. `lease`: PJ_LEASE_TTL, NULL for the default. */
+static void recover(const char *name, const char *lease, int64_t lease_ms, size_t rounds)
 {
     static const struct model_answer long_work[] = {
         {.repeat = true, .text = "I work.", .calls = {{"run", "{\"command\":\"sleep 600\"}"}}}};
-    size_t rounds = is_measured() ? 10 : 2;
-    double took[10];
+    double took[ROUNDS_MAX], must = (double)lease_ms + 2000;
     struct scene s;
 
     scene_prepare(&s, long_work, 1);
-    world_set(&s.w, "PJ_LEASE_TTL", "3s");
+    world_set(&s.w, "PJ_LEASE_TTL", lease);
     world_set(&s.w, "PJ_RUNNER_SLOTS", "1");
     scene_open(&s, "");
     for (size_t i = 0; i < rounds; i++) {
@@ -126,8 +128,15 @@ Test(queue_wait, task_of_a_killed_runner_runs_elsewhere_within_its_lease_and_two
         json_decref(world_wait_status(&s.w, task, "cancelled"));
     }
     qsort(took, rounds, sizeof(*took), by_value);
-    row("kill -9 of a runner to its task elsewhere", took[rounds / 2], took[rounds - 1],
-        LEASE_MS + 2000);
-    cr_expect_leq(took[rounds - 1], is_measured() ? LEASE_MS + 2000 : LEASE_MS + 10000);
+    row(name, took[rounds / 2], "max", took[rounds - 1], must);
+    cr_expect_leq(took[rounds - 1], is_measured() ? must : must + 8000);
     scene_stop(&s);
+}
+
+Test(queue_wait, task_of_a_killed_runner_runs_elsewhere_within_its_lease_and_two_seconds)
+{
+    recover("kill -9 of a runner to its task elsewhere, lease 3 s", "3s", 3000,
+            is_measured() ? ROUNDS_MAX : 2);
+    if (is_measured()) /* a quarter of a minute a round */
+        recover("kill -9 of a runner to its task elsewhere, lease 15 s", NULL, 15000, 7);
 }
