@@ -1,7 +1,9 @@
 /* bench_box - what a box costs, alternating with what others take for theirs on the same machine in
  * the same minute.
  *
- * Single figures drift with the machine's mood; ratios of one interleaved run hold. Prints a
+ * Single figures drift with the machine's mood; ratios of one interleaved run hold. A box "from the command line" is timed from the
+ * start of pj-sandbox until it was reaped. A box "ordered" stood by, freshly made each time, and is timed from the order until it was
+ * reaped; what its making takes has a row of its own, and in the boxes a second all of it counts. Prints a
  * table, and with --json FILE appends one JSON object a row. --rounds N (default 200). */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +24,8 @@
 #include "lib/base/fs.h"
 #include "sandbox/seccomp.h"
 #include "tests/bench/bench_crun.h"
+#include "tests/bench/bench_order.h"
+#include "tests/sandbox/order_box.h"
 
 #define ROUNDS_MAX 2000
 #define ARGS_MAX 48
@@ -30,14 +34,6 @@ extern char **environ;
 
 static char program[400], hostile[400], home[64];
 
-static double now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
 /* Who starts: this process, one with a heap of 512 MiB, one that crun can run under. */
 enum starter { HERE, FAT, CRUN, STARTERS };
 
@@ -45,7 +41,9 @@ struct contender {
     const char *name, *bar;
     const char *args[ARGS_MAX];
     enum starter starter;
+    const char *early[8]; /* not empty: it stands by, with these options; `args` are the order */
     double us[ROUNDS_MAX];
+    double making_us[ROUNDS_MAX];
     bool absent;
 };
 
@@ -58,6 +56,10 @@ enum {
     NO_LIMITS,
     FROM_FAT,
     BIG_BASE,
+    ORDERED,
+    ORDERED_ON_DISK,
+    ORDERED_NO_OVERLAY,
+    ORDERED_NO_LIMITS,
     WITH_CRUN,
     CONTENDERS
 };
@@ -67,7 +69,7 @@ static struct contender all[CONTENDERS];
 static int run_once(const char *const *args, double *us)
 {
     posix_spawn_file_actions_t files;
-    double began = now_us();
+    double began = bench_now_us();
     int status = -1;
     pid_t pid;
 
@@ -80,7 +82,7 @@ static int run_once(const char *const *args, double *us)
         waitpid(pid, &status, 0);
     posix_spawn_file_actions_destroy(&files);
     if (us)
-        *us = now_us() - began;
+        *us = bench_now_us() - began;
     return status;
 }
 
@@ -151,14 +153,17 @@ static void begin_starters(void)
     }
 }
 
-/* Microseconds, or -1. */
-static double start(const struct contender *who)
+/* Microseconds, or -1; *making_us of one that stood by. */
+static double start(const struct contender *who, double *making_us)
 {
     unsigned char which = (unsigned char)(who - all);
     int fd = starters[who->starter];
     double us = -1, took;
 
-    if (who->starter == HERE) {
+    if (who->early[0]) {
+        if (order_once(program, who->early, who->args, making_us, &took) == 0)
+            us = took;
+    } else if (who->starter == HERE) {
         if (run_once(who->args, &took) == 0)
             us = took;
     } else if (write(fd, &which, 1) != 1 || read(fd, &us, sizeof us) != (ssize_t)sizeof us) {
@@ -180,18 +185,22 @@ static void tell_ratio(FILE *json, const char *name, double a, double b, const c
 
 static void race(size_t count, int rounds, FILE *json)
 {
+    double making;
+
     for (size_t c = 0; c < count; c++)
-        all[c].absent = start(&all[c]) < 0;
+        all[c].absent = start(&all[c], &making) < 0;
     for (int i = 0; i < rounds; i++) {
         for (size_t c = 0; c < count; c++) {
             struct contender *who = &all[(c + (size_t)i) % count];
 
             if (!who->absent)
-                who->us[i] = start(who);
+                who->us[i] = start(who, &who->making_us[i]);
         }
     }
-    for (size_t c = 0; c < count; c++)
+    for (size_t c = 0; c < count; c++) {
         qsort(all[c].us, (size_t)rounds, sizeof(double), by_value);
+        qsort(all[c].making_us, (size_t)rounds, sizeof(double), by_value);
+    }
     for (size_t c = 0; c < count; c++) {
         double base = median_of(BWRAP, rounds), median = median_of(c, rounds);
 
@@ -201,14 +210,56 @@ static void race(size_t count, int rounds, FILE *json)
             report(json, all[c].name, "ms", median / 1e3, at(all[c].us, rounds, 0.95) / 1e3,
                    base > 0 ? median / base : 0, all[c].bar);
     }
-    tell_ratio(json, "everything on / fork+exec", median_of(EVERYTHING, rounds),
+    if (!all[ORDERED].absent)
+        report(json, "the making of what is ordered, start to ready", "ms",
+               at(all[ORDERED].making_us, rounds, 0.5) / 1e3,
+               at(all[ORDERED].making_us, rounds, 0.95) / 1e3,
+               median_of(BWRAP, rounds) > 0
+                   ? at(all[ORDERED].making_us, rounds, 0.5) / median_of(BWRAP, rounds)
+                   : 0,
+               NULL);
+    tell_ratio(json, "everything on, command line / fork+exec", median_of(EVERYTHING, rounds),
                median_of(PLAIN, rounds), "<= 5");
-    tell_ratio(json, "everything on / crun with its profile", median_of(EVERYTHING, rounds),
+    tell_ratio(json, "everything on, ordered / fork+exec", median_of(ORDERED, rounds),
+               median_of(PLAIN, rounds), "<= 5");
+    tell_ratio(json, "everything on, command line / crun", median_of(EVERYTHING, rounds),
+               median_of(WITH_CRUN, rounds), "<= 0.10");
+    tell_ratio(json, "everything on, ordered / crun", median_of(ORDERED, rounds),
                median_of(WITH_CRUN, rounds), "<= 0.10");
     tell_ratio(json, "from a 512 MiB heap / from a small parent", median_of(FROM_FAT, rounds),
                median_of(EVERYTHING, rounds), "1, within 10 %");
     tell_ratio(json, "base of 50,000 files / of none", median_of(BIG_BASE, rounds),
                median_of(EVERYTHING, rounds), "1, within 10 %");
+}
+
+/* One after the other; where they stand by, the next is made while the present one runs, and nothing is left out. */
+static void rate(FILE *json)
+{
+    enum { N = 200 };
+    const struct contender *who = &all[ORDERED];
+    struct standing now, next;
+    double began = bench_now_us(), took;
+    bool good = true;
+
+    for (int i = 0; i < N && good; i++)
+        good = run_once(all[EVERYTHING].args, NULL) == 0;
+    if (good)
+        report(json, "boxes a second, one at a time, command line", "/s",
+               N * 1e6 / (bench_now_us() - began), 0, 0, NULL);
+    began = bench_now_us();
+    good = stand(program, who->early, &now) == 0;
+    for (int i = 0; i < N && good; i++) {
+        bool more = i + 1 < N;
+
+        good = order_await_ready(now.socket, STAND_MS);
+        good = (!more || stand(program, who->early, &next) == 0) && good;
+        good = order_standing(&now, who->args, &took) == 0 && good;
+        if (more)
+            now = next;
+    }
+    if (good)
+        report(json, "boxes a second, one ahead, filling counted", "/s",
+               N * 1e6 / (bench_now_us() - began), 0, 0, NULL);
 }
 
 static void filter_load(FILE *json)
@@ -229,10 +280,10 @@ static void filter_load(FILE *json)
             double began;
 
             prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-            began = now_us();
+            began = bench_now_us();
             if (seccomp_apply(&err) < 0)
                 _exit(1);
-            took = now_us() - began;
+            took = bench_now_us() - began;
             _exit(write(fds[1], &took, sizeof took) < 0);
         }
         close(fds[1]);
@@ -340,6 +391,7 @@ static void fill(const char *base)
 static char base[100], big_base[100], upper[100], bundle[100], true_bind[500];
 
 #define BOX program, "--ro-bind", true_bind
+#define ORDER "--ro-bind", true_bind
 #define LIMITS "--memory", "256M", "--pids", "64"
 #define TRUE "--", "/opt/true", "nothing"
 #define OF_BWRAP "of bubblewrap: <= 0.60, aim 0.35"
@@ -350,16 +402,16 @@ static struct contender all[CONTENDERS] = {
     [BWRAP] = {.name = "bubblewrap --unshare-all",
                .args = {"bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev",
                         "/dev", "--tmpfs", "/run", hostile, "nothing"}},
-    [EVERYTHING] = {.name = "pj-sandbox, everything on",
+    [EVERYTHING] = {.name = "command line, everything on",
                     .bar = OF_BWRAP,
                     .args = {BOX, LIMITS, "--workspace-base", base, "--disk", "64M", TRUE}},
-    [ON_DISK] = {.name = "pj-sandbox, the layer in a directory",
+    [ON_DISK] = {.name = "command line, the layer in a directory",
                  .bar = OF_BWRAP,
                  .args = {BOX, LIMITS, "--workspace-base", base, "--workspace", upper, TRUE}},
-    [NO_OVERLAY] = {.name = "pj-sandbox, a plain work tree",
+    [NO_OVERLAY] = {.name = "command line, a plain work tree",
                     .bar = OF_BWRAP,
                     .args = {BOX, LIMITS, "--workspace", upper, TRUE}},
-    [NO_LIMITS] = {.name = "pj-sandbox, no work tree, no limits",
+    [NO_LIMITS] = {.name = "command line, no work tree, no limits",
                    .bar = OF_BWRAP,
                    .args = {BOX, TRUE}},
     [FROM_FAT] = {.name = "everything on, from a 512 MiB heap",
@@ -367,6 +419,22 @@ static struct contender all[CONTENDERS] = {
                   .args = {BOX, LIMITS, "--workspace-base", base, "--disk", "64M", TRUE}},
     [BIG_BASE] = {.name = "everything on, a base of 50,000 files",
                   .args = {BOX, LIMITS, "--workspace-base", big_base, "--disk", "64M", TRUE}},
+    [ORDERED] = {.name = "ordered, everything on",
+                 .bar = OF_BWRAP,
+                 .early = {LIMITS},
+                 .args = {ORDER, "--workspace-base", base, "--disk", "64M", TRUE}},
+    [ORDERED_ON_DISK] = {.name = "ordered, the layer in a directory",
+                         .bar = OF_BWRAP,
+                         .early = {LIMITS},
+                         .args = {ORDER, "--workspace-base", base, "--workspace", upper, TRUE}},
+    [ORDERED_NO_OVERLAY] = {.name = "ordered, a plain work tree",
+                            .bar = OF_BWRAP,
+                            .early = {LIMITS},
+                            .args = {ORDER, "--workspace", upper, TRUE}},
+    [ORDERED_NO_LIMITS] = {.name = "ordered, no work tree, no limits",
+                           .bar = OF_BWRAP,
+                           .early = {"--tmp-size", "512M"},
+                           .args = {ORDER, TRUE}},
     [WITH_CRUN] = {.name = "crun with the profile of containers-common",
                    .starter = CRUN,
                    .args = {"crun", "--cgroup-manager=disabled", "run", "--bundle", bundle,
@@ -405,6 +473,7 @@ int main(int argc, char **argv)
     begin_starters();
     printf("%-46s %9s %9s %-3s %8s\n", "start to exit", "median", "p95", "", "/bwrap");
     race(CONTENDERS, rounds, json);
+    rate(json);
     filter_load(json);
     fork_bomb(json);
     resident(json);
