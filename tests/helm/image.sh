@@ -1,7 +1,7 @@
 #!/bin/bash
 # Build the image from the Dockerfile with buildah (base: a Debian 13 root made here by mmdebstrap) and carry a task out with it:
 # API and runner from the image, read-only, as uid 1000 without capabilities, the runner under the shipped seccomp profile, as
-# compose.yaml starts them, but by crun. A model is not needed: recorded answers play it. Takes minutes and half a gigabyte, so it
+# compose.yaml starts them, but by crun, over a Redis with TLS. A model is not needed: recorded answers play it. Takes minutes and half a gigabyte, so it
 # runs only with PJ_TEST_IMAGE=1. PJ_IMAGE_DIR: where base and layers are kept for the next run.
 set -euo pipefail
 src=${PJ_TEST_SRC:?}
@@ -53,7 +53,7 @@ root=$(buildah "${storage[@]}" mount "$container")
 echo "built: $(du -sm "$root" | cut -f1) MB"
 
 # A Redis, a remote with the sample project, the settings.
-mkdir -m 0755 "$work/srv" "$work/state"
+mkdir -m 0755 "$work/srv" "$work/state" "$work/certs"
 sample=$src/api/cli/sample
 git init -q --bare --initial-branch=main "$work/srv/tally.git"
 git clone -q "$work/srv/tally.git" "$work/clone" 2>/dev/null
@@ -64,12 +64,17 @@ git -C "$work/clone" push -q origin HEAD:main
 cp "$sample/replay.json" "$work/srv/replay.json"
 echo '[{"kind":"git","root":"/srv"}]' >"$work/srv/forges.json"
 chown -R 1000:1000 "$work/srv" "$work/state"
-redis-server --port 0 --unixsocket "$work/srv/redis.sock" --unixsocketperm 777 --maxmemory-policy noeviction --appendonly yes \
+"$src/tests/support/certs.sh" "$work/certs"
+cp "$work/certs/ca.crt" "$work/srv/"
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+redis-server --port 0 --bind 127.0.0.1 --tls-port "$port" --tls-cert-file "$work/certs/server.crt" --tls-key-file "$work/certs/server.key" \
+    --tls-ca-cert-file "$work/certs/ca.crt" --tls-auth-clients no --unixsocket "$work/srv/redis.sock" --unixsocketperm 777 --maxmemory-policy noeviction --appendonly yes \
     --dir "$work" --daemonize no >"$work/redis.log" &
 pids+=($!)
 token=$(openssl rand -hex 24)
 cat >"$work/env" <<E2
-PJ_REDIS_URL=unix:///srv/redis.sock
+PJ_REDIS_URL=rediss://127.0.0.1:$port/0
+PJ_REDIS_CA_FILE=/srv/ca.crt
 PJ_LISTEN=unix:/srv/api.sock
 PJ_SECRET_KEY=$(openssl rand -base64 32)
 PJ_BOOTSTRAP_TOKEN=$token

@@ -3,7 +3,7 @@ pj_test(test_workspace SOURCES workspace_fix.c test_workspace.c LIBS pj_publish 
 pj_test(test_checkout SOURCES workspace_fix.c test_checkout.c LIBS pj_runner pj_support)
 add_dependencies(test_checkout pj-sandbox)
 pj_test(test_collect SOURCES workspace_fix.c test_collect.c LIBS pj_publish pj_support)
-pj_test(test_collect_hostile SOURCES workspace_fix.c test_collect_hostile.c ../sandbox/run_box.c LIBS pj_publish pj_support)
+pj_test(test_collect_hostile SOURCES workspace_fix.c test_collect_hostile.c ../sandbox/run_box.c ../sandbox/order_box.c LIBS pj_publish pj_support)
 add_dependencies(test_collect_hostile pj-sandbox hostile)
 pj_test(test_publish SOURCES workspace_fix.c test_publish.c LIBS pj_publish pj_support)
 pj_test(test_coderabbit SOURCES test_coderabbit.c LIBS pj_publish pj_support)
