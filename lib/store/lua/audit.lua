@@ -27,8 +27,8 @@ local function repair(id, h, now)
 end
 -- The running counts of users from the tasks themselves. Only while they are few: the counts are kept by every move anyway.
 local function recount()
-    local ids, _, cap = call('ZRANGE', P .. 'tasks:s:running', 0, 500), q_config()
-    if #ids > 500 or cap == 0 then
+    local ids = call('ZRANGE', P .. 'tasks:s:running', 0, 500)
+    if #ids > 500 or q_cap() == 0 then
         return
     end
     local counts, waiting, users = {}, {}, {}

@@ -3,8 +3,7 @@
 -- KEYS[1] the task's hash
 -- ARGV    id, epoch
 -- Result  {'ok'} | {'not_found'} | {'stale_lease', status}
--- include queue.lua
--- include state.lua
+-- include task.lua
 -- include fence.lua
 local id = ARGV[1]
 local h = load_task(id)

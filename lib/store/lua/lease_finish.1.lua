@@ -8,13 +8,15 @@
 -- Moves   running -> completed | failed | needs_review | needs_clarification | cancelled
 -- include queue.lua
 -- include state.lua
+-- include task.lua
+-- include end.lua
 -- include fence.lua
 local now, out, i, from = now_ms(), {}, 3, {}
 for word in string.gmatch(ARGV[2], '%S+') do
     from[word] = true
 end
 local function answer(h, how)
-    return how .. string.format('%.0f ', now - (tonumber(h.started) or now)) .. h.tokens
+    return string.format('%s%d %d', how, now - (tonumber(h.started) or now), h.tokens)
 end
 local function one(id, epoch, attempt, status, patch, set)
     local h = load_task(id, 'fin')

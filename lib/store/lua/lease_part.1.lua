@@ -3,8 +3,7 @@
 -- KEYS[1] the task's hash
 -- ARGV    id, epoch, attempt or 0, offset, most bytes, the part
 -- Result  {'ok'} | {'not_found'} | {'stale_lease', status} | {'stale_attempt', attempt} | {'not_running', status} | {'hole'}
--- include queue.lua
--- include state.lua
+-- include task.lua
 -- include fence.lua
 local refusal = fence(load_task(ARGV[1]), ARGV[2], ARGV[3])
 if refusal then

@@ -5,7 +5,12 @@
 -- Result  {'ok', more (0|1), {task, kind, runner}, …}
 -- Moves   running: any stage -> waiting; running -> failed | cancelled
 -- include queue.lua
+-- include backlog.lua
 -- include state.lua
+-- include task.lua
+-- include move.lua
+-- include end.lua
+-- include note.lua
 -- include requeue.lua
 -- include audit.lua
 -- include fold.lua

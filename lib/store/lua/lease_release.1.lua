@@ -5,7 +5,12 @@
 -- Result  {'ok', 'requeued' | 'lost' | 'cancelled'} | {'not_found'} | {'stale_lease', status}
 -- Moves   running: any stage -> waiting; running -> failed | cancelled
 -- include queue.lua
+-- include backlog.lua
 -- include state.lua
+-- include task.lua
+-- include move.lua
+-- include end.lua
+-- include note.lua
 -- include fence.lua
 -- include requeue.lua
 local id, now = ARGV[1], now_ms()

@@ -6,6 +6,8 @@
 -- Moves   running: stage -> stage
 -- include queue.lua
 -- include state.lua
+-- include task.lua
+-- include move.lua
 -- include fence.lua
 local h, now = load_task(ARGV[1], 'stage'), now_ms()
 local refusal = fence(h, ARGV[2], '0')

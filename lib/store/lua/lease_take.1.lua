@@ -6,14 +6,15 @@
 --         hash; its lease}
 -- Moves   running: waiting -> preparing
 -- include queue.lua
+-- include pick.lua
 -- include state.lua
 local runner, ttl, timeout, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = now_ms()
-local at, until_ms, leases = string.format('%.0f', now), string.format('%.0f', now + ttl), {}
+local at, until_ms, leases = string.format('%d', now), string.format('%d', now + ttl), {}
 local out, had, never = {'ok', at, until_ms}, 0, {}
 -- No epoch is handed out twice, though Redis may have forgotten a lease with its last second: it is not below the time.
 local function lease_text(epoch, deliveries, started, limit)
-    return string.format('%.0f %d %s %s %s %.0f %s', epoch, deliveries, at, started, ARGV[3], started + (tonumber(limit) or timeout), runner)
+    return string.format('%d %d %s %s %s %d %s', epoch, deliveries, at, started, ARGV[3], started + (tonumber(limit) or timeout), runner)
 end
 -- The first lease of a task: the same for all that have the same time limit.
 local function first_lease(limit)

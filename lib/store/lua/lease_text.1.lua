@@ -3,8 +3,7 @@
 -- KEYS[1] the task's hash
 -- ARGV    id, epoch, 'patch' | 'traj', text
 -- Result  {'ok'} | {'not_found'} | {'stale_lease', status}
--- include queue.lua
--- include state.lua
+-- include task.lua
 -- include fence.lua
 local refusal = fence(load_task(ARGV[1]), ARGV[2], '0')
 if refusal then

@@ -3,8 +3,7 @@
 -- KEYS[1] the task's hash
 -- ARGV    id, epoch, then names and values
 -- Result  {'ok'} | {'not_found'} | {'stale_lease', status}
--- include queue.lua
--- include state.lua
+-- include task.lua
 -- include fence.lua
 local h, now = load_task(ARGV[1]), now_ms()
 local refusal = fence(h, ARGV[2], '0')

@@ -3,8 +3,8 @@
 -- KEYS[1] the task's hash
 -- ARGV    id, type, message (already escaped but for quotes and backslashes)
 -- Result  {'ok'} | {'not_found'} | {'not_running', status}
--- include queue.lua
--- include state.lua
+-- include task.lua
+-- include note.lua
 local h = load_task(ARGV[1])
 if not h then
     return {'not_found'}

@@ -2,8 +2,7 @@
 -- queue_depth - how many wait and run. A running task is leased, external, or waits.
 -- KEYS[1] the ready stream
 -- Result  {'ok', waiting, leased, external, age of the longest waiting in ms}
--- include queue.lua
--- include state.lua
+-- include task.lua
 -- include fold.lua
 fold_all()
 local now, leased = now_ms(), call('ZCARD', P .. 'lease')

@@ -7,6 +7,8 @@
 -- include hash.lua
 -- include queue.lua
 -- include state.lua
+-- include task.lua
+-- include end.lua
 local id, now = ARGV[1], now_ms()
 local h = load_task(id)
 if not h then

@@ -6,16 +6,17 @@
 -- Result  for each: what it was created with (`d`), or the hash of the task that was made under its key before
 -- Moves   nothing -> queued | running
 -- include queue.lua
+-- include backlog.lua
 -- include state.lua
 local now, out, waiting, some, made, find, sub = now_us(), {}, {}, false, 0, string.find, string.sub
-local at = string.format('%.0f', math.floor(now / 1000))
+local at = string.format('%d', math.floor(now / 1000))
 local how, execute, idem, head
 local scores = {}
 -- The n-th task of a user stands n microseconds behind the first: in the order given.
 local function score(priority, n)
     local own = scores[priority] or {}
     scores[priority] = own
-    own[n] = own[n] or string.format('%.0f', now + n + (HEAD_START[priority] or 0))
+    own[n] = own[n] or string.format('%d', now + n + (HEAD_START[priority] or 0))
     return own[n]
 end
 local function add(text)

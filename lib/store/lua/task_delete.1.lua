@@ -4,8 +4,7 @@
 -- ARGV    id, states it may be in
 -- Result  {'ok'} | {'not_found'} | {'still_running', status}
 -- include hash.lua
--- include queue.lua
--- include state.lua
+-- include task.lua
 -- include fold.lua
 fold_all()
 local id = ARGV[1]

@@ -4,8 +4,7 @@
 -- ARGV    id, states it may be in, then names and values of the hash
 -- Result  {'ok', the hash} | {'not_found'} | {'not_queued', status}
 -- include hash.lua
--- include queue.lua
--- include state.lua
+-- include task.lua
 local h = load_task(ARGV[1])
 if not h then
     return {'not_found'}

@@ -6,7 +6,10 @@
 -- Moves   queued -> running
 -- include hash.lua
 -- include queue.lua
+-- include backlog.lua
 -- include state.lua
+-- include task.lua
+-- include move.lua
 local id, now = ARGV[1], now_ms()
 local h = load_task(id)
 if not h then

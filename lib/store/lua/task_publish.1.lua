@@ -6,7 +6,10 @@
 -- Moves   needs_review -> running
 -- include hash.lua
 -- include queue.lua
+-- include backlog.lua
 -- include state.lua
+-- include task.lua
+-- include move.lua
 -- include fold.lua
 fold_all()
 local id, now = ARGV[1], now_ms()

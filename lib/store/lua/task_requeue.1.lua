@@ -6,7 +6,10 @@
 -- Moves   needs_clarification | failed | needs_review | cancelled | completed -> queued [-> running]
 -- include hash.lua
 -- include queue.lua
+-- include backlog.lua
 -- include state.lua
+-- include task.lua
+-- include move.lua
 -- include fold.lua
 fold_all()
 local id, execute, now = ARGV[1], ARGV[4] == '1', now_ms()

@@ -3,8 +3,7 @@
 -- KEYS[1] the task's hash
 -- ARGV    id, epoch or -1, attempt, call id, document, provider/model, prompt, completion, cached, cache write, reasoning, cost or -1
 -- Result  {'ok', total before, total after} | {'not_found'} | {'stale_lease'} | {'stale_attempt'} | {'not_running'}
--- include queue.lua
--- include state.lua
+-- include task.lua
 -- include fence.lua
 local h = load_task(ARGV[1])
 local refusal = fence(h, ARGV[2], ARGV[3])
