@@ -9,6 +9,7 @@ import tempfile
 import unittest
 
 import names
+import reference
 import support
 from support import ROOT, TOOLS, run, settings_table, yaml
 
@@ -18,7 +19,7 @@ ALL = set().union(*TABLES.values())
 # Of the command line, the build, an agent's environment, and of compose.yaml and the tests themselves.
 OTHERS = {"PJ_CONFIG", "PJ_TOKEN", "PJ_TOKEN_FILE", "PJ_UI", "PJ_URL", "PJ_ACTIONS_IMAGE", "PJ_PUBLISH_TOKEN", "PJ_READ_TOKEN",
           "PJ_TASK_DESCRIPTION", "PJ_TASK_TITLE", "PJ_WEBHOOK_SECRET"}
-DOCUMENTS = [ROOT / "README.md", ROOT / "helm/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "helm/README.md", ROOT / "helm/values.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def compose_program():
@@ -161,6 +162,23 @@ class Proxies(unittest.TestCase):
             result = run(nginx, "-t", "-q", "-c", path, "-p", folder)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertNotIn("[emerg]", result.stderr)
+
+
+class Values(unittest.TestCase):
+    def test_every_value_of_the_chart_is_documented(self):
+        rows = {path: (default, text) for path, default, text in reference.rows()}
+        self.assertEqual([path for path, (_, text) in rows.items() if not text], [], "a comment of its own: # -- …")
+
+        def walk(value, path):
+            if path in rows and (rows[path][0] or not isinstance(value, dict)):
+                return
+            self.assertIsInstance(value, dict, f"{path} is in no row")
+            for name, inner in value.items():
+                walk(inner, f"{path}.{name}" if path else name)
+        walk(yaml.safe_load((ROOT / "helm/values.yaml").read_text()), "")
+
+    def test_the_reference_is_that_of_the_file(self):
+        self.assertEqual((ROOT / "helm/values.md").read_text(), reference.page(), "run tests/helm/reference.py --write")
 
 
 class Documents(unittest.TestCase):
