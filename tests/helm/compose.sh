@@ -25,10 +25,7 @@ printf '[containers]\ndefault_ulimits = ["nofile=%s:%s", "nproc=4096:4096"]\ncgr
 export CONTAINERS_CONF=$work/containers.conf
 flags=(--root "$storage/root" --runroot "$storage/run" --cgroup-manager cgroupfs)
 
-# Redis as Debian has it, under the name that compose.yaml asks for.
-printf 'FROM %s\nRUN apt-get update -q && apt-get install -y -q --no-install-recommends redis-server && install -d -o redis /data\nUSER redis\nWORKDIR /data\n' \
-    "$base" | buildah --root "$storage/root" --runroot "$storage/run" build --isolation chroot --network host --layers \
-    --tag docker.io/library/redis:7.2-bookworm -f - "$work" >"$work/redis.log" 2>&1 || { tail -5 "$work/redis.log"; exit 1; }
+"$src/tests/helm/redis_image.sh" "$storage" "$base"
 buildah --root "$storage/root" --runroot "$storage/run" tag "$image" docker.io/library/pithy-jaunt:local
 
 mkdir -p "$work/helm/files" "$work/srv"
@@ -36,14 +33,7 @@ cp "$src/compose.yaml" "$work/"
 cp "$src/helm/files/runner-seccomp.json" "$work/helm/files/"
 sed "s|^PJ_SECRET_KEY=.*|&$(head -c 32 /dev/urandom | base64)|; s|^PJ_BOOTSTRAP_TOKEN=.*|&$(head -c 24 /dev/urandom | base64)|
     s|^MODEL_PROVIDER=.*|MODEL_PROVIDER=replay|" "$src/.env.example" >"$work/.env"
-git init -q --bare --initial-branch=main "$work/srv/tally.git"
-git clone -q "$work/srv/tally.git" "$work/clone" 2>/dev/null
-cp -r "$src/api/cli/sample/project/." "$work/clone/"
-git -C "$work/clone" add -A
-git -C "$work/clone" -c user.name=Sample -c user.email=sample@localhost commit -q -m "Tally words"
-git -C "$work/clone" push -q origin HEAD:main
-cp "$src/api/cli/sample/replay.json" "$work/srv/"
-echo '[{"kind":"git","root":"/srv"}]' >"$work/srv/forges.json"
+"$src/tests/support/sample_remote.sh" "$src/api/cli/sample" "$work/srv" /srv
 chown -R 1000:1000 "$work/srv"
 # The sample's model and remote; an address instead of a name, which podman 4 does not resolve on such networks; its API takes no profile
 # in place and calls systempaths=unconfined unmask=ALL; no port of the host.

@@ -30,24 +30,7 @@ leave() {
 trap leave EXIT
 trap 'echo "line $LINENO: $BASH_COMMAND"' ERR
 
-# The base, once.
-mkdir -p "$keep"
-if ! buildah "${storage[@]}" inspect --type image localhost/debian:13 >/dev/null 2>&1; then
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates trixie "$work/base.tar"
-    container=$(buildah "${storage[@]}" from scratch)
-    buildah "${storage[@]}" add --quiet "$container" "$work/base.tar" / >/dev/null
-    buildah "${storage[@]}" commit --quiet "$container" localhost/debian:13 >/dev/null
-    buildah "${storage[@]}" rm "$container" >/dev/null
-    container=
-fi
-mkdir "$work/src"
-git -C "$src" ls-files -z --cached --others --exclude-standard | tar -C "$src" --null --files-from=- --ignore-failed-read -cf - | tar -C "$work/src" -xf -
-# npm in the build trusts whom this host trusts.
-nice buildah "${storage[@]}" build --isolation chroot --network host --format docker --layers \
-    --volume /etc/ssl/certs/ca-certificates.crt:/run/host-ca.crt:ro --build-arg NODE_EXTRA_CA_CERTS=/run/host-ca.crt \
-    --build-arg BASE=localhost/debian:13 --tag localhost/pithy-jaunt "$work/src" >"$work/build.log" 2>&1 ||
-    { tail -40 "$work/build.log"; exit 1; }
-buildah "${storage[@]}" inspect --type image localhost/pithy-jaunt | grep -q '"Healthcheck"' || { echo "the image has no health check"; exit 1; }
+"$src/tests/helm/image_build.sh" "$keep"
 container=$(buildah "${storage[@]}" from localhost/pithy-jaunt)
 root=$(buildah "${storage[@]}" mount "$container")
 echo "built: $(du -sm "$root" | cut -f1) MB"
@@ -55,14 +38,7 @@ echo "built: $(du -sm "$root" | cut -f1) MB"
 # A Redis, a remote with the sample project, the settings.
 mkdir -m 0755 "$work/srv" "$work/state" "$work/certs"
 sample=$src/api/cli/sample
-git init -q --bare --initial-branch=main "$work/srv/tally.git"
-git clone -q "$work/srv/tally.git" "$work/clone" 2>/dev/null
-cp -r "$sample/project/." "$work/clone/"
-git -C "$work/clone" add -A
-git -C "$work/clone" -c user.name=Sample -c user.email=sample@localhost commit -q -m "Tally words"
-git -C "$work/clone" push -q origin HEAD:main
-cp "$sample/replay.json" "$work/srv/replay.json"
-echo '[{"kind":"git","root":"/srv"}]' >"$work/srv/forges.json"
+"$src/tests/support/sample_remote.sh" "$sample" "$work/srv" /srv
 chown -R 1000:1000 "$work/srv" "$work/state"
 "$src/tests/support/certs.sh" "$work/certs"
 cp "$work/certs/ca.crt" "$work/srv/"

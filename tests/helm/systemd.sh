@@ -58,14 +58,8 @@ chroot "$os" systemd-analyze verify --man=no /lib/systemd/system/pj-api.service 
 
 # A remote with the sample project; recorded answers play the model.
 mkdir -p "$os/srv/repos" "$os/etc/systemd/system/pj-runner.service.d"
-git init -q --bare --initial-branch=main "$os/srv/repos/tally.git"
-git clone -q "$os/srv/repos/tally.git" "$work/clone" 2>/dev/null
-cp -r "$src/api/cli/sample/project/." "$work/clone/"
-git -C "$work/clone" add -A
-git -C "$work/clone" -c user.name=Sample -c user.email=sample@localhost commit -q -m "Tally words"
-git -C "$work/clone" push -q origin HEAD:main
-cp "$src/api/cli/sample/replay.json" "$os/etc/pithyjaunt/"
-echo '[{"kind":"git","root":"/srv/repos"}]' >"$os/etc/pithyjaunt/forges.json"
+"$src/tests/support/sample_remote.sh" "$src/api/cli/sample" "$os/srv/repos" /srv/repos
+mv "$os/srv/repos/forges.json" "$os/srv/repos/replay.json" "$os/etc/pithyjaunt/"
 printf '[Service]\nReadWritePaths=/srv/repos\n' >"$os/etc/systemd/system/pj-runner.service.d/remotes.conf"
 chroot "$os" sh -c 'chown -R pithyjaunt: /srv/repos && chgrp pithyjaunt /etc/pithyjaunt/*.json && chmod 0640 /etc/pithyjaunt/*.json'
 printf 'PJ_FORGES=/etc/pithyjaunt/forges.json\n' >>"$os/etc/pithyjaunt/api.conf"
