@@ -365,6 +365,7 @@ int box_result_get(const struct box *box, struct box_result *out, struct pj_err 
     int st = box->wait_status;
 
     *out = (struct box_result){.exit_code = WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st)};
+    memcpy(out->stopped, box->stopped, sizeof(out->stopped));
     if (WIFSIGNALED(st))
         return pj_fail(err, PJ_E_UNAVAILABLE, "the sandbox was killed by signal %d", WTERMSIG(st));
     if (pj_json_parse(pj_view_n(box->result_text.data, box->result_text.len), &doc, err) < 0) {

@@ -45,6 +45,7 @@ struct box_result {
     int exit_code; /* of pj-sandbox: the command's, 124, 125, 126, 127 or 128 + signal */
     int signal;
     bool timed_out, oom_killed, policy_kill, output_truncated;
+    char stopped[160]; /* why we stopped it; "" when we did not */
     int64_t wall_ms, cpu_ms, max_rss_bytes;
     char *isolation;   /* words joined by a space; owned */
     char *net_refused; /* the same; "" when nothing was refused */
@@ -60,6 +61,7 @@ struct box {
     bool paused;           /* output is not read: the log is full */
     struct pj_str result_text;
     int wait_status;
+    char stopped[160]; /* why we stopped it, for its result; "" when we did not */
     void (*output)(void *ctx, bool error, struct pj_view bytes);
     void *ctx;
 };

@@ -29,6 +29,7 @@
 #include "runner/box.h"
 #include "runner/collect.h"
 #include "runner/credential.h"
+#include "runner/disk.h"
 #include "runner/gateway/gateway.h"
 #include "runner/job_log.h"
 #include "runner/settings.h"
@@ -73,8 +74,10 @@ struct job {
     bool own_deadline;  /* nobody else keeps it */
     struct pj_err stop; /* cls OK while nobody told us to end */
     struct box *boxes[JOB_BOXES_MAX];
-    struct box *agent_box; /* while the gateway serves it */
-    bool foreign;          /* not our agent: it says that it is done by leaving */
+    struct disk_watch disks[JOB_BOXES_MAX]; /* of each box's work tree */
+    int64_t tree_bytes;                     /* at most, of a copy of the repository's files */
+    struct box *agent_box;                  /* while the gateway serves it */
+    bool foreign;                           /* not our agent: it says that it is done by leaving */
 
     struct workspace *ws;
     int tree_fd; /* where the tree is a layer over a shared checkout: both together, as the last box saw them; -1: none */
@@ -151,7 +154,9 @@ void job_pump_init(struct job *job);
 int job_wait_box(struct job *job, struct box *box, struct pj_err *err) PJ_MUST_CHECK;
 /* End a box whatever happens: it may leave by itself for grace_ms, then it is killed. Serves its last output, bounded. */
 void job_end_box(struct job *job, struct box *box, int64_t grace_ms);
-int job_add_box(struct job *job, struct box *box, struct pj_err *err) PJ_MUST_CHECK;
+/* Serve it from now on, and stop it when it writes more to `spec`'s work tree than PJ_TASK_DISK grants. */
+int job_add_box(struct job *job, const struct box_spec *spec, struct box *box,
+                struct pj_err *err) PJ_MUST_CHECK;
 /* Milliseconds to the attempt's deadline, at least 1. */
 int64_t job_remaining_ms(const struct job *job);
 

@@ -152,7 +152,7 @@ static int start_agent(struct job *job, const char *socket_path, struct box *box
     spec.ctx = job;
     if (box_start(&spec, box, err) < 0)
         return -1;
-    return job_add_box(job, box, err);
+    return job_add_box(job, &spec, box, err);
 }
 
 /* The connection ended before the agent said why: the box knows. */
@@ -224,6 +224,15 @@ static int note_model(struct job *job, const struct gateway_result *result, stru
     return job->report->note(job, &note, err);
 }
 
+/* Its files outgrew their bound: a person decides what is made of them. */
+static int stopped(const struct box *box, struct pj_err *err)
+{
+    (void)pj_fail(err, PJ_E_FORBIDDEN, "the agent was stopped: %s", box->stopped);
+    (void)pj_err_remedy(err, "look at the patch, retry the task with feedback, or raise "
+                             "PJ_TASK_DISK on the runner");
+    return pj_err_code(err, "patch_policy");
+}
+
 static int serve(struct job *job, const struct gateway_config *config, struct pj_err *err)
 {
     PJ_CLEANUP(gateway_freep) struct gateway *gw = NULL;
@@ -248,7 +257,9 @@ static int serve(struct job *job, const struct gateway_config *config, struct pj
         if (rc < 0 && result.upstream_message != NULL)
             pj_outcome_upstream(&job->outcome, result.upstream_status, result.upstream_message,
                                 result.upstream_request_id);
-        if (rc < 0 && strcmp(err->code, "agent_lost") == 0)
+        if (box.stopped[0] != '\0' && job->stop.cls == PJ_E_OK)
+            rc = stopped(&box, err);
+        else if (rc < 0 && strcmp(err->code, "agent_lost") == 0)
             rc = explain_lost(job, &box, err);
         else if (rc == 0)
             rc = note_model(job, &result, err);

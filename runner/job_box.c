@@ -87,7 +87,9 @@ int job_box_failed(const struct box_result *result, struct pj_err *err)
 
 void job_result_text(const struct box_result *result, struct pj_str *out)
 {
-    if (result->timed_out)
+    if (result->stopped[0] != '\0')
+        (void)pj_str_puts(out, result->stopped);
+    else if (result->timed_out)
         (void)pj_str_puts(out, "timed out");
     else if (result->oom_killed)
         (void)pj_str_puts(out, "ran out of memory");
@@ -122,7 +124,7 @@ int job_run(struct job *job, const struct job_command *command, struct box_resul
     spec.ctx = &sink;
     if (box_start(&spec, &box, err) < 0)
         return -1;
-    rc = job_add_box(job, &box, err);
+    rc = job_add_box(job, &spec, &box, err);
     if (rc == 0)
         rc = job_wait_box(job, &box, err);
     if (rc < 0)

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "lib/base/clock.h"
@@ -34,6 +35,10 @@ static size_t want(void *ctx, struct pollfd *fds, size_t cap, int *timeout_ms)
     }
     if (flush >= 0 && (*timeout_ms < 0 || flush < *timeout_ms))
         *timeout_ms = flush;
+    for (size_t i = 0; i < JOB_BOXES_MAX; i++)
+        if (job->boxes[i] != NULL && job->disks[i].dir >= 0 &&
+            (*timeout_ms < 0 || *timeout_ms > DISK_LOOK_MS))
+            *timeout_ms = DISK_LOOK_MS;
     if (job->own_deadline && job->stop.cls == PJ_E_OK &&
         (*timeout_ms < 0 || job_remaining_ms(job) < *timeout_ms))
         *timeout_ms = (int)(job_remaining_ms(job) < INT_MAX ? job_remaining_ms(job) : INT_MAX);
@@ -80,11 +85,35 @@ static void serve(struct job *job, const struct pollfd *fds, size_t n)
             box_ready(job->boxes[i], fds, n);
 }
 
+/* A box whose files outgrow what they may take is stopped; what it wrote stays. */
+static void watch_disks(struct job *job)
+{
+    for (size_t i = 0; i < JOB_BOXES_MAX; i++) {
+        struct box *box = job->boxes[i];
+        enum disk_state state = box != NULL ? disk_watch_look(&job->disks[i], box->pid) : DISK_FINE;
+
+        if (state == DISK_FINE)
+            continue;
+        if (state == DISK_FULL)
+            (void)snprintf(box->stopped, sizeof(box->stopped),
+                           "the disk of PJ_STATE_DIR is nearly full");
+        else
+            (void)snprintf(box->stopped, sizeof(box->stopped),
+                           "its files grew to %lld MiB, more than PJ_TASK_DISK grants (%lld MiB)",
+                           (long long)(job->disks[i].bytes >> 20),
+                           (long long)(job->settings->task_disk >> 20));
+        job_log_say(job->log, PJ_EVENT_ERROR, "stopped: %s", box->stopped);
+        disk_watch_end(&job->disks[i]);
+        box_stop(box);
+    }
+}
+
 static int ready(void *ctx, const struct pollfd *fds, size_t n, struct pj_err *err)
 {
     struct job *job = ctx;
 
     serve(job, fds, n);
+    watch_disks(job);
     if (job->own_deadline && job->stop.cls == PJ_E_OK && pj_mono_ms() >= job->spec.deadline_mono_ms)
         stop_for_timeout(job);
     if (job_log_flush(job->log, false, err) < 0)
@@ -105,11 +134,14 @@ void job_pump_init(struct job *job)
     job->pump = (struct pj_pump){.ctx = job, .want = want, .ready = ready};
 }
 
-int job_add_box(struct job *job, struct box *box, struct pj_err *err)
+int job_add_box(struct job *job, const struct box_spec *spec, struct box *box, struct pj_err *err)
 {
+    int64_t before = spec->workspace_base == NULL ? job->tree_bytes : 0;
+
     for (size_t i = 0; i < JOB_BOXES_MAX; i++)
         if (job->boxes[i] == NULL) {
             job->boxes[i] = box;
+            disk_watch_begin(&job->disks[i], spec->workspace, before + job->settings->task_disk);
             return 0;
         }
     return pj_fail(err, PJ_E_INTERNAL, "more boxes than a job may have");
@@ -118,8 +150,10 @@ int job_add_box(struct job *job, struct box *box, struct pj_err *err)
 static void drop_box(struct job *job, struct box *box)
 {
     for (size_t i = 0; i < JOB_BOXES_MAX; i++)
-        if (job->boxes[i] == box)
+        if (job->boxes[i] == box) {
             job->boxes[i] = NULL;
+            disk_watch_end(&job->disks[i]);
+        }
 }
 
 int job_wait_box(struct job *job, struct box *box, struct pj_err *err)
@@ -142,7 +176,7 @@ int job_wait_box(struct job *job, struct box *box, struct pj_err *err)
 }
 
 /* Serve one box, and nothing else, until it is over or `until`. */
-static void serve_box(struct box *box, int64_t until)
+static void serve_box(struct job *job, struct box *box, int64_t until)
 {
     int64_t now;
 
@@ -152,18 +186,19 @@ static void serve_box(struct box *box, int64_t until)
 
         box->paused = false; /* bounded by the time, and by the pipes once it is dead */
         n = box_want(box, fds);
-        if (poll(fds, n, (int)(until - now)) > 0)
+        if (poll(fds, n, (int)(until - now < DISK_LOOK_MS ? until - now : DISK_LOOK_MS)) > 0)
             box_ready(box, fds, n);
+        watch_disks(job);
     }
 }
 
 void job_end_box(struct job *job, struct box *box, int64_t grace_ms)
 {
     if (grace_ms > 0)
-        serve_box(box, pj_mono_ms() + grace_ms);
+        serve_box(job, box, pj_mono_ms() + grace_ms);
     box_stop(box);
-    serve_box(box, pj_mono_ms() + STOP_MS);
+    serve_box(job, box, pj_mono_ms() + STOP_MS);
     box_kill(box);
-    serve_box(box, pj_mono_ms() + LAST_OUTPUT_MS);
+    serve_box(job, box, pj_mono_ms() + LAST_OUTPUT_MS);
     drop_box(job, box);
 }

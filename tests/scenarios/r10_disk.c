@@ -1,0 +1,99 @@
+/* R10: what a task's boxes write to the disk is bounded by PJ_TASK_DISK, however they write it; the host keeps its disk. */
+#include "tests/scenarios/scene.h"
+
+#define BOUND "16M"
+/* A box that is not stopped goes on for ever, and ends the test by its own time limit. */
+#define FOREVER "tail -f /dev/null"
+
+static void begin(struct scene *s, const struct model_answer *answers, size_t count,
+                  const char *extra)
+{
+    scene_prepare(s, answers, count);
+    world_set(&s->w, "PJ_TASK_DISK", BOUND);
+    scene_open(s, extra);
+}
+
+/* The end of a task that was stopped for what it wrote: its status and code, the reason in its log, nothing of it left. */
+static void assert_stopped(struct scene *s, const char *status, const char *code)
+{
+    char *task = scene_run(s, "Write a lot");
+    json_t *doc = world_wait_status(&s->w, task, status);
+
+    cr_expect_str_eq(scene_error_code(doc), code);
+    cr_expect_not_null(
+        strstr(pj_json_str(json_object_get(doc, "error"), "detail", ""), "PJ_TASK_DISK"));
+    cr_expect(world_log_has(&s->w, task, "more than PJ_TASK_DISK grants (16 MiB)"));
+    json_decref(doc);
+    world_assert_clean(&s->w);
+    free(task);
+}
+
+Test(r10_disk,
+     r10_1_a_file_that_grows_past_the_bound_ends_the_task_and_what_was_made_before_is_kept)
+{
+    static const struct model_answer answers[] = {
+        SCENE_WRITE("new.txt", "x\\n"),
+        SCENE_RUN("head -c 100000000 /dev/zero > big; " FOREVER),
+        SCENE_FINISH,
+    };
+    struct scene s;
+
+    begin(&s, answers, PJ_COUNT_OF(answers), ",\"codeRabbit\":\"off\"");
+    assert_stopped(&s, "needs_review", "patch_policy");
+    scene_stop(&s);
+}
+
+Test(r10_disk, r10_1_many_small_files_and_files_without_a_name_count_too)
+{
+    static const struct model_answer small[] = {
+        SCENE_RUN(
+            "mkdir d; i=0; while [ $i -lt 8000 ]; do echo x > d/$i; i=$((i+1)); done; " FOREVER),
+        SCENE_FINISH,
+    };
+    static const struct model_answer unnamed[] = {
+        SCENE_RUN("exec 3> gone; rm gone; head -c 100000000 /dev/zero >&3; " FOREVER),
+        SCENE_FINISH,
+    };
+    static const struct model_answer hidden[] = {
+        SCENE_RUN("mkdir d; head -c 100000000 /dev/zero > d/big; chmod 000 d; " FOREVER),
+        SCENE_FINISH,
+    };
+    const struct model_answer *const all[] = {small, unnamed, hidden};
+
+    for (size_t i = 0; i < PJ_COUNT_OF(all); i++) {
+        struct scene s;
+
+        begin(&s, all[i], 2, ",\"codeRabbit\":\"off\"");
+        assert_stopped(&s, "needs_review", "patch_policy");
+        scene_stop(&s);
+    }
+}
+
+Test(r10_disk, r10_1_the_repositorys_own_set_up_is_bounded_and_fails_as_such)
+{
+    static const struct model_answer answers[] = {SCENE_FINISH};
+    struct scene s;
+
+    begin(&s, answers, PJ_COUNT_OF(answers),
+          ",\"codeRabbit\":\"off\",\"setupCommand\":\"head -c 100000000 /dev/zero > big; " FOREVER
+          "\"");
+    assert_stopped(&s, "failed", "setup_failed");
+    scene_stop(&s);
+}
+
+/* Writing and removing again is no growth: ten times eight megabytes stay below sixteen. */
+Test(r10_disk, r10_1_a_task_that_stays_below_the_bound_is_left_alone)
+{
+    static const struct model_answer answers[] = {
+        SCENE_RUN("for i in 1 2 3 4 5 6 7 8 9 10; do head -c 8000000 /dev/zero > big; rm big; "
+                  "done; echo x > new.txt"),
+        SCENE_FINISH,
+    };
+    struct scene s;
+
+    begin(&s, answers, PJ_COUNT_OF(answers), ",\"codeRabbit\":\"off\"");
+    char *task = scene_run(&s, "Write a file");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    free(task);
+    scene_stop(&s);
+}
