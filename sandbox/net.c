@@ -37,7 +37,10 @@ static int open_namespace(struct net *net)
     request.ifr_flags = IFF_UP | IFF_RUNNING;
     rc = ioctl(fd, SIOCSIFFLAGS, &request);
     if (rc < 0)
-        step_fail(&net->err, STEP, errno, NULL, "cannot bring the loopback interface up");
+        step_fail(&net->err, STEP, errno,
+                  "give root CAP_NET_ADMIN too (Docker: --cap-add NET_ADMIN), or run it as an "
+                  "ordinary user",
+                  "cannot bring the loopback interface up");
     else if ((net->ns_fd = ioctl(fd, SIOCGSKNS)) < 0)
         rc = step_fail(&net->err, STEP, errno, "use a kernel with CONFIG_NET_NS",
                        "cannot open the network namespace");

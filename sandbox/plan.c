@@ -128,7 +128,7 @@ int plan_make(struct plan *plan, const struct spec *spec, struct pj_err *err)
         return step_fail(
             err, "userns", EPERM,
             "run it as an ordinary user, or give root CAP_SYS_ADMIN and a range of uids (Docker: "
-            "--cap-add SYS_ADMIN)",
+            "--cap-add SYS_ADMIN --cap-add NET_ADMIN)",
             "root without the right to mount would make the box's user root on the host");
     plan->host_uid = getuid();
     plan->host_gid = getgid();
