@@ -9,6 +9,8 @@
 #define READ_SIZE (16 * 1024) /* as large as a record of TLS */
 #define READS_MAX 16          /* in a row, before others on the loop have their turn */
 #define OUT_KEEP ((size_t)1 << 20)
+#define SENT_KEEP                                                                                  \
+    ((size_t)256 * 1024) /* what is sent is let go of beyond, however much waits behind it */
 
 struct waiter {
     pj_session_cb *cb;
@@ -170,6 +172,10 @@ static bool flush(struct pj_session *s)
             return true;
         }
         s->sent += (size_t)n;
+        if (s->sent >= SENT_KEEP && s->sent >= s->out.len / 2) {
+            pj_str_shift(&s->out, s->sent);
+            s->sent = 0;
+        }
     }
     s->sent = 0;
     pj_str_clear(&s->out);

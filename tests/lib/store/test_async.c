@@ -1,4 +1,5 @@
 #include <event2/event.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include "lib/base/mem.h"
@@ -118,6 +119,69 @@ Test(async, without_a_server_each_fails_once_in_time)
     cr_assert_not(pj_aredis_is_up(r));
     cr_assert_neq(pj_aredis_last_error(r)[0], '\0');
     pj_aredis_free(r);
+}
+
+/* ---- a connection that is never idle ---- */
+
+#define BUSY_TEXT ((size_t)64 * 1024)
+#define BUSY_AT_ONCE 64 /* far more than a socket takes */
+#define BUSY_TIMES 1500
+#define BUSY_HELD_MAX ((size_t)21 * 1024 * 1024)
+
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+static size_t bytes_held(void)
+{
+    return __sanitizer_get_current_allocated_bytes ? __sanitizer_get_current_allocated_bytes()
+                                                   : mallinfo2().uordblks + mallinfo2().hblkhd;
+}
+
+struct busy {
+    struct pj_aredis *r;
+    char *text;
+    int begun, done;
+    size_t most;
+};
+
+static void go_on(struct busy *b);
+
+static void on_busy(void *arg, const struct redisReply *reply, struct pj_err *err)
+{
+    struct busy *b = arg;
+    size_t held = bytes_held();
+
+    cr_assert_not_null(reply, "%s", err->message);
+    b->most = held > b->most ? held : b->most;
+    b->done++;
+    if (b->begun < BUSY_TIMES)
+        go_on(b);
+}
+
+static void go_on(struct busy *b)
+{
+    struct pj_cmd cmd = {0};
+
+    b->begun++;
+    pj_cmd_start(&cmd, "SET");
+    pj_cmd_text(&cmd, "k");
+    pj_cmd_text(&cmd, b->text);
+    pj_aredis_submit(b->r, &cmd, on_busy, b);
+}
+
+/* What was sent is let go of, though more has always come to wait behind it. */
+Test(async, a_connection_that_is_never_idle_does_not_hold_what_it_sent)
+{
+    struct busy b = {.r = connect_to(f.server.url, 60000), .text = pj_alloc(BUSY_TEXT, 1)};
+    size_t before;
+
+    memset(b.text, 'x', BUSY_TEXT - 1);
+    before = bytes_held();
+    for (int i = 0; i < BUSY_AT_ONCE; i++)
+        go_on(&b);
+    run_until(&b.done, BUSY_TIMES);
+    cr_expect_lt(b.most - before, BUSY_HELD_MAX, "%zu bytes", b.most - before);
+    pj_aredis_free(b.r);
+    free(b.text);
 }
 
 Test(async, comes_back_after_a_restart)
