@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -38,8 +39,9 @@ int host_redis_at(const struct pj_redis_settings *settings, const char *ca_file,
     int rc;
 
     options.retry_ms = 1;
+    (void)signal(SIGPIPE,
+                 SIG_IGN); /* TLS writes as to a pipe; a server that hangs up is an error to tell */
     rc = pj_redis_new(&options, out, err);
-
     if (rc == 0 && pj_redis_connect(*out, err) < 0) {
         pj_redis_free(*out);
         *out = NULL;
