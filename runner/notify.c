@@ -11,6 +11,20 @@
 
 #define KEY_MAX 128
 #define BODY_MAX ((size_t)512 * 1024)
+#define REJECTS_MAX 50 /* a path and a reason each: far below BODY_MAX */
+
+/* What of the kept patch did not apply, the first of it. */
+static void put_rejects(json_t *doc, const json_t *rejects)
+{
+    json_t *list;
+
+    if (json_array_size(rejects) == 0)
+        return;
+    list = json_array();
+    for (size_t i = 0; i < json_array_size(rejects) && i < REJECTS_MAX; i++)
+        (void)json_array_append(list, json_array_get(rejects, i));
+    (void)json_object_set_new(doc, "rejects", list);
+}
 
 void notify_body(const struct pj_task *task, struct pj_str *out)
 {
@@ -28,6 +42,7 @@ void notify_body(const struct pj_task *task, struct pj_str *out)
         (void)json_object_set_new(
             doc, "error",
             json_pack("{s:s, s:s?}", "code", task->error.code, "message", task->error.detail));
+    put_rejects(doc, task->rejects);
     pj_str_init(out, BODY_MAX);
     if (pj_json_dump(doc, out) < 0)
         pj_str_clear(out); /* cannot be: every member has a bound of its own */

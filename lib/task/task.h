@@ -108,7 +108,7 @@ struct pj_task {
     int64_t run_floor; /* runs up to this number belong to earlier attempts */
     char *mode;      /* NULL, or "publish": push the kept patch as it is */
     char *tips;      /* commits recorded before a push, blanks between: what of the branch is ours */
-    json_t *rejects; /* what of the kept patch did not apply: [{file, hunk|null, reason}], counted from 0; or NULL */
+    json_t *rejects; /* what of the kept patch did not apply: [{path, hunk|null, reason}], counted from 1; or NULL */
 };
 
 void pj_task_init(struct pj_task *task); /* zero, with the -1 of absent values */
