@@ -15,6 +15,7 @@
 #include "lib/store/repos.h"
 #include "lib/store/tasks.h"
 #include "lib/store/users.h"
+#include "runner/chore.h"
 #include "runner/external.h"
 #include "runner/issue.h"
 #include "runner/mail.h"
@@ -27,7 +28,7 @@
 #define RETRY_FACTOR 10 /* of PJ_RETRY_BASE: nobody waits for a mail as a job waits for a forge */
 #define RETRY_MAX_MS ((int64_t)4 * 3600 * 1000)
 #define CACHE_MAX_BYTES ((int64_t)20 << 30)
-#define TRIM_EVERY_MS ((int64_t)10 * 60 * 1000)
+#define TIDY_EVERY_MS ((int64_t)10 * 60 * 1000)
 
 struct outbox {
     const struct runner_settings *settings;
@@ -35,7 +36,6 @@ struct outbox {
     struct pj_http *http;
     struct pj_forges *forges;
     struct pj_meta meta;
-    int64_t next_trim_ms;
 };
 
 int64_t outbox_retry_ms(int64_t base_ms, int64_t age_ms, int64_t attempts)
@@ -283,18 +283,15 @@ static int serve(struct outbox *o, unsigned partition, struct pj_err *err)
     return rc < 0 ? -1 : (int)count;
 }
 
-/* Mirrors of repositories that were not used lately: here, because walking them takes its time. */
-static void trim_cache(struct outbox *o)
+/* Mirrors of repositories that were not used lately, or were fetched into too often. */
+static void tidy_cache(const void *ctx)
 {
-    int64_t now = pj_mono_ms();
+    const struct runner_settings *settings = ctx;
     struct pj_err err;
 
-    if (now < o->next_trim_ms)
-        return;
-    o->next_trim_ms = now + TRIM_EVERY_MS;
-    if (workspace_cache_trim(o->settings->state_dir, CACHE_MAX_BYTES, &err) < 0)
+    if (workspace_cache_trim(settings->state_dir, CACHE_MAX_BYTES, &err) < 0)
         pj_log_err(PJ_LOG_WARN, "cache_not_trimmed", &err, NULL, NULL);
-    if (workspace_cache_repack(o->settings->state_dir, &err) < 0)
+    if (workspace_cache_repack(settings->state_dir, &err) < 0)
         pj_log_err(PJ_LOG_WARN, "mirror_not_packed", &err, NULL, NULL);
 }
 
@@ -314,6 +311,7 @@ int outbox_main(const struct runner_settings *settings)
                                           .github_api_url = settings->github_api_url,
                                           .redact = settings->redact};
     struct outbox o = {.settings = settings, .http = pj_http_new(settings->ca_file)};
+    struct chore tidy = {.work = tidy_cache, .ctx = settings, .every_ms = TIDY_EVERY_MS};
     struct external *external = NULL;
     struct pj_err err = {0};
     int rc = 1;
@@ -338,12 +336,13 @@ int outbox_main(const struct runner_settings *settings)
             if (external_tick(external, p, &err) < 0 && err.cls != PJ_E_UNAVAILABLE)
                 pj_log_err(PJ_LOG_ERROR, "watch_failed", &err, NULL, NULL);
         }
-        trim_cache(&o);
+        chore_tick(&tidy);
         if (wait_for_next(served > 0 ? 0 : LOOK_MS))
             break;
     }
     rc = 0;
 out:
+    chore_stop(&tidy);
     external_free(external);
     pj_forges_free(o.forges);
     pj_redis_free(o.redis);

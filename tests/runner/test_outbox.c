@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include "lib/base/clock.h"
 #include "lib/base/fs.h"
 #include "lib/base/mem.h"
 #include "lib/crypto/hmac.h"
@@ -14,6 +16,7 @@
 #include "lib/json/codec.h"
 #include "lib/store/outbox.h"
 #include "lib/store/users.h"
+#include "runner/chore.h"
 #include "runner/mail.h"
 #include "runner/notify.h"
 #include "runner/outbox.h"
@@ -186,6 +189,70 @@ Test(notify, signs_as_standard_webhooks_say)
     cr_assert_str_eq(signature.data, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     cr_assert_lt(notify_sign("secret", "m", 1, pj_view_of("{}"), &signature, &err), 0);
     pj_str_release(&signature);
+}
+
+Test(notify, r3_2_a_patch_that_does_not_apply_is_told_with_each_hunk)
+{
+    struct pj_task task;
+    struct pj_str body;
+    struct pj_err err;
+    PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
+
+    task_init(&task);
+    task.rejects = json_array();
+    for (int i = 0; i < 60; i++)
+        json_array_append_new(task.rejects, json_pack("{s:s, s:i, s:s}", "path", "src/a.c", "hunk",
+                                                      i, "reason", "the context is not there"));
+    notify_body(&task, &body);
+    cr_assert_eq(pj_json_parse(pj_view_n(body.data, body.len), &doc, &err), 0, "%s", err.message);
+    const json_t *rejects = json_object_get(doc, "rejects");
+    cr_expect_eq(json_array_size(rejects), 50, "the first of them");
+    cr_expect_eq(pj_json_i64(json_array_get(rejects, 49), "hunk", -1), 49);
+    cr_expect_str_eq(pj_json_str(json_array_get(rejects, 0), "path", ""), "src/a.c");
+    pj_str_release(&body);
+    pj_task_release(&task);
+}
+
+struct waits {
+    int begun, until; /* ends of pipes */
+};
+
+static void wait_for_word(const void *ctx)
+{
+    const struct waits *w = ctx;
+    char byte = 'b';
+
+    (void)!write(w->begun, &byte, 1);
+    (void)!read(w->until, &byte, 1);
+}
+
+/* Packing a mirror may take minutes: the one who owes it goes on, and there is one at a time. */
+Test(chore, runs_beside_the_one_who_owes_it)
+{
+    int begun[2], until[2];
+    char byte;
+
+    cr_assert_eq(pipe(begun), 0);
+    cr_assert_eq(pipe(until), 0);
+    const struct waits w = {begun[1], until[0]};
+    struct chore chore = {.work = wait_for_word, .ctx = &w};
+
+    chore_tick(&chore);
+    cr_assert_eq(read(begun[0], &byte, 1), 1);
+    pid_t first = chore.pid;
+    chore_tick(&chore);
+    cr_expect_eq(chore.pid, first, "not a second one beside it");
+    cr_assert_eq(write(until[1], "w", 1), 1);
+    cr_assert_eq(waitid(P_PID, (id_t)first, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+    chore_tick(&chore);
+    cr_expect_neq(chore.pid, first, "the next one");
+    cr_assert_eq(read(begun[0], &byte, 1), 1);
+    chore_stop(&chore);
+    cr_expect_eq(chore.pid, 0);
+    cr_expect_eq(waitpid(-1, NULL, WNOHANG), -1, "nothing is left of it");
+    chore.next_ms = pj_mono_ms() + 60000;
+    chore_tick(&chore);
+    cr_expect_eq(chore.pid, 0, "not before it is due");
 }
 
 Test(outbox, waits_longer_each_time_and_gives_up_after_three_days)
