@@ -19,7 +19,7 @@ struct pj_redis {
     struct pj_tls *tls; /* NULL: none */
     char *name;
     int connect_ms, command_ms, retry_ms;
-    unsigned dials;
+    unsigned failed;      /* dials in a row */
     struct pj_wire *wire; /* NULL: not connected */
     redisReader *reader;  /* as long as there is a wire */
     struct pj_str out;
@@ -166,12 +166,13 @@ static int dial(struct pj_redis *redis, const struct pj_redis_addr *addr, struct
     int64_t until = pj_mono_ms() + redis->connect_ms;
     int rc;
 
-    redis->wire = pj_wire_new(redis->target.path, addr, redis->tls, redis->dials++);
+    redis->wire = pj_wire_new(redis->target.path, addr, redis->tls, redis->failed);
     redis->reader = redisReaderCreate();
     while ((rc = pj_wire_step(redis->wire)) == 0) {
         if (await(redis->wire, pj_wire_wants(redis->wire), until) < 0)
             break;
     }
+    redis->failed = rc == 1 ? 0 : redis->failed + 1;
     if (rc == 1)
         return 0;
     (void)fail_connect(redis, pj_wire_why(redis->wire), err);

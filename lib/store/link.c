@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/crypto/tls.h"
 #include "lib/store/dial.h"
@@ -15,6 +17,19 @@ static void set_timer(struct pj_alink *link, int ms)
     (void)event_add(link->timer, &tv);
 }
 
+/* Each reason once, and the end of it. */
+static void tell(struct pj_alink *link)
+{
+    if (strcmp(link->told, link->last_error) == 0)
+        return;
+    if (link->last_error[0])
+        pj_log(PJ_LOG_WARN, "redis_unreachable", "detail", link->last_error, "connection",
+               link->name ? link->name : "", NULL);
+    else
+        pj_log(PJ_LOG_INFO, "redis_reached", "connection", link->name ? link->name : "", NULL);
+    (void)memcpy(link->told, link->last_error, sizeof(link->told));
+}
+
 /* The last thing done with `link` by whoever calls: its owner may free it when what it sent is told lost. */
 static void retry_later(struct pj_alink *link, const char *why, const char *remedy)
 {
@@ -25,6 +40,7 @@ static void retry_later(struct pj_alink *link, const char *why, const char *reme
     link->session = NULL;
     (void)snprintf(link->last_error, sizeof(link->last_error), remedy[0] ? "%s (%s)" : "%s", why,
                    remedy);
+    tell(link);
     set_timer(link, pj_redis_pause_ms(link->tries++));
     if (was_up)
         link->on_down(link->owner);
@@ -59,6 +75,7 @@ static void set_up(struct pj_alink *link)
     link->state = PJ_LINK_UP;
     link->tries = 0;
     link->last_error[0] = '\0';
+    tell(link);
     link->on_up(link->owner);
 }
 

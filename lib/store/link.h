@@ -29,6 +29,7 @@ struct pj_alink {
     size_t sentinel;              /* the one to ask */
     struct pj_redis_addr primary; /* what it said */
     char last_error[400];
+    char told[400]; /* what the log says of it; "" while it is up */
     void *owner;
     void (*on_up)(void *owner);
     void (*on_down)(void *owner); /* after every up; what was sent is lost */

@@ -102,6 +102,27 @@ Test(redis_tls, task_outlives_cut_connections_and_a_restart_of_redis)
     scene_stop(&s);
 }
 
+/* Certificates expire while everything runs: the log names that, and after the renewal all is well by itself. */
+Test(redis_tls, certificate_that_expires_is_named_and_its_renewal_heals)
+{
+    struct scene s;
+
+    scene_prepare(&s, write_and_finish, PJ_COUNT_OF(write_and_finish));
+    use_tls(&s, NULL);
+    scene_open(&s, "");
+    test_redis_tls(&s.w.redis, "expired", "no");
+    test_redis_cut(&s.w.redis);
+    cr_expect(program_wait_log(&s.w.api, "expired on 20", WORLD_SOON));
+    cr_expect(program_wait_log(&s.w.runner[0], "expired on 20", WORLD_SOON));
+    test_redis_tls(&s.w.redis, "server", "no");
+    cr_expect(program_wait_log(&s.w.api, "redis_reached", WORLD_SOON));
+    cr_expect(program_wait_log(&s.w.runner[0], "redis_reached", WORLD_SOON));
+    char *task = scene_run(&s, "Write a file");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    free(task);
+    scene_stop(&s);
+}
+
 static void expect_said(struct scene *s, const char *program, const char *const *args, int want,
                         const char *said, const char *remedy)
 {
