@@ -122,17 +122,19 @@ static int open_store(struct api *api, struct pj_err *err)
 
     if (pj_redis_new(&options, &redis, err) < 0 || pj_redis_connect(redis, err) < 0)
         return pj_err_wrap(err, "PJ_REDIS_URL");
-    if (pj_store_open(redis, (unsigned)api->settings.partitions, &meta, err) < 0 ||
-        pj_store_check(redis, finding, &count, err) < 0)
+    /* First: the scripts say nothing that helps to a Redis that is too old for them. */
+    if (pj_store_check(redis, finding, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
-        pj_log(finding[i].level >= 2 ? PJ_LOG_ERROR : PJ_LOG_WARN, finding[i].event, "detail",
-               finding[i].detail, "remedy", finding[i].remedy, NULL);
         if (finding[i].level >= 2) {
             pj_fail(err, PJ_E_UNAVAILABLE, "this Redis cannot be used: %s", finding[i].detail);
             return pj_err_remedy(err, "%s", finding[i].remedy);
         }
+        pj_log(PJ_LOG_WARN, finding[i].event, "detail", finding[i].detail, "remedy",
+               finding[i].remedy, NULL);
     }
+    if (pj_store_open(redis, (unsigned)api->settings.partitions, &meta, err) < 0)
+        return -1;
     api->partitions = meta.partitions;
     return bootstrap(redis, &api->settings, err);
 }
