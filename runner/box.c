@@ -143,6 +143,46 @@ static int spawn(const struct box_spec *spec, struct args *a, struct box *box, c
     return 0;
 }
 
+/* Without the program's name; descriptors come with an order, not by number. */
+static void words_of(const struct args *a, const char *words[ARGS_MAX])
+{
+    bool options = true;
+    size_t n = 0;
+
+    for (size_t i = 1; i < a->n; i++) {
+        options = options && strcmp(a->v[i], "--") != 0;
+        if (options && (strcmp(a->v[i], "--result-fd") == 0 || strcmp(a->v[i], "--tree-fd") == 0))
+            i++;
+        else
+            words[n++] = a->v[i];
+    }
+    words[n] = NULL;
+}
+
+/* False when there is none that stands by, or it cannot be used. */
+static bool order_ahead(const struct box_spec *spec, const struct args *a, struct box *box,
+                        const int ends[4])
+{
+    const int fds[AHEAD_FDS] = {
+        [AHEAD_OUT] = ends[0],
+        [AHEAD_ERR] = ends[1],
+        [AHEAD_RESULT] = ends[2],
+        [AHEAD_TREE] = ends[3],
+    };
+    const char *words[ARGS_MAX];
+    struct pj_err err = {0};
+
+    if (a->full || spec->ahead == NULL || spec->ahead->pid == 0)
+        return false;
+    words_of(a, words);
+    if (box_ahead_order(spec->ahead, words, fds, &box->pid, &box->pidfd, &err) < 0) {
+        pj_log_err(PJ_LOG_WARN, "box_ahead_lost", &err, NULL, NULL);
+        return false;
+    }
+    pj_log(PJ_LOG_DEBUG, "box_ordered", NULL);
+    return true;
+}
+
 static int tree_socket(const struct box_spec *spec, int pair[2], struct pj_err *err)
 {
     if (spec->workspace_base != NULL &&
@@ -171,7 +211,7 @@ int box_start(const struct box_spec *spec, struct box *box, struct pj_err *err)
         nonblocking_pipe(res, err) == 0 && tree_socket(spec, tree, err) == 0) {
         const int ends[4] = {out[1], errp[1], res[1], tree[1]};
 
-        rc = spawn(spec, &args, box, ends, err);
+        rc = order_ahead(spec, &args, box, ends) ? 0 : spawn(spec, &args, box, ends, err);
     }
     args_release(&args);
     pj_fd_close(&out[1]);

@@ -12,6 +12,7 @@
 #include "lib/base/err.h"
 #include "lib/base/str.h"
 #include "lib/base/view.h"
+#include "runner/box_ahead.h"
 
 #define BOX_BINDS_MAX 4
 #define BOX_FDS 5
@@ -36,6 +37,7 @@ struct box_spec {
     int64_t output_limit;       /* bytes; 0: the program's own */
     int64_t memory_bytes, pids; /* 0: none */
     const char *const *argv;    /* NULL-terminated command */
+    struct box_ahead *ahead;    /* used when there is one; NULL: always start directly */
     /* Output as it comes; `error` tells the stream. Called from box_ready(), once more with an empty view at its end. */
     void (*output)(void *ctx, bool error, struct pj_view bytes);
     void *ctx;

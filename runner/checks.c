@@ -25,9 +25,9 @@ int checks_copy(struct job *job, const char *name, const char *tree, char **path
     return workspace_copy(job->ws, name, tree, path, err);
 }
 
-/* The repository's command in `dir`; *text says how it went, *bad whether it failed. */
-static int run_command(struct job *job, const char *dir, const char *when, char **text, bool *bad,
-                       struct pj_str *tail, struct pj_err *err)
+/* The repository's command in `dir`, `more` than this box to come; *text says how it went, *bad whether it failed. */
+static int run_command(struct job *job, const char *dir, const char *when, bool more, char **text,
+                       bool *bad, struct pj_str *tail, struct pj_err *err)
 {
     const struct pj_repo *repo = &job->spec.repo;
     const char *const setup[] = {"/bin/sh", "-c", repo->setup_command, NULL};
@@ -40,12 +40,14 @@ static int run_command(struct job *job, const char *dir, const char *when, char 
     if (repo->setup_command != NULL) {
         run.argv = setup;
         run.network = true;
+        run.more = true;
         rc = job_run(job, &run, &result, err);
         box_result_release(&result);
     }
     if (rc == 0) {
         run.argv = check;
         run.network = false;
+        run.more = more;
         run.tail = tail;
         rc = job_run(job, &run, &result, err);
     }
@@ -76,12 +78,13 @@ static int check_command(struct job *job, const char *after, struct pj_str *repo
         PJ_CLEANUP(pj_freep) char *base = NULL;
 
         if (checks_copy(job, "check-base", NULL, &base, err) < 0 ||
-            run_command(job, base, "before the change", &check->before, &bad_before, NULL, err) < 0)
+            run_command(job, base, "before the change", true, &check->before, &bad_before, NULL,
+                        err) < 0)
             return -1;
     }
     bad_before = strcmp(check->before, "passed") != 0;
     pj_str_init(&tail, CHECKS_TAIL_MAX);
-    rc = run_command(job, after, "after the change", &check->after, &bad_after, &tail, err);
+    rc = run_command(job, after, "after the change", false, &check->after, &bad_after, &tail, err);
     if (rc == 0 && bad_after && !bad_before)
         (void)pj_str_putf(report,
                           "`%s` passed before the change and fails now, %s. Its last output:\n%s\n",
@@ -121,6 +124,7 @@ int checks_run(struct job *job, char **feedback, struct pj_err *err)
 
     pj_str_init(&report, REPORT_MAX);
     begin_rows(job);
+    job_ahead(job); /* while the files are copied */
     rc = checks_copy(job, "check", job->collected.tree_sha, &after, err);
     if (rc == 0)
         rc = checks_syntax(job, after, &report, err);

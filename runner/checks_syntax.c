@@ -32,8 +32,12 @@ static int judge(const struct run *r, const char *dir, const char *const *paths,
     PJ_CLEANUP(pj_freep) char *script = syntax_script(r->language);
     const char **argv = pj_alloc(count + 5, sizeof *argv);
     char **owned = pj_alloc(count + 1, sizeof *owned);
-    struct job_command run = {
-        .dir = dir, .argv = argv, .timeout_ms = TIMEOUT_MS, .tail = tail, .quiet = true};
+    struct job_command run = {.dir = dir,
+                              .argv = argv,
+                              .timeout_ms = TIMEOUT_MS,
+                              .tail = tail,
+                              .quiet = true,
+                              .more = r->job->spec.repo.check_command != NULL};
     struct box_result result = {0};
     int rc;
 

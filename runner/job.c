@@ -135,6 +135,7 @@ void job_begin(struct job *job)
 
 void job_close(struct job *job)
 {
+    box_ahead_end(&job->ahead);
     pj_fd_close(&job->tree_fd);
     workspace_close(job->ws);
     collect_baseline_free(job->baseline);

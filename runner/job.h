@@ -73,6 +73,7 @@ struct job {
     int control_fd;
     bool own_deadline;  /* nobody else keeps it */
     struct pj_err stop; /* cls OK while nobody told us to end */
+    struct box_ahead ahead; /* the next box, being built or standing by; at most one */
     struct box *boxes[JOB_BOXES_MAX];
     struct disk_watch disks[JOB_BOXES_MAX]; /* of each box's work tree */
     int64_t tree_bytes;                     /* at most, of a copy of the repository's files */
@@ -177,6 +178,7 @@ struct job_command {
     int64_t timeout_ms;
     bool network;        /* to the repository's networkAllow */
     bool quiet;          /* its output is not the log's */
+    bool more;           /* another box will follow: it is built while this one runs */
     struct pj_str *tail; /* its last output is collected here; may be NULL */
 };
 /* Run a command in a box of its own and wait. Output goes to the log. */
@@ -184,6 +186,8 @@ int job_run(struct job *job, const struct job_command *command, struct box_resul
             struct pj_err *err) PJ_MUST_CHECK;
 /* "exit 3", "killed by signal 9", "timed out", … */
 void job_result_text(const struct box_result *result, struct pj_str *out);
+/* Another box of this task will be needed: begin to build it, unless one is there. */
+void job_ahead(struct job *job);
 /* Fill the members every box of this task shares. */
 void job_box_spec(struct job *job, struct box_spec *spec);
 /* Let it work on the task's own tree. One box at a time: a descriptor of an earlier one's is closed. */

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "runner/job.h"
 
@@ -58,7 +59,25 @@ void job_box_spec(struct job *job, struct box_spec *spec)
         .output_limit = OUTPUT_LIMIT,
         .memory_bytes = memory_share(job),
         .pids = PIDS,
+        .ahead = &job->ahead,
     };
+}
+
+void job_ahead(struct job *job)
+{
+    PJ_CLEANUP(pj_freep)
+    char *of = pj_asprintf("%s/work/%s", job->settings->state_dir, job->spec.task.id);
+    const struct box_ahead_spec spec = {
+        .program = job->sandbox_program,
+        .of = of,
+        .rootfs = job->rootfs,
+        .memory_bytes = memory_share(job),
+        .pids = PIDS,
+    };
+    struct pj_err err;
+
+    if (job->ahead.pid == 0 && box_ahead_start(&spec, &job->ahead, &err) < 0)
+        pj_log_err(PJ_LOG_WARN, "box_not_built_ahead", &err, "taskId", job->spec.task.id);
 }
 
 void job_box_tree(struct job *job, struct box_spec *spec)
@@ -124,6 +143,8 @@ int job_run(struct job *job, const struct job_command *command, struct box_resul
     spec.ctx = &sink;
     if (box_start(&spec, &box, err) < 0)
         return -1;
+    if (command->more)
+        job_ahead(job);
     rc = job_add_box(job, &spec, &box, err);
     if (rc == 0)
         rc = job_wait_box(job, &box, err);

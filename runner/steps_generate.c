@@ -16,6 +16,7 @@ static int run_setup(struct job *job, struct pj_err *err)
         .argv = argv,
         .timeout_ms = timeout > 0 ? timeout : SETUP_TIMEOUT_MS,
         .network = true,
+        .more = true,
     };
     int rc;
 
@@ -71,6 +72,7 @@ int step_generate(struct job *job, struct pj_err *err)
         (void)pj_fail(err, PJ_E_INVALID, "the agent ended without changing a file");
         return pj_err_code(err, "no_changes");
     }
+    box_ahead_end(&job->ahead); /* from here on no box is needed */
     return 0;
 }
 

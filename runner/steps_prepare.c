@@ -40,7 +40,8 @@ static int64_t share_from(const struct job *job)
 static int try_layer(struct job *job, const struct pj_git_net *net, struct pj_err *err)
 {
     static const char *const argv[] = {"/bin/true", NULL};
-    const struct job_command probe = {.argv = argv, .timeout_ms = PROBE_MS, .quiet = true};
+    const struct job_command probe = {
+        .argv = argv, .timeout_ms = PROBE_MS, .quiet = true, .more = true};
     struct box_result result = {0};
 
     if (workspace_shared(job->ws) == NULL)
@@ -160,6 +161,12 @@ static int find_rootfs(const struct job *job, struct pj_err *err)
     return pj_err_code(err, "sandbox_unavailable");
 }
 
+/* Will this part of the task run an agent? A kept patch is published without one. */
+static bool makes_box(const struct job *job)
+{
+    return job->spec.task.mode == NULL && job->part != JOB_PUBLISH;
+}
+
 int step_prepare(struct job *job, struct pj_err *err)
 {
     struct pj_lease_note note = {0};
@@ -167,7 +174,11 @@ int step_prepare(struct job *job, struct pj_err *err)
     if (pj_find_program("pj-sandbox", &job->sandbox_program, err) < 0 ||
         pj_find_program("pj-agent", &job->agent_program, err) < 0)
         return pj_err_code(err, "sandbox_unavailable");
-    if (find_rootfs(job, err) < 0 || job_credential(job, err) < 0 ||
+    if (find_rootfs(job, err) < 0)
+        return -1;
+    if (makes_box(job))
+        job_ahead(job); /* while the repository is fetched */
+    if (job_credential(job, err) < 0 ||
         (continues_pull(&job->spec.task) && job_ask_pull(job, err) < 0) ||
         open_workspace(job, err) < 0)
         return -1;

@@ -142,13 +142,15 @@ static int await_order(struct standby *s, struct order *order, struct pj_err *er
     for (;;) {
         if (poll(fds, 3, -1) <= 0)
             continue;
+        /* An order first: a signal that came after it is meant for the box that it makes. */
+        if (fds[0].revents)
+            return order_recv(s->socket, order, err);
         if (fds[2].revents)
             return 0;
         if (fds[1].revents)
             return step_fail(err, "init", 0,
                              "look for who killed it: the host's out-of-memory killer?",
                              "the box that stood by is gone");
-        return order_recv(s->socket, order, err);
     }
 }
 

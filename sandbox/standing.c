@@ -95,6 +95,9 @@ static pid_t start_attacher(struct attacher *a, struct pj_err *err)
     static char stack[ATTACHER_STACK] __attribute__((aligned(16)));
     pid_t pid = clone(attacher_main, stack + sizeof stack, ATTACHER_SHARES | SIGCHLD, a);
 
+    /* Kernels before 6.3 let nobody share its memory with a child in another time namespace. */
+    if (pid < 0 && errno == EINVAL)
+        pid = clone(attacher_main, stack + sizeof stack, SIGCHLD, a);
     if (pid < 0)
         step_fail(err, "start", errno, NULL,
                   "cannot start the process that attaches the work tree");

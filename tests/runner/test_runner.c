@@ -47,6 +47,73 @@ Test(runner, r3_1_makes_a_task_a_pushed_branch)
     one_close(&o);
 }
 
+static void with_setup(struct pj_repo *repo)
+{
+    pj_str_set(&repo->setup_command, "true");
+    pj_str_set(&repo->check_command, "test -f hello.txt");
+}
+
+static size_t count_of(const char *text, const char *word)
+{
+    size_t n = 0;
+
+    for (; (text = strstr(text, word)) != NULL; text += strlen(word))
+        n++;
+    return n;
+}
+
+/* Every box of a task was built while something else went on, and none of them is left over. */
+Test(runner, r3_1_boxes_are_built_ahead_of_need)
+{
+    struct one o;
+    struct pj_task task;
+    PJ_CLEANUP(pj_freep) char *remote = NULL;
+    PJ_CLEANUP(pj_freep) char *repo = NULL;
+    PJ_CLEANUP(pj_freep) char *id = NULL;
+    PJ_CLEANUP(pj_freep) char *log = NULL;
+
+    one_open(&o);
+    remote = fleet_remote(&o.f, "second");
+    repo = fleet_repo(&o.f, remote, with_setup);
+    fleet_runner(&o.f, 0);
+    id = fleet_task(&o.f, repo, "Greet the world", NULL);
+    fleet_wait_end(&o.f, id, &task);
+    one_assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+    fleet_assert_no_work(&o.f, 0);
+    log = program_log(&o.f.runner[0]);
+    /* Set-up, agent, and twice set-up and check; with a layer, one that tries it. */
+    cr_expect_geq(count_of(log, "box_ordered"), 6U, "%s", log);
+    cr_expect_eq(count_of(log, "box_ahead_lost"), 0U, "%s", log);
+    cr_expect_eq(count_of(log, "box_not_built_ahead"), 0U, "%s", log);
+    pj_task_release(&task);
+    one_close(&o);
+}
+
+static void with_long_setup(struct pj_repo *repo)
+{
+    pj_str_set(&repo->setup_command, "echo set-up-is-busy; exec sleep 1000");
+}
+
+/* While the set-up runs, the agent's box stands by; a runner that is killed then leaves neither. */
+Test(runner, r5_3_a_killed_runner_leaves_no_box_that_stood_by)
+{
+    struct one o;
+    PJ_CLEANUP(pj_freep) char *remote = NULL;
+    PJ_CLEANUP(pj_freep) char *repo = NULL;
+    PJ_CLEANUP(pj_freep) char *id = NULL;
+
+    one_open(&o);
+    remote = fleet_remote(&o.f, "second");
+    repo = fleet_repo(&o.f, remote, with_long_setup);
+    fleet_runner(&o.f, 0);
+    id = fleet_task(&o.f, repo, "Greet the world", NULL);
+    fleet_wait_log(&o.f, id, "set-up-is-busy");
+    cr_assert_neq(fleet_find_process(&o.f, 0, "pj-sandbox:", "--standby"), 0);
+    cr_assert_eq(program_stop(&o.f.runner[0], SIGKILL, FLEET_SOON_MS), 128 + SIGKILL);
+    fleet_assert_clean(&o.f);
+    one_close(&o);
+}
+
 Test(runner, r10_1_runs_tasks_side_by_side_without_mixing_them)
 {
     struct one o;
