@@ -14,6 +14,7 @@
 #include "lib/json/codec.h"
 
 #define EVENT_MAX (1u << 20)
+#define FIRST_MS 5000
 #define RESUME_MS 2000 /* what the stream's `retry:` says, CONTRACT.md section 4 */
 #define AWAY_MS 60000  /* an API that stays away longer is reported */
 
@@ -227,6 +228,22 @@ static int print_pages(struct cli *cli, struct client *c, const char *task, cons
     }
 }
 
+/* An API that is restarted is waited for, one that was never there not for long. */
+static int is_there(struct client *c, const char *path, struct pj_err *err)
+{
+    int64_t until = pj_mono_ms() + FIRST_MS;
+
+    for (;;) {
+        PJ_CLEANUP(pj_json_decrefp) json_t *task = NULL;
+
+        if (client_call(c, "GET", path, NULL, &task, err) == 0)
+            return 0;
+        if (err->cls != PJ_E_UNAVAILABLE || pj_mono_ms() > until ||
+            client_pause(c, RESUME_MS, err) < 0)
+            return -1;
+    }
+}
+
 int cmd_logs(struct cli *cli, const struct cli_args *args, struct pj_err *err)
 {
     const char *attempt = cli_option_get(args, "attempt");
@@ -240,11 +257,8 @@ int cmd_logs(struct cli *cli, const struct cli_args *args, struct pj_err *err)
         return -1;
     if (!cli_option_get(args, "follow"))
         return print_pages(cli, f.client, f.task, attempt, err);
-    /* Whoever was never there is not waited for. */
-    if (client_call(f.client, "GET", path, NULL, &task, err) < 0)
+    if (is_there(f.client, path, err) < 0)
         return -1;
-    json_decref(task);
-    task = NULL;
     int rc = follow_log(&f, err);
     json_decref(f.last);
     if (rc < 0 || client_call(f.client, "GET", path, NULL, &task, err) < 0)

@@ -83,9 +83,19 @@ static void stop(struct copy *c)
     scene_stop(&c->s);
 }
 
+static void set_rewriting(struct test_redis *redis, const char *percentage)
+{
+    shell(pj_asprintf("redis-cli -s '%s' CONFIG SET auto-aof-rewrite-percentage %s | grep -qx OK",
+                      redis->socket, percentage));
+}
+
 static void copy_append_only_files(struct test_redis *redis, const char *to)
 {
+    set_rewriting(redis, "0");
+    shell(pj_asprintf("redis-cli -s '%s' INFO persistence | grep -q aof_rewrite_in_progress:0",
+                      redis->socket));
     shell(pj_asprintf("cp -a '%s/appendonlydir' '%s'", redis->dir, to));
+    set_rewriting(redis, "100");
 }
 
 static void fetch_snapshot(struct test_redis *redis, const char *to)
