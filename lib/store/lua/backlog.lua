@@ -17,7 +17,7 @@ local function enqueue(waiting)
     if #fresh > 0 then
         join(fresh)
     end
-    ring(n)
+    ring(n, #fresh < #users)
 end
 local function enqueue_one(id, user, priority)
     enqueue({[user] = {now_us() + (HEAD_START[priority] or 0), id}})

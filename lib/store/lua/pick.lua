@@ -80,12 +80,9 @@ local function pick(want)
             call('HSET', P .. 'run', unpack(run))
         end
     end
-    if some_left and at then
-        local _, v = q_config()
-        if at > v then
-            q_v = at
-            call('HSET', P .. 'q', 'v', at)
-        end
+    if some_left and at and at > q_v() then
+        q_last = at
+        call('HSET', P .. 'q', 'v', at)
     end
     return tasks, users, some_left
 end

@@ -4,36 +4,33 @@
 --   bk:<user>  zset task -> score, the user's backlog        vt     zset user -> virtual time: who may have a backlog, below his cap
 --   uv         hash user -> virtual time he left with        run    hash user -> tasks leased or external, kept
 --                                                                   while there is a cap
---   ready      stream of bells, group r: "somebody waits"    q      hash: v (virtual time when somebody last left vt), target (bells while there is a
---                                                                   backlog), cap (PJ_USER_MAX_RUNNING, 0: none)
+--   ready      stream of bells, group r: "somebody waits"    q      hash: v (virtual time when somebody last left vt),
+--                                                                   cap (PJ_USER_MAX_RUNNING, 0: none)
 -- A task's field `slot`: b in the backlog, l leased, x external, '' none of them. A bell names no task: which one is next is decided
 -- when somebody takes, so that nothing waits behind a runner that read a bell and died.
-local q_target, q_v, q_limit
-local function q_config()
-    if not q_target then
-        local q = call('HMGET', P .. 'q', 'target', 'v')
-        q_target, q_v = tonumber(q[1]) or 4, tonumber(q[2]) or 0
-    end
-    return q_target, q_v
+local q_last, q_limit
+local function q_v()
+    q_last = q_last or tonumber(call('HGET', P .. 'q', 'v') or '') or 0
+    return q_last
 end
 local function q_cap()
     q_limit = q_limit or tonumber(call('HGET', P .. 'q', 'cap') or '') or 0
     return q_limit
 end
--- Bells while somebody waits, at most `more` further ones: each runner that wakes takes as many as it has room for.
-local function ring(more)
-    if call('EXISTS', P .. 'vt') == 1 then
-        local target, n = q_config(), call('XLEN', P .. 'ready')
-        for _ = n + 1, math.min(target, n + more) do
+-- Four bells while somebody waits, at most `more` further ones: each runner that wakes takes as many as it has room for. sure: somebody
+-- is known to wait.
+local function ring(more, sure)
+    if sure or call('EXISTS', P .. 'vt') == 1 then
+        local n = call('XLEN', P .. 'ready')
+        for _ = n + 1, math.min(4, n + more) do
             call('XADD', P .. 'ready', '*', 'w', '')
         end
     end
 end
 -- Users who may go on, back into the order, not before the present virtual time. Whoever has a backlog is in the order or at his cap.
 local function join(users)
-    local cap, _, v = q_cap(), q_config()
-    local least = call('ZRANGE', P .. 'vt', 0, 0, 'WITHSCORES')
-    v = math.max(v, tonumber(least[2]) or 0)
+    local cap, least = q_cap(), call('ZRANGE', P .. 'vt', 0, 0, 'WITHSCORES')
+    local v = math.max(q_v(), tonumber(least[2]) or 0)
     local own, running = call('HMGET', P .. 'uv', unpack(users)), cap > 0 and call('HMGET', P .. 'run', unpack(users))
     local put, gone = {}, {}
     for i, user in ipairs(users) do
