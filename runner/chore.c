@@ -17,7 +17,7 @@ PJ_NORETURN static void child(const struct chore *chore, pid_t parent)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
-    (void)nice(NICER);
+    (void)!nice(NICER);
     chore->work(chore->ctx);
     _exit(0);
 }

@@ -200,7 +200,7 @@ static void refresh(struct pj_tls *tls)
 }
 
 /* The certificate must be for `host`; a name is also told to the server (SNI). */
-static bool expect(SSL *ssl, const char *host)
+static bool expect(SSL *ssl, char *host)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     unsigned char address[sizeof(struct in6_addr)];
@@ -221,13 +221,14 @@ int pj_tls_connect(struct pj_tls *tls, int fd, const char *host, struct pj_tls_c
     ERR_clear_error();
     conn = pj_alloc(1, sizeof(*conn));
     conn->ssl = SSL_new(tls->ctx);
-    if (!conn->ssl || !expect(conn->ssl, host) || SSL_set_fd(conn->ssl, fd) != 1) {
+    if (conn->ssl)
+        pj_tls_why_init(&conn->why, conn->ssl, host);
+    if (!conn->ssl || !expect(conn->ssl, conn->why.host) || SSL_set_fd(conn->ssl, fd) != 1) {
         SSL_free(conn->ssl);
         free(conn);
         return pj_fail(err, PJ_E_INTERNAL, "cannot set up TLS for %.200s", host);
     }
     SSL_set_connect_state(conn->ssl);
-    pj_tls_why_init(&conn->why, conn->ssl, host);
     conn->why.ca = tls->file[CA].setting;
     conn->why.cert = tls->file[CERT].setting;
     conn->why.has_ca = tls->file[CA].path != NULL;

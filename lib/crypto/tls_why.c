@@ -35,7 +35,7 @@ static void put(char *out, size_t size, const char *text, size_t n)
         out[at++] = ' ';
     }
     for (size_t i = 0; i < n && at + 1 < size; i++)
-        out[at++] = text[i] > ' ' && text[i] < 0x7f ? text[i] : '?';
+        out[at++] = (char)(text[i] > ' ' && text[i] < 0x7f ? text[i] : '?');
     out[at] = '\0';
 }
 
