@@ -217,7 +217,7 @@ static int serve_message(struct server *s)
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
                          .msg_control = control.space,
-                         .msg_controllen = sizeof(control.space)};
+                         .msg_controllen = CMSG_LEN(JOB_FDS * sizeof(int))};
     ssize_t n = recvmsg(s->sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     struct keeper *k;
 

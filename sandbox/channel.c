@@ -42,7 +42,7 @@ int channel_recv(int fd, struct channel_msg *msg, int fds[CHANNEL_FDS_MAX], size
     struct msghdr head = {.msg_iov = &iov,
                           .msg_iovlen = 1,
                           .msg_control = control.bytes,
-                          .msg_controllen = sizeof control.bytes};
+                          .msg_controllen = CMSG_LEN(CHANNEL_FDS_MAX * sizeof(int))};
     ssize_t n;
 
     *fd_count = 0;
@@ -61,7 +61,8 @@ int channel_recv(int fd, struct channel_msg *msg, int fds[CHANNEL_FDS_MAX], size
             memcpy(fds, CMSG_DATA(c), *fd_count * sizeof(int));
         }
     }
-    if (n != (ssize_t)sizeof *msg) {
+    /* Out of descriptors we got some of them, or none: half an order is none. */
+    if (n != (ssize_t)sizeof *msg || (head.msg_flags & MSG_CTRUNC)) {
         for (size_t i = 0; i < *fd_count; i++)
             close(fds[i]);
         *fd_count = 0;

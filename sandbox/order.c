@@ -84,7 +84,8 @@ int order_recv(int fd, struct order *order, struct pj_err *err)
     struct msghdr head = {.msg_iov = &iov,
                           .msg_iovlen = 1,
                           .msg_control = control.bytes,
-                          .msg_controllen = sizeof control.bytes};
+                          /* what alignment adds would be room for one more than we have */
+                          .msg_controllen = CMSG_LEN(ORDER_FDS_MAX * sizeof(int))};
     int fds[ORDER_FDS_MAX];
     size_t fd_count;
     ssize_t n;

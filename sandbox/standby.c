@@ -176,11 +176,12 @@ static bool same_limits(const struct spec *a, const struct spec *b)
 /* Would what stands be built the same now? */
 static bool fits(const struct standby *s, struct plan *plan)
 {
-    struct pollfd changed = {.fd = s->mount_table, .events = POLLPRI};
+    struct pollfd changed[] = {{.fd = s->mount_table, .events = POLLPRI},
+                               {.fd = s->box.pidfd, .events = POLLIN}}; /* it may be dead by now */
 
     plan_identify(plan);
     return same_limits(&s->base, plan->spec) && plan_same_system(&s->plan, plan) &&
-           poll(&changed, 1, 0) == 0;
+           poll(changed, 2, 0) == 0;
 }
 
 /* As if they had been ours from the start. */

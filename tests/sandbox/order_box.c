@@ -29,7 +29,7 @@ static bool put(char *buf, size_t size, size_t *used, const char *word)
 bool order_send(int socket, const char *letters, const int *fds, const char *const *words)
 {
     union {
-        char bytes[CMSG_SPACE(ORDER_FDS_MAX * sizeof(int))];
+        char bytes[CMSG_SPACE((ORDER_FDS_MAX + 1) * sizeof(int))];
         struct cmsghdr align;
     } control = {0};
     char bytes[ORDER_BYTES_MAX];
@@ -38,7 +38,7 @@ bool order_send(int socket, const char *letters, const int *fds, const char *con
     struct msghdr head = {.msg_iov = &iov, .msg_iovlen = 1};
     size_t used = 0;
 
-    if (count > ORDER_FDS_MAX || !put(bytes, sizeof bytes, &used, letters))
+    if (count > ORDER_FDS_MAX + 1 || !put(bytes, sizeof bytes, &used, letters))
         return false;
     for (; *words; words++) {
         if (!put(bytes, sizeof bytes, &used, *words))

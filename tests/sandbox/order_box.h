@@ -7,7 +7,7 @@
 
 /* True when it says that it stands, false when it ends instead, or says nothing for `ms`. */
 bool order_await_ready(int socket, int ms);
-/* `letters` name the descriptors, one each; `words` end with NULL. False when it cannot be sent. */
+/* `letters` name the descriptors, one each (one more than may be, too); `words` end with NULL. False when it cannot be sent. */
 bool order_send(int socket, const char *letters, const int *fds, const char *const *words);
 
 #endif

@@ -206,6 +206,7 @@ Test(standby, orders_that_make_no_sense_are_refused_by_name)
         {"", {"--plan", "--", "true", NULL}, "a command and its options"},
         {"oo", {"--", "true", NULL}, "letters of ioert"},
         {"x", {"--", "true", NULL}, "letters of ioert"},
+        {"ioertx", {"--", "true", NULL}, "5 descriptors"},
         {"", {"--workspace", "/nowhere/at/all", "--", "true", NULL}, "--workspace /nowhere/at/all"},
     };
 
@@ -214,7 +215,8 @@ Test(standby, orders_that_make_no_sense_are_refused_by_name)
         struct standing s = stand_ready(false, NULL);
         char text[4000];
 
-        cr_assert(order_send(s.socket, rows[i].letters, (const int[]){0, 0}, rows[i].words));
+        cr_assert(
+            order_send(s.socket, rows[i].letters, (const int[]){0, 0, 0, 0, 0, 0}, rows[i].words));
         cr_expect_eq(end_of(&s, text, sizeof text), 125, "row %zu", i);
         cr_expect(strstr(text, rows[i].says), "row %zu: %s", i, text);
         cr_expect_eq(groups_of(s.pid), 0);
@@ -431,6 +433,35 @@ Test(standby, a_standing_box_that_is_killed_says_so)
         cr_expect(strstr(text, "the box that stood by is gone"), "%s", text);
         cr_expect_eq(groups_of(s.pid), 0);
         expect_no_children("killed inside");
+    }
+}
+
+/* An order that was on its way when the box died is carried out by another. */
+Test(standby, an_order_to_a_box_that_has_died_gets_a_new_one)
+{
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    for (int user = 0; user < 2; user++) {
+        struct standing s;
+        pid_t inside[8];
+        siginfo_t info;
+        char text[4000];
+
+        if (!box_can(user))
+            continue;
+        s = stand_ready(user, NULL);
+        cr_assert_geq(descendants(s.pid, inside, 8), 1U);
+        cr_assert_eq(kill(s.pid, SIGSTOP), 0);
+        cr_assert_eq(waitid(P_PID, (id_t)s.pid, &info, WSTOPPED), 0);
+        struct pollfd dead = {.fd = (int)syscall(SYS_pidfd_open, inside[0], 0), .events = POLLIN};
+        cr_assert_geq(dead.fd, 0);
+        cr_assert_eq(kill(inside[0], SIGKILL), 0);
+        cr_assert_eq(poll(&dead, 1, 10000), 1);
+        close(dead.fd);
+        cr_assert(order_send(s.socket, "o", (const int[]){1}, WORDS("--", "true")));
+        cr_assert_eq(kill(s.pid, SIGCONT), 0);
+        cr_expect_eq(end_of(&s, text, sizeof text), 0, "user %d: %s", user, text);
+        cr_expect_eq(groups_of(s.pid), 0);
+        expect_no_children("died before the order");
     }
 }
 
