@@ -15,8 +15,9 @@
 #define SOCKET_FD 3
 #define READY "ready"
 #define LETTERS "oert"
-#define READY_MS 5000 /* to stand: as long as a box may take to start on a loaded host */
-#define END_MS 3000   /* to remove what was built */
+/* Nothing else of the job is served meanwhile: both together stay below the grace of an order to stop (slot.c). */
+#define READY_MS 1500 /* to stand; there is the ordinary way when it takes longer */
+#define END_MS 2000   /* to remove what was built */
 #define ORDER_MAX ((size_t)65536) /* what pj-sandbox takes */
 
 int box_ahead_start(const struct box_ahead_spec *spec, struct box_ahead *ahead, struct pj_err *err)
@@ -84,7 +85,7 @@ static int await_ready(const struct box_ahead *ahead, struct pj_err *err)
     ssize_t n;
 
     if (poll(&p, 1, READY_MS) <= 0)
-        return pj_fail(err, PJ_E_TIMEOUT, "it does not stand after %d s", READY_MS / 1000);
+        return pj_fail(err, PJ_E_TIMEOUT, "it does not stand after %d ms", READY_MS);
     n = recv(ahead->socket, said, sizeof(said), MSG_DONTWAIT);
     if (n != (ssize_t)strlen(READY) || memcmp(said, READY, strlen(READY)) != 0)
         return pj_fail(err, PJ_E_UNAVAILABLE, "it ended before it stood");
