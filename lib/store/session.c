@@ -100,6 +100,15 @@ static void leave(struct pj_session *s)
         free_session(s);
 }
 
+static struct waiter take_waiter(struct pj_session *s)
+{
+    struct waiter w = s->ring[s->first];
+
+    s->first = (s->first + 1) & (s->ring_size - 1);
+    s->waiting--;
+    return w;
+}
+
 void pj_session_end(struct pj_session *s)
 {
     if (!s->owner)
@@ -108,10 +117,8 @@ void pj_session_end(struct pj_session *s)
     s->owner = NULL;
     drop_events(s);
     while (s->waiting) {
-        struct waiter w = s->ring[s->first];
+        struct waiter w = take_waiter(s);
 
-        s->first = (s->first + 1) & (s->ring_size - 1);
-        s->waiting--;
         w.cb(w.arg, NULL);
     }
     leave(s);
@@ -192,9 +199,7 @@ static void hand_out(struct pj_session *s, const redisReply *reply)
         s->events->on_push(s->owner, reply);
         return;
     }
-    w = s->ring[s->first];
-    s->first = (s->first + 1) & (s->ring_size - 1);
-    s->waiting--;
+    w = take_waiter(s);
     w.cb(w.arg, reply);
 }
 

@@ -49,19 +49,24 @@ struct pj_aredis *rig_on_loop(const struct pj_redis_options *options)
     return redis;
 }
 
+static void put(struct pj_cmd *cmd, const char *one, const char *two, struct pj_view three)
+{
+    pj_cmd_start(cmd, one);
+    if (two)
+        pj_cmd_text(cmd, two);
+    if (three.p)
+        pj_cmd_add(cmd, three.p, three.n);
+    cmd->repeatable = true;
+}
+
 struct redisReply *rig_ask(struct pj_redis *redis, const char *one, const char *two,
-                              struct pj_view three)
+                           struct pj_view three)
 {
     PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
     struct redisReply *reply = NULL;
     struct pj_err err = {0};
 
-    pj_cmd_start(&cmd, one);
-    if (two)
-        pj_cmd_text(&cmd, two);
-    if (three.p)
-        pj_cmd_add(&cmd, three.p, three.n);
-    cmd.repeatable = true;
+    put(&cmd, one, two, three);
     cr_assert_eq(pj_redis_do(redis, &cmd, &reply, &err), 0, "%s: %s", one, err.message);
     return reply;
 }
@@ -85,16 +90,11 @@ void rig_on_answer(void *arg, const struct redisReply *reply, struct pj_err *err
 }
 
 void rig_submit(struct pj_aredis *r, struct rig_answer *a, const char *one, const char *two,
-                   struct pj_view three)
+                struct pj_view three)
 {
     struct pj_cmd cmd = {0};
 
-    pj_cmd_start(&cmd, one);
-    if (two)
-        pj_cmd_text(&cmd, two);
-    if (three.p)
-        pj_cmd_add(&cmd, three.p, three.n);
-    cmd.repeatable = true;
+    put(&cmd, one, two, three);
     pj_aredis_submit(r, &cmd, rig_on_answer, a);
 }
 
