@@ -339,6 +339,7 @@ int daemon_run(const struct runner_settings *settings, const struct spawner *spa
     }
     d.outbox = helper_new(&d, outbox_argv);
     keep_beat(&d, "ready");
+    reaper_tick(&d); /* patience with a Redis that is new to us counts from here on */
     takes_look(&d);
     (void)event_base_dispatch(d.base);
     if (!d.failed)

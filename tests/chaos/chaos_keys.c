@@ -122,6 +122,7 @@ void chaos_keys_check(struct chaos *c)
         {"pj:{p0}:tasks:s:completed", "pj:{p0}:tasks"},
         {"pj:{p0}:tasks:s:failed", "pj:{p0}:tasks"},
         {"pj:{p0}:tasks:s:cancelled", "pj:{p0}:tasks"},
+        {"pj:{p0}:tasks:s:needs_review", "pj:{p0}:tasks"},
     };
     PJ_CLEANUP(pj_redis_freep) struct pj_redis *redis = test_redis_connect(&c->s.w.redis);
     PJ_CLEANUP(pj_reply_freep)
