@@ -16,8 +16,8 @@
 #define READY "ready"
 #define LETTERS "oert"
 /* Nothing else of the job is served meanwhile: both together stay below the grace of an order to stop (slot.c). */
-#define READY_MS 1500 /* to stand; there is the ordinary way when it takes longer */
-#define END_MS 2000   /* to remove what was built */
+#define READY_MS 1500             /* to stand; there is the ordinary way when it takes longer */
+#define END_MS 2000               /* to remove what was built */
 #define ORDER_MAX ((size_t)65536) /* what pj-sandbox takes */
 
 int box_ahead_start(const struct box_ahead_spec *spec, struct box_ahead *ahead, struct pj_err *err)
