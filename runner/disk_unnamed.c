@@ -18,14 +18,14 @@
 
 struct process {
     pid_t pid, parent;
-    bool ours;
+    enum { UNKNOWN, ASKED, OURS, OTHERS } whose;
 };
 
 struct seen {
-    struct {
+    struct file {
         dev_t dev;
-        ino_t ino;
-    } file[FILES_MAX];
+        ino_t ino;         /* 0: free */
+    } file[2 * FILES_MAX]; /* by hash; never more than half full */
     size_t count;
 };
 
@@ -64,29 +64,54 @@ static size_t list(struct process **out)
     return n;
 }
 
+static int by_pid(const void *a, const void *b)
+{
+    pid_t x = ((const struct process *)a)->pid, y = ((const struct process *)b)->pid;
+
+    return (x > y) - (x < y);
+}
+
+static struct process *find(struct process *p, size_t n, pid_t pid)
+{
+    const struct process key = {.pid = pid};
+
+    return n > 0 ? bsearch(&key, p, n, sizeof(*p), by_pid) : NULL;
+}
+
+/* Each process is asked for its parent once, whatever trees a box grows. */
 static void mark(struct process *p, size_t n, pid_t root)
 {
-    bool more = true;
+    struct process *top;
 
-    for (size_t i = 0; i < n; i++)
-        p[i].ours = p[i].pid == root;
-    while (more) {
-        more = false;
-        for (size_t i = 0; i < n; i++)
-            for (size_t k = 0; k < n && !p[i].ours; k++)
-                if (p[k].ours && p[k].pid == p[i].parent)
-                    p[i].ours = more = true;
+    if (n > 0)
+        qsort(p, n, sizeof(*p), by_pid);
+    if ((top = find(p, n, root)) != NULL)
+        top->whose = OURS;
+    for (size_t i = 0; i < n; i++) {
+        struct process *at = &p[i];
+        bool ours;
+
+        for (; at != NULL && at->whose == UNKNOWN; at = find(p, n, at->parent))
+            at->whose = ASKED;
+        ours = at != NULL && at->whose == OURS;
+        for (at = &p[i]; at != NULL && at->whose == ASKED; at = find(p, n, at->parent))
+            at->whose = ours ? OURS : OTHERS;
     }
 }
 
 static bool is_new(struct seen *seen, const struct stat *st)
 {
-    for (size_t i = 0; i < seen->count; i++)
-        if (seen->file[i].ino == st->st_ino && seen->file[i].dev == st->st_dev)
+    size_t i = (size_t)((st->st_ino ^ st->st_dev << 20) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+    struct file *f = &seen->file[i % PJ_COUNT_OF(seen->file)];
+
+    while (f->ino != 0) {
+        if (f->ino == st->st_ino && f->dev == st->st_dev)
             return false;
+        f = &seen->file[++i % PJ_COUNT_OF(seen->file)];
+    }
     if (seen->count < FILES_MAX) {
-        seen->file[seen->count].dev = st->st_dev;
-        seen->file[seen->count++].ino = st->st_ino;
+        *f = (struct file){st->st_dev, st->st_ino};
+        seen->count++;
     }
     return true;
 }
@@ -130,7 +155,7 @@ int64_t disk_unnamed(pid_t root)
 
     mark(p, n, root);
     for (size_t i = 0; i < n; i++)
-        if (p[i].ours)
+        if (p[i].whose == OURS)
             bytes += held_by(p[i].pid, seen);
     free(seen);
     free(p);
