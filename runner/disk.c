@@ -13,6 +13,7 @@
 #define DEPTH_MAX 200
 #define RESERVE_MAX ((int64_t)1 << 30)
 #define RESERVE_PART 50      /* of the file system: a fiftieth */
+#define RESERVE_SHARE 8      /* who has written less than this part of it is not to blame */
 #define FORCED_LEAST_MS 2000 /* others may free what we write: the sum would not show it */
 #define FORCED_TIMES 20      /* a measurement takes at most so small a part of the time */
 
@@ -71,13 +72,14 @@ static bool space(const struct disk_watch *w, int64_t *used, int64_t *left)
     return true;
 }
 
-void disk_watch_begin(struct disk_watch *w, const char *path, int64_t allowed)
+void disk_watch_begin(struct disk_watch *w, const char *path, int64_t before, int64_t grant)
 {
     struct statvfs st;
     int64_t left = 0;
 
     *w = (struct disk_watch){.dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
-                             .allowed = allowed > 0 ? allowed : INT64_MAX};
+                             .before = before,
+                             .allowed = before + grant};
     if (w->dir < 0)
         return;
     if (fstatvfs(w->dir, &st) < 0 || !space(w, &w->used_begin, &left)) {
@@ -121,12 +123,13 @@ enum disk_state disk_watch_look(struct disk_watch *w, pid_t box)
     if (w->dir < 0 || now < w->due_ms || !space(w, &used, &left))
         return DISK_FINE;
     w->due_ms = now + DISK_LOOK_MS;
-    if (left < w->reserve && used > w->used_begin)
-        return DISK_FULL;
-    if (w->allowed == INT64_MAX ||
-        (now < w->forced_ms && w->known + (used - w->used_then) <= w->allowed))
+    bool scarce = left < w->reserve && used > w->used_begin;
+    if (!scarce && now < w->forced_ms && w->known + (used - w->used_then) <= w->allowed)
         return DISK_FINE;
-    return measure(w, used, box, now);
+    enum disk_state state = measure(w, used, box, now);
+    if (state == DISK_FINE && scarce && w->known - w->before > w->reserve / RESERVE_SHARE)
+        return DISK_FULL;
+    return state;
 }
 
 void disk_watch_end(struct disk_watch *w)

@@ -85,8 +85,9 @@ static void serve(struct job *job, const struct pollfd *fds, size_t n)
             box_ready(job->boxes[i], fds, n);
 }
 
-/* A box whose files outgrow what they may take is stopped; what it wrote stays. */
-static void watch_disks(struct job *job)
+/* A box whose files outgrow what they may take is stopped; what it wrote stays. That the host has no more is no end of the task: the attempt is
+ * given back. */
+static int watch_disks(struct job *job, struct pj_err *err)
 {
     for (size_t i = 0; i < JOB_BOXES_MAX; i++) {
         struct box *box = job->boxes[i];
@@ -94,18 +95,17 @@ static void watch_disks(struct job *job)
 
         if (state == DISK_FINE)
             continue;
-        if (state == DISK_FULL)
-            (void)snprintf(box->stopped, sizeof(box->stopped),
-                           "the disk of PJ_STATE_DIR is nearly full");
-        else
-            (void)snprintf(box->stopped, sizeof(box->stopped),
-                           "its files grew to %lld MiB, more than PJ_TASK_DISK grants (%lld MiB)",
-                           (long long)(job->disks[i].bytes >> 20),
-                           (long long)(job->settings->task_disk >> 20));
-        job_log_say(job->log, PJ_EVENT_ERROR, "stopped: %s", box->stopped);
         disk_watch_end(&job->disks[i]);
+        if (state == DISK_FULL)
+            return pj_fail(err, PJ_E_UNAVAILABLE, "the disk of PJ_STATE_DIR is nearly full");
+        (void)snprintf(box->stopped, sizeof(box->stopped),
+                       "its files grew to %lld MiB, more than PJ_TASK_DISK grants (%lld MiB)",
+                       (long long)(job->disks[i].bytes >> 20),
+                       (long long)(job->settings->task_disk >> 20));
+        job_log_say(job->log, PJ_EVENT_ERROR, "stopped: %s", box->stopped);
         box_stop(box);
     }
+    return 0;
 }
 
 static int ready(void *ctx, const struct pollfd *fds, size_t n, struct pj_err *err)
@@ -113,7 +113,8 @@ static int ready(void *ctx, const struct pollfd *fds, size_t n, struct pj_err *e
     struct job *job = ctx;
 
     serve(job, fds, n);
-    watch_disks(job);
+    if (watch_disks(job, err) < 0)
+        return -1;
     if (job->own_deadline && job->stop.cls == PJ_E_OK && pj_mono_ms() >= job->spec.deadline_mono_ms)
         stop_for_timeout(job);
     if (job_log_flush(job->log, false, err) < 0)
@@ -141,7 +142,7 @@ int job_add_box(struct job *job, const struct box_spec *spec, struct box *box, s
     for (size_t i = 0; i < JOB_BOXES_MAX; i++)
         if (job->boxes[i] == NULL) {
             job->boxes[i] = box;
-            disk_watch_begin(&job->disks[i], spec->workspace, before + job->settings->task_disk);
+            disk_watch_begin(&job->disks[i], spec->workspace, before, job->settings->task_disk);
             return 0;
         }
     return pj_fail(err, PJ_E_INTERNAL, "more boxes than a job may have");
@@ -178,6 +179,7 @@ int job_wait_box(struct job *job, struct box *box, struct pj_err *err)
 /* Serve one box, and nothing else, until it is over or `until`. */
 static void serve_box(struct job *job, struct box *box, int64_t until)
 {
+    struct pj_err ignored;
     int64_t now;
 
     while (!box_is_over(box) && (now = pj_mono_ms()) < until) {
@@ -188,7 +190,8 @@ static void serve_box(struct job *job, struct box *box, int64_t until)
         n = box_want(box, fds);
         if (poll(fds, n, (int)(until - now < DISK_LOOK_MS ? until - now : DISK_LOOK_MS)) > 0)
             box_ready(box, fds, n);
-        watch_disks(job);
+        if (watch_disks(job, &ignored) < 0)
+            box_stop(box);
     }
 }
 

@@ -1,4 +1,9 @@
 /* R10: what a task's boxes write to the disk is bounded by PJ_TASK_DISK, however they write it; the host keeps its disk. */
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <unistd.h>
 #include "tests/scenarios/scene.h"
 
 #define BOUND "16M"
@@ -78,6 +83,37 @@ Test(r10_disk, r10_1_the_repositorys_own_set_up_is_bounded_and_fails_as_such)
           ",\"codeRabbit\":\"off\",\"setupCommand\":\"head -c 100000000 /dev/zero > big; " FOREVER
           "\"");
     assert_stopped(&s, "failed", "setup_failed");
+    scene_stop(&s);
+}
+
+/* Nobody's bound is reached, but the runner's disk is: no end of the task's own, so it is taken again, as often as a lost one. */
+Test(r10_disk, r10_1_when_the_hosts_own_disk_runs_out_who_filled_it_is_stopped_and_given_back)
+{
+    static const struct model_answer answers[] = {
+        {.repeat = true,
+         .text = "I run a command.",
+         .calls = {{"run", "{\"command\":\"head -c 200000000 /dev/zero > big; " FOREVER "\"}"}}},
+    };
+    struct scene s;
+
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+        fprintf(stderr, "SKIPPED: no small disk can be mounted here\n");
+        return;
+    }
+    scene_prepare(&s, answers, PJ_COUNT_OF(answers));
+    cr_assert_eq(mount("none", s.w.state, "tmpfs", 0, "size=96m,mode=0755"), 0);
+    world_set(&s.w, "PJ_JANITOR_INTERVAL", "1s");
+    scene_open(&s, ",\"codeRabbit\":\"off\"");
+    char *task = scene_run(&s, "Write a lot");
+    json_t *doc = world_wait_status(&s.w, task, "failed");
+    cr_expect_str_eq(scene_error_code(doc), "runner_lost");
+    cr_expect(world_log_has(&s.w, task, "the disk of PJ_STATE_DIR is nearly full"));
+    json_decref(doc);
+    free(task);
+    cr_expect_eq(program_stop(&s.w.runner[0], SIGTERM, WORLD_SOON), 0);
+    program_release(&s.w.runner[0]);
+    cr_expect_eq(umount2(s.w.state, MNT_DETACH), 0);
     scene_stop(&s);
 }
 
