@@ -1,5 +1,5 @@
 # Tests of runner/agent and runner/gateway.
-pj_library(pj_rig SOURCES gateway_rig.c LIBS pj_gateway pj_support PkgConfig::CRITERION)
+pj_library(pj_rig SOURCES gateway_play.c gateway_rig.c LIBS pj_gateway pj_support PkgConfig::CRITERION)
 pj_test(test_agent_run SOURCES agent_run.c LIBS pj_rig)
 add_dependencies(test_agent_run pj-agent)
 pj_test(test_gateway_run SOURCES gateway_run.c LIBS pj_rig)

@@ -1,14 +1,11 @@
 /* An agent of one format, a provider of another: every pair, streamed and whole, through the gateway's socket. */
 #include <criterion/criterion.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
 #include "lib/model/intake.h"
-#include "tests/runner/gateway_rig.h"
-#include "tests/support/http.h"
+#include "tests/runner/gateway_play.h"
 #include "tests/support/model_server.h"
 
 /* What the agent sends, in its own format: the same talk three times. */
@@ -57,59 +54,6 @@ static const struct provider {
     {PJ_API_MESSAGES, "anthropic", NULL},
 };
 /* clang-format on */
-
-struct play {
-    struct rig *rig;
-    const char *path, *body, *bodies[4]; /* bodies: one for each time, where set */
-    int times;
-    char base[128];
-    _Atomic bool over;
-    struct http_answer a[4];
-};
-
-static void *player(void *arg)
-{
-    static const char *const headers[] = {"Content-Type: application/json",
-                                          "Authorization: Bearer from-the-box", NULL};
-    struct play *p = arg;
-
-    for (int i = 0; i < p->times; i++)
-        http_call(p->base, "POST", p->path, NULL, p->bodies[i] ? p->bodies[i] : p->body, headers,
-                  &p->a[i]);
-    p->over = true;
-    rig_knock(p->rig);
-    return NULL;
-}
-
-static bool is_over(void *ctx)
-{
-    return ((struct play *)((struct rig *)ctx)->extra)->over;
-}
-
-static int serve(struct rig *rig, struct play *p)
-{
-    PJ_CLEANUP(gateway_freep) struct gateway *gw = NULL;
-    pthread_t thread;
-    int rc;
-
-    p->rig = rig;
-    rig->extra = p;
-    rig->config.hooks.over = is_over;
-    (void)snprintf(p->base, sizeof p->base, "unix:%s", rig->socket);
-    cr_assert_eq(gateway_open(&rig->config, &gw, &rig->err), 0, "%s", rig->err.message);
-    cr_assert_eq(pthread_create(&thread, NULL, player, p), 0);
-    rc = gateway_serve_foreign(gw, NULL, &rig->result, &rig->err);
-    gateway_freep(&gw);
-    pthread_join(thread, NULL);
-    return rc;
-}
-
-static void release(struct rig *rig, struct play *p)
-{
-    for (size_t i = 0; i < PJ_COUNT_OF(p->a); i++)
-        http_answer_release(&p->a[i]);
-    rig_release(rig);
-}
 
 static void begin(struct rig *rig, const struct provider *p, const struct model_server *m)
 {
@@ -191,13 +135,13 @@ Test(gateway_convert, every_client_is_served_by_every_provider)
         struct rig rig;
 
         begin(&rig, p, m);
-        cr_assert_eq(serve(&rig, &play), 0, "%s", rig.err.message);
+        cr_assert_eq(play_serve(&rig, &play), 0, "%s", rig.err.message);
         check_answer(f, &play.a[0]);
         check_request(f, p, m);
         cr_expect_eq(rig.calls, 1);
         cr_expect_eq(rig.result.tokens, 1100);
         cr_expect_eq(rig_saw(&rig, "left out"), f->api == PJ_API_RESPONSES, "its web search");
-        release(&rig, &play);
+        play_release(&rig, &play);
         model_server_stop(m);
     }
 }
@@ -232,7 +176,7 @@ Test(gateway_convert, events_come_in_the_documented_order)
         /* with another provider to go to, the whole turn is waited for: one delta */
         rig.config.fallback = (struct gateway_provider){
             .provider = "openai", .model = "second", .base_url = "http://127.0.0.1:1/v1"};
-        cr_assert_eq(serve(&rig, &play), 0, "%s", rig.err.message);
+        cr_assert_eq(play_serve(&rig, &play), 0, "%s", rig.err.message);
         pj_str_init(&seen, 4096);
         rest = pj_view_n(play.a[0].body, play.a[0].body_len);
         while (pj_view_cut(&rest, '\n', &line))
@@ -240,7 +184,7 @@ Test(gateway_convert, events_come_in_the_documented_order)
                 (void)pj_str_putf(&seen, "%.*s ", (int)line.n - 7, line.p + 7);
         cr_expect_str_eq(pj_str_cstr(&seen), rows[i].events, "%s", play.a[0].body);
         pj_str_release(&seen);
-        release(&rig, &play);
+        play_release(&rig, &play);
         model_server_stop(m);
     }
 }
@@ -267,7 +211,7 @@ Test(gateway_convert, a_service_error_goes_to_a_provider_of_another_format)
                                       .api_key = MODEL_SERVER_KEY,
                                       .base_url = chat ? model_server_anthropic_url(second)
                                                        : model_server_openai_url(second)};
-        cr_assert_eq(serve(&rig, &play), 0, "%s", rig.err.message);
+        cr_assert_eq(play_serve(&rig, &play), 0, "%s", rig.err.message);
         for (int k = 0; k < 2; k++) {
             cr_expect_eq(play.a[k].status, 200, "%s", play.a[k].body);
             cr_expect_not_null(strstr(play.a[k].body, "from the second"), "%s", play.a[k].body);
@@ -277,7 +221,7 @@ Test(gateway_convert, a_service_error_goes_to_a_provider_of_another_format)
         cr_expect_str_empty(model_server_faults(second));
         cr_expect(rig_saw(&rig, "llm_fallback"));
         cr_expect_str_eq(rig.result.model, "second-model");
-        release(&rig, &play);
+        play_release(&rig, &play);
         model_server_stop(first);
         model_server_stop(second);
     }
@@ -297,11 +241,11 @@ Test(gateway_convert, an_authentication_error_does_not)
                                                         .model = "second-model",
                                                         .api_key = MODEL_SERVER_KEY,
                                                         .base_url = "http://127.0.0.1:1"};
-        cr_assert_eq(serve(&rig, &play), 0, "%s", rig.err.message);
+        cr_assert_eq(play_serve(&rig, &play), 0, "%s", rig.err.message);
         cr_expect_eq(play.a[0].status, 401, "%s", play.a[0].body);
         cr_expect_eq(model_server_count(m), 1);
         cr_expect_not(rig_saw(&rig, "llm_fallback"));
-        release(&rig, &play);
+        play_release(&rig, &play);
         model_server_stop(m);
     }
 }
@@ -334,14 +278,14 @@ Test(gateway_convert, errors_reach_the_client_in_its_own_words)
         struct rig rig;
 
         begin(&rig, &providers[rows[i].provider], m);
-        cr_assert_eq(serve(&rig, &play), 0, "%s", rig.err.message);
+        cr_assert_eq(play_serve(&rig, &play), 0, "%s", rig.err.message);
         cr_expect_eq(play.a[0].status, rows[i].status, "%zu: %s", i, play.a[0].body);
         cr_expect_not_null(strstr(play.a[0].body, rows[i].says), "%zu: %s", i, play.a[0].body);
         if (rows[i].answer.headers[0]) {
             PJ_CLEANUP(pj_freep) char *after = http_answer_header(&play.a[0], "Retry-After");
             cr_expect_str_eq(after, "7");
         }
-        release(&rig, &play);
+        play_release(&rig, &play);
         model_server_stop(m);
     }
 }
@@ -357,13 +301,13 @@ Test(gateway_convert, text_flows_and_a_break_is_told_in_the_stream)
         struct rig rig;
 
         begin(&rig, &providers[(i + 1) % 3], m);
-        cr_assert_eq(serve(&rig, &play), 0, "%s", rig.err.message);
+        cr_assert_eq(play_serve(&rig, &play), 0, "%s", rig.err.message);
         cr_expect_eq(play.a[0].status, 200, "%s", play.a[0].body);
         cr_expect_not_null(strstr(play.a[0].body, "\"a lo"), "what came was told: %s",
                            play.a[0].body);
         cr_expect_not_null(strstr(play.a[0].body, "llm_service"), "%s", play.a[0].body);
         cr_expect(rig_saw(&rig, "\"estimated\":true"), "a cut stream is guessed at");
-        release(&rig, &play);
+        play_release(&rig, &play);
         model_server_stop(m);
     }
 }
@@ -377,12 +321,12 @@ Test(gateway_convert, a_limit_ends_the_run_and_is_told)
 
     begin(&rig, &providers[0], m);
     rig.config.limits.tokens = 9200;
-    cr_assert_lt(serve(&rig, &play), 0);
+    cr_assert_lt(play_serve(&rig, &play), 0);
     cr_expect_str_eq(rig.err.code, "token_limit");
     cr_expect_eq(play.a[1].status, 429);
     cr_expect_not_null(strstr(play.a[1].body, "token_limit"));
     cr_expect_eq(model_server_count(m), 1);
-    release(&rig, &play);
+    play_release(&rig, &play);
     model_server_stop(m);
 }
 
@@ -404,7 +348,7 @@ Test(gateway_convert, a_tool_of_plain_text_goes_there_and_back)
     struct pj_err err;
 
     begin(&rig, &providers[2], m);
-    cr_assert_eq(serve(&rig, &play), 0, "%s", rig.err.message);
+    cr_assert_eq(play_serve(&rig, &play), 0, "%s", rig.err.message);
     cr_assert_eq(play.a[0].status, 200, "%s", play.a[0].body);
     cr_assert_eq(pj_json_parse(pj_view_of(play.a[0].body), &doc, &err), 0);
     const json_t *item = json_array_get(json_object_get(doc, "output"), 0);
@@ -413,7 +357,7 @@ Test(gateway_convert, a_tool_of_plain_text_goes_there_and_back)
     PJ_CLEANUP(pj_freep) char *sent = pj_json_text(model_server_body(m, 0));
     cr_expect_not_null(strstr(sent, "\"input\":{\"input\":\"*** Begin\"}"), "%s", sent);
     cr_expect_str_empty(model_server_faults(m));
-    release(&rig, &play);
+    play_release(&rig, &play);
     model_server_stop(m);
 }
 
@@ -448,7 +392,7 @@ Test(gateway_convert, a_server_that_uses_ids_again_confuses_nobody)
     struct rig rig;
 
     begin(&rig, &providers[0], m);
-    cr_assert_eq(serve(&rig, &play), 0, "%s", rig.err.message);
+    cr_assert_eq(play_serve(&rig, &play), 0, "%s", rig.err.message);
     cr_expect_not_null(strstr(play.a[0].body, "\"id\":\"call_0_0\""), "%s", play.a[0].body);
     cr_expect_not_null(strstr(play.a[1].body, "\"id\":\"f2_1\""), "%s", play.a[1].body);
     cr_expect_eq(play.a[2].status, 200, "%s", play.a[2].body);
@@ -456,7 +400,7 @@ Test(gateway_convert, a_server_that_uses_ids_again_confuses_nobody)
     cr_expect_str_eq(pj_json_str(json_array_get(messages, 2), "reasoning_content", ""), "first");
     cr_expect_str_eq(pj_json_str(json_array_get(messages, 4), "reasoning_content", ""), "second");
     cr_expect_str_empty(model_server_faults(m), "%s", model_server_faults(m));
-    release(&rig, &play);
+    play_release(&rig, &play);
     model_server_stop(m);
 }
 
@@ -474,9 +418,9 @@ Test(gateway_convert, recorded_answers_serve_any_client)
         PJ_CLEANUP(pj_freep) char *file = pj_asprintf("%s/answers.json", rig.dir);
         rig_file(&rig, "../answers.json", file_text);
         rig.config.primary.replay_file = file;
-        cr_assert_eq(serve(&rig, &play), 0, "%s", rig.err.message);
+        cr_assert_eq(play_serve(&rig, &play), 0, "%s", rig.err.message);
         cr_expect_eq(play.a[0].status, 200, "%s", play.a[0].body);
         cr_expect_not_null(strstr(play.a[0].body, "recorded"));
-        release(&rig, &play);
+        play_release(&rig, &play);
     }
 }

@@ -1,7 +1,5 @@
 /* The gateway's second face: another agent speaks HTTP to it, from a thread that plays the box. */
 #include <criterion/criterion.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,59 +9,8 @@
 #include "lib/json/codec.h"
 #include "runner/gateway/budget.h"
 #include "runner/gateway/http_in.h"
-#include "tests/runner/gateway_rig.h"
-#include "tests/support/http.h"
+#include "tests/runner/gateway_play.h"
 #include "tests/support/model_server.h"
-
-struct play {
-    struct rig *rig;
-    void (*act)(struct play *p);
-    const void *given;
-    char base[128];
-    _Atomic bool over;
-    struct http_answer a[4];
-};
-
-static void *player(void *arg)
-{
-    struct play *p = arg;
-
-    p->act(p);
-    p->over = true;
-    rig_knock(p->rig);
-    return NULL;
-}
-
-static bool is_over(void *ctx)
-{
-    struct rig *rig = ctx;
-    return ((struct play *)rig->extra)->over;
-}
-
-static int serve(struct rig *rig, struct play *p)
-{
-    PJ_CLEANUP(gateway_freep) struct gateway *gw = NULL;
-    pthread_t thread;
-    int rc;
-
-    p->rig = rig;
-    rig->extra = p;
-    rig->config.hooks.over = is_over;
-    (void)snprintf(p->base, sizeof p->base, "unix:%s", rig->socket);
-    cr_assert_eq(gateway_open(&rig->config, &gw, &rig->err), 0, "%s", rig->err.message);
-    cr_assert_eq(pthread_create(&thread, NULL, player, p), 0);
-    rc = gateway_serve_foreign(gw, NULL, &rig->result, &rig->err);
-    gateway_freep(&gw); /* as the end of the box: whoever still waits is cut */
-    pthread_join(thread, NULL);
-    return rc;
-}
-
-static void release(struct rig *rig, struct play *p)
-{
-    for (size_t i = 0; i < PJ_COUNT_OF(p->a); i++)
-        http_answer_release(&p->a[i]);
-    rig_release(rig);
-}
 
 static const char *const chat_headers[] = {"Content-Type: application/json",
                                            "Authorization: Bearer from-the-box", NULL};
@@ -89,7 +36,7 @@ Test(gateway_foreign, passes_chat_completions_with_our_key_model_and_caps)
     struct play p = {.act = two_chats};
 
     rig_init(&rig, "openai", model_server_openai_url(m));
-    cr_assert_eq(serve(&rig, &p), 0, "%s", rig.err.message);
+    cr_assert_eq(play_serve(&rig, &p), 0, "%s", rig.err.message);
     cr_assert_eq(p.a[0].status, 200);
     cr_assert_not_null(strstr(p.a[0].body, "\"test-model\""));
     cr_assert_eq(p.a[1].status, 200, "%s", p.a[1].body);
@@ -106,7 +53,7 @@ Test(gateway_foreign, passes_chat_completions_with_our_key_model_and_caps)
     cr_assert_eq(rig.result.tokens, 2200);
     cr_assert_eq(rig.result.turns, 3);
     cr_assert(rig_saw(&rig, "system llm_request openai test-model: 1000 tokens in"));
-    release(&rig, &p);
+    play_release(&rig, &p);
     model_server_stop(m);
 }
 
@@ -132,13 +79,13 @@ Test(gateway_foreign, passes_messages_to_anthropic)
     struct play p = {.act = one_message};
 
     rig_init(&rig, "anthropic", model_server_anthropic_url(m));
-    cr_assert_eq(serve(&rig, &p), 0, "%s", rig.err.message);
+    cr_assert_eq(play_serve(&rig, &p), 0, "%s", rig.err.message);
     cr_assert_eq(p.a[0].status, 200, "%s", p.a[0].body);
     cr_assert_not_null(strstr(p.a[0].body, "message_stop"));
     cr_assert_eq(p.a[1].status, 200);
     cr_assert_str_empty(model_server_faults(m));
     cr_assert_eq(pj_usage_prompt(&rig.last.usage), 1000);
-    release(&rig, &p);
+    play_release(&rig, &p);
     model_server_stop(m);
 }
 
@@ -159,12 +106,12 @@ Test(gateway_foreign, ends_the_run_at_a_limit)
 
     rig_init(&rig, "openai", model_server_openai_url(m));
     rig.config.limits.tokens = 9200;
-    cr_assert_lt(serve(&rig, &p), 0);
+    cr_assert_lt(play_serve(&rig, &p), 0);
     cr_assert_str_eq(rig.err.code, "token_limit");
     cr_assert_eq(p.a[1].status, 429);
     cr_assert_not_null(strstr(p.a[1].body, "token_limit"));
     cr_assert_eq(model_server_count(m), 1);
-    release(&rig, &p);
+    play_release(&rig, &p);
     model_server_stop(m);
 }
 
@@ -189,10 +136,10 @@ Test(gateway_foreign, learns_how_much_the_tasks_text_weighs)
 
     rig_init(&rig, "openai", model_server_openai_url(m));
     rig.config.limits.tokens = 25000;
-    cr_assert_lt(serve(&rig, &p), 0);
+    cr_assert_lt(play_serve(&rig, &p), 0);
     cr_assert_str_eq(rig.err.code, "token_limit");
     cr_assert_eq(model_server_count(m), 1);
-    release(&rig, &p);
+    play_release(&rig, &p);
     model_server_stop(m);
 }
 
@@ -247,7 +194,7 @@ Test(gateway_foreign, hands_the_providers_errors_back_and_refuses_the_rest)
     char *after;
 
     rig_init(&rig, "openai", model_server_openai_url(m));
-    cr_assert_eq(serve(&rig, &p), 0, "%s", rig.err.message);
+    cr_assert_eq(play_serve(&rig, &p), 0, "%s", rig.err.message);
     cr_assert_eq(p.a[0].status, 429);
     after = http_answer_header(&p.a[0], "Retry-After");
     cr_assert_str_eq(after, "9");
@@ -255,7 +202,7 @@ Test(gateway_foreign, hands_the_providers_errors_back_and_refuses_the_rest)
     cr_assert_eq(p.a[2].status, 404);
     cr_assert_eq(p.a[3].status, 404);
     free(after);
-    release(&rig, &p);
+    play_release(&rig, &p);
     model_server_stop(m);
 }
 
@@ -332,7 +279,7 @@ static void try_way(size_t i, const char *provider)
     rig_init(&rig, anthropic ? "anthropic" : "openai",
              anthropic ? model_server_anthropic_url(m) : model_server_openai_url(m));
     rig.config.primary.api = strcmp(provider, "responses") == 0 ? "responses" : NULL;
-    cr_assert_eq(serve(&rig, &p), 0, "%s", rig.err.message);
+    cr_assert_eq(play_serve(&rig, &p), 0, "%s", rig.err.message);
     cr_expect_eq(p.a[0].status, ways_out[i].gone ? 200 : 400, "%zu: %s", i, p.a[0].body);
     cr_expect_eq(model_server_count(m), ways_out[i].gone ? 1 : 0, "%zu", i);
     if (ways_out[i].gone) {
@@ -343,7 +290,7 @@ static void try_way(size_t i, const char *provider)
         cr_expect_not_null(strstr(p.a[0].body, "offline"), "%s", p.a[0].body);
     }
     cr_expect_eq(rig_saw(&rig, "are left out"), ways_out[i].said, "%zu", i);
-    release(&rig, &p);
+    play_release(&rig, &p);
     model_server_stop(m);
 }
 
@@ -391,10 +338,10 @@ Test(gateway_foreign, unfinished_requests_are_bounded_together)
     struct play p = {.act = flood};
 
     rig_init(&rig, "anthropic", "http://127.0.0.1:9");
-    cr_assert_eq(serve(&rig, &p), 0, "%s", rig.err.message);
+    cr_assert_eq(play_serve(&rig, &p), 0, "%s", rig.err.message);
     cr_expect(p.a[1].status == 1 || p.a[0].status <= 0, "the last one was refused");
     p.a[0].status = p.a[1].status = 0;
-    release(&rig, &p);
+    play_release(&rig, &p);
 }
 
 Test(http_in, refuses_what_it_need_not_understand)
