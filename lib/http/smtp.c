@@ -62,6 +62,13 @@ static void configure(CURL *easy, const struct pj_smtp *server, struct sending *
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, detail);
 }
 
+/* Answers that are about our settings, not about the mail: it goes out once those are right. */
+static bool is_about_login(CURLcode rc, long status)
+{
+    return rc == CURLE_LOGIN_DENIED || status == 530 || status == 534 || status == 535 ||
+           status == 538;
+}
+
 int pj_smtp_send(const struct pj_smtp *server, const char *from, const char *to,
                  struct pj_view message, struct pj_err *err)
 {
@@ -87,11 +94,13 @@ int pj_smtp_send(const struct pj_smtp *server, const char *from, const char *to,
     curl_easy_cleanup(easy);
     if (rc == CURLE_OK)
         return 0;
+    if (is_about_login(rc, status))
+        return pj_fail(err, PJ_E_UNAVAILABLE,
+                       "the mail server does not accept user and password (PJ_SMTP_USER, "
+                       "PJ_SMTP_PASSWORD, PJ_SMTP_TLS): %s",
+                       s.reply);
     if (status >= 500)
         return pj_fail(err, PJ_E_INVALID, "the mail server refused: %s", s.reply);
-    if (rc == CURLE_LOGIN_DENIED)
-        return pj_fail(err, PJ_E_UNAVAILABLE,
-                       "the mail server does not accept user and password: %s", s.reply);
     return pj_fail(err, PJ_E_UNAVAILABLE, "mail server: %s%s%s",
                    detail[0] != '\0' ? detail : curl_easy_strerror(rc),
                    s.reply[0] != '\0' ? "; it said: " : "", s.reply);

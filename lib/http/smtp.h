@@ -17,7 +17,7 @@ struct pj_smtp {
 };
 
 /* Send `message` (headers, empty line, body, CRLF lines) from the envelope address `from` to `to`, both bare addresses. Fails with
- * INVALID when the server refused it for good (5xx), UNAVAILABLE when another try may help; the message holds its words. */
+ * INVALID when the server refused the mail for good (5xx), UNAVAILABLE when another try may help, also with another login; the message holds its words. */
 int pj_smtp_send(const struct pj_smtp *server, const char *from, const char *to,
                  struct pj_view message, struct pj_err *err) PJ_MUST_CHECK;
 

@@ -298,6 +298,46 @@ Test(churn, acknowledged_tasks_survive_the_death_of_redis)
     fixture_down(&f);
 }
 
+#define FORGET_MS 1000 /* what appendfsync everysec may forget, as the page of the store says */
+
+/* What was acknowledged more than a second before kill -9 is there afterwards. */
+Test(churn, everysec_forgets_at_most_the_last_second)
+{
+    static struct {
+        char id[PJ_ID_SIZE];
+        int64_t acknowledged_ms;
+    } made[20000];
+    size_t count = 0;
+    struct pj_err err = {0};
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    test_redis_start_durable(&f.server, "everysec");
+    f.redis = test_redis_connect(&f.server);
+    cr_assert_eq(pj_store_open(f.redis, 1, &f.meta, &err), 0, "%s", err.message);
+    for (int round = 0; round < 2; round++) {
+        int64_t until = pj_mono_ms() + FORGET_MS + 300, killed_ms;
+
+        while (pj_mono_ms() < until && count < PJ_COUNT_OF(made)) {
+            make_task(&f, "u", false, made[count].id);
+            made[count++].acknowledged_ms = pj_mono_ms();
+        }
+        killed_ms = pj_mono_ms();
+        test_redis_restart(&f.server);
+        pj_redis_free(f.redis);
+        f.redis = test_redis_connect(&f.server);
+        for (size_t i = 0; i < count; i++) {
+            char key[PJ_KEY_SIZE];
+            int64_t age = killed_ms - made[i].acknowledged_ms;
+
+            if (ask_int(&f, "EXISTS", pj_key_task(key, made[i].id), NULL) == 1)
+                continue;
+            cr_assert_leq(age, FORGET_MS, "forgotten %lld ms after it was acknowledged",
+                          (long long)age);
+        }
+    }
+    fixture_down(&f);
+}
+
 /* Of many creations under one key, one makes the task. */
 Test(churn, one_key_makes_one_task_however_many_ask)
 {
