@@ -54,7 +54,8 @@ bool hub_is_confirmed(const struct hub *hub);
 struct hub *hub_enter(struct fanout *fanout, const char *task_id, struct hub_member *member);
 void hub_leave(struct hub *hub, struct hub_member *member);
 
-/* The viewer has everything up to member->last. 0: it is live or will be; PJ_NONE: the ring begins later, replay more first.
+/* The viewer has everything up to member->last. 0: it is live or will be; PJ_NONE: the ring begins later, or the task has ended since:
+ * replay more first.
  * `force` joins at the ring's beginning all the same (the store has nothing in between). */
 int hub_join(struct hub *hub, struct hub_member *member, bool force) PJ_MUST_CHECK;
 /* Send what the kernel takes. May close the connection. */

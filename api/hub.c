@@ -170,6 +170,7 @@ static void end_viewers(struct hub *hub, struct log_id last, int status, bool sh
 {
     struct hub_member *m;
 
+    hub->ended = true;
     TAILQ_FOREACH(m, &hub->members, link)
     if (m->state == MEMBER_LIVE && m->end_offset == UINT64_MAX) {
         m->end_offset = hub->ring.end;
@@ -210,6 +211,7 @@ static bool apply_status(struct hub *hub, const struct pj_message *msg, bool for
     frame_event(&frame, "status", msg->body);
     append(hub, &frame, hub->last, 0);
     pj_str_release(&frame);
+    hub->ended = false;
     if (ended)
         end_viewers(hub, last, msg->status, true);
     return true;
@@ -339,7 +341,7 @@ static void on_page(void *arg, const struct redisReply *reply, struct pj_err *er
         read_store(hub);
         return;
     }
-    hub->filling = false;
+    hub->filling = hub->ended = false; /* what comes after the page is in the queue */
     drain_queue(hub);
     if (!hub->filling && pj_task_is_ended((enum pj_task_status)page.status))
         end_viewers(hub, (struct log_id){page.attempt, page.logged_n}, page.status, false);
@@ -358,6 +360,9 @@ void hub_fill(struct hub *hub)
 int hub_join(struct hub *hub, struct hub_member *member, bool force)
 {
     member->end_offset = UINT64_MAX;
+    /* The end came over the one connection before a page over the other that does not have it yet: nobody would tell this member. */
+    if (hub->ended && !force)
+        return PJ_NONE;
     if (!hub->placed) {
         hub->placed = true;
         hub->start = hub->last = member->last;

@@ -21,7 +21,8 @@ struct hub {
     char task_id[40];
     struct ring ring;
     bool confirmed;
-    bool placed;         /* start and last are known */
+    bool placed; /* start and last are known */
+    bool ended;  /* an end was told last: who joins with an older page reads the store again */
     struct log_id start; /* the entry before the ring's first */
     struct log_id last;
     bool filling, progress, closing;

@@ -14,7 +14,7 @@
 #include "lib/json/codec.h"
 
 #define EVENT_MAX (1u << 20)
-#define FIRST_MS 5000
+#define FIRST_MS 5000  /* the same before it was ever heard */
 #define RESUME_MS 2000 /* what the stream's `retry:` says, CONTRACT.md section 4 */
 #define AWAY_MS 60000  /* an API that stays away longer is reported */
 
@@ -177,15 +177,27 @@ static void print_end(const struct cli *cli, json_t *task)
     table_record(cli, fields, PJ_COUNT_OF(fields), task);
 }
 
+/* An API that is being restarted is waited for: for_ms, after which it may never have been there. */
+static int read_task(struct client *c, const char *task, int64_t for_ms, json_t **out,
+                     struct pj_err *err)
+{
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/tasks/%s", task);
+    int64_t until = pj_mono_ms() + for_ms;
+
+    while (client_call(c, "GET", path, NULL, out, err) < 0)
+        if (!may_pass(err, 0) || pj_mono_ms() > until || client_pause(c, RESUME_MS, err) < 0)
+            return -1;
+    return 0;
+}
+
 int follow_task(struct cli *cli, struct client *client, const char *task, json_t **out,
                 struct pj_err *err)
 {
     struct follow f = {.cli = cli, .client = client, .task = task};
-    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/tasks/%s", task);
     int rc = follow_log(&f, err);
 
     json_decref(f.last);
-    return rc < 0 ? -1 : client_call(client, "GET", path, NULL, out, err);
+    return rc < 0 ? -1 : read_task(client, task, AWAY_MS, out, err);
 }
 
 int follow_to_end(struct cli *cli, struct client *client, const char *task, struct pj_err *err)
@@ -228,27 +240,10 @@ static int print_pages(struct cli *cli, struct client *c, const char *task, cons
     }
 }
 
-/* An API that is restarted is waited for, one that was never there not for long. */
-static int is_there(struct client *c, const char *path, struct pj_err *err)
-{
-    int64_t until = pj_mono_ms() + FIRST_MS;
-
-    for (;;) {
-        PJ_CLEANUP(pj_json_decrefp) json_t *task = NULL;
-
-        if (client_call(c, "GET", path, NULL, &task, err) == 0)
-            return 0;
-        if (err->cls != PJ_E_UNAVAILABLE || pj_mono_ms() > until ||
-            client_pause(c, RESUME_MS, err) < 0)
-            return -1;
-    }
-}
-
 int cmd_logs(struct cli *cli, const struct cli_args *args, struct pj_err *err)
 {
     const char *attempt = cli_option_get(args, "attempt");
     PJ_CLEANUP(pj_json_decrefp) json_t *task = NULL;
-    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/tasks/%s", args->word[0]);
     struct follow f = {.cli = cli, .task = args->word[0]};
 
     if (attempt && (pj_parse_i64(pj_view_of(attempt), &f.attempt) < 0 || f.attempt < 1))
@@ -257,11 +252,13 @@ int cmd_logs(struct cli *cli, const struct cli_args *args, struct pj_err *err)
         return -1;
     if (!cli_option_get(args, "follow"))
         return print_pages(cli, f.client, f.task, attempt, err);
-    if (is_there(f.client, path, err) < 0)
+    if (read_task(f.client, f.task, FIRST_MS, &task, err) < 0)
         return -1;
+    json_decref(task);
+    task = NULL;
     int rc = follow_log(&f, err);
     json_decref(f.last);
-    if (rc < 0 || client_call(f.client, "GET", path, NULL, &task, err) < 0)
+    if (rc < 0 || read_task(f.client, f.task, AWAY_MS, &task, err) < 0)
         return -1;
     return cmd_task_exit_code(task);
 }

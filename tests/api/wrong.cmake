@@ -29,6 +29,9 @@ if(WRONG STREQUAL "reads-first")
 elseif(WRONG STREQUAL "no-id-check")
     # What is published is shown whether or not it was shown before.
     turn(hub [=[if (log_id_compare(id, hub->last) <= 0)]=] [=[if (hub->closing && log_id_compare(id, hub->last) <= 0)]=])
+elseif(WRONG STREQUAL "forgets-end")
+    # An end that overtakes the page of a viewer who joins is told to those who are there and to nobody else.
+    turn(hub [=[if (hub->ended && !force)]=] [=[if (hub->closing && hub->ended && !force)]=])
 else()
     message(FATAL_ERROR "wrong.cmake: WRONG=${WRONG}")
 endif()

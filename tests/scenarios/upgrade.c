@@ -48,8 +48,9 @@ Test(upgrade, under_load_and_back_again_loses_and_repeats_nothing)
     rolling_api(&r, NULL);
     rolling_runner(&r, 0, NULL); /* from here on one runner of each */
     rolling_runner(&r, 1, NULL);
-    rolling_runner(&r, 0, other);
+    rolling_runner(&r, 0, other); /* taken back */
     rolling_api(&r, other);
+    rolling_api(&r, NULL); /* viewers of a version that forgot to tell of an end hear of it here */
     rolling_end(&r);
 }
 
