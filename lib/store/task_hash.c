@@ -90,9 +90,13 @@ static int by_name(const void *key, const void *row)
 {
     const struct pj_view *name = key;
     const char *other = ((const struct row *)row)->name;
-    size_t n = strlen(other);
-    int order = memcmp(name->p, other, name->n < n ? name->n : n);
+    size_t n;
+    int order;
 
+    if (name->n && name->p[0] != other[0]) /* most of the time */
+        return (unsigned char)name->p[0] - (unsigned char)other[0];
+    n = strlen(other);
+    order = memcmp(name->p, other, name->n < n ? name->n : n);
     return order ? order : (name->n > n) - (name->n < n);
 }
 

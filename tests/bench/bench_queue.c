@@ -242,6 +242,14 @@ static void on_bulk(void *arg, const struct redisReply *reply, struct pj_err *er
 
     if (pj_reply_count(reply) != PJ_CREATE_MAX)
         die("bulk", err);
+    for (size_t i = 0; i < PJ_CREATE_MAX; i++) {
+        struct pj_task made;
+        bool existing;
+
+        if (pj_task_create_reply(pj_reply_at(reply, i), &made, &existing, err) < 0)
+            die("bulk", err);
+        pj_task_release(&made);
+    }
     b->ended += PJ_CREATE_MAX;
 }
 
