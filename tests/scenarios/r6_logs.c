@@ -1,12 +1,13 @@
 /* R6: execution logs and streaming. */
+#include "lib/base/clock.h"
 #include "tests/scenarios/scene.h"
 
 /* 300 lines from the box, a gate, 300 more: the stream has to be live in the middle. */
 static const struct model_answer chatty[] = {
     SCENE_RUN("i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done"),
     {.trouble = MODEL_GATE,
-                                                                      .text = "More.",
-                                                                      .calls =
+     .text = "More.",
+     .calls =
          {{"run",
            "{\"command\":\"i=300; while [ $i -lt 600 ]; do echo line $i; i=$((i+1)); done\"}"}}},
     SCENE_WRITE("new.txt", "x\\n"),
@@ -155,6 +156,70 @@ Test(r6, r6_2_logs_are_dropped_after_their_time_and_the_task_stays)
     json_decref(doc);
     free(path);
     free(task);
+    scene_stop(&s);
+}
+
+/* The task has ended that long ago: the clock is moved, in Redis, in the set that the janitor goes by. */
+static void end_earlier(struct scene *s, const char *set, const char *task, int64_t ms)
+{
+    PJ_CLEANUP(pj_freep) char *key = pj_asprintf("pj:{p0}:%s", set);
+    PJ_CLEANUP(pj_freep) char *by = pj_asprintf("-%lld", (long long)ms);
+    PJ_CLEANUP(pj_redis_freep) struct pj_redis *redis = test_redis_connect(&s->w.redis);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *score = test_redis_words(redis, "ZINCRBY", key, by, task, NULL);
+
+    cr_assert_gt(pj_reply_view(score).n, 0, "%s", key);
+}
+
+/* "x-y" of the log's stream has the field z when it is packed. */
+static bool is_packed(struct scene *s, const char *task)
+{
+    PJ_CLEANUP(pj_freep) char *key = pj_asprintf("pj:{p0}:t:%s:log", task);
+    PJ_CLEANUP(pj_redis_freep) struct pj_redis *redis = test_redis_connect(&s->w.redis);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *entries = test_redis_words(redis, "XRANGE", key, "-", "+", NULL);
+    const struct redisReply *fields = pj_reply_at(pj_reply_at(entries, 0), 1);
+
+    return pj_view_is(pj_reply_view(pj_reply_at(fields, 2)), "z");
+}
+
+Test(r6, r6_2_a_log_is_packed_soon_and_kept_for_seven_days_when_nothing_is_set)
+{
+    static const struct model_answer answers[] = {
+        SCENE_RUN("i=0; while [ $i -lt 500 ]; do echo line $i; i=$((i+1)); done"),
+        SCENE_WRITE("new.txt", "x\\n"), SCENE_FINISH};
+    const int64_t day_ms = (int64_t)24 * 3600 * 1000;
+    struct scene s;
+    struct http_answer a;
+
+    scene_prepare(&s, answers, PJ_COUNT_OF(answers));
+    world_set(&s.w, "PJ_JANITOR_INTERVAL", "100ms");
+    scene_open(&s, ",\"codeRabbit\":\"off\"");
+    PJ_CLEANUP(pj_freep) char *task = scene_run(&s, "Write a file");
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/api/v1/tasks/%s/logs?limit=1000", task);
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    PJ_CLEANUP(pj_json_decrefp) json_t *hot = world_log(&s.w, task);
+
+    cr_expect_gt(json_array_size(hot), 500);
+    end_earlier(&s, "hot", task, 60000);
+    int64_t until = pj_mono_ms() + WORLD_SOON;
+
+    while (!is_packed(&s, task) && pj_mono_ms() < until)
+        (void)model_server_wait(s.model, model_server_count(s.model) + 1, 50);
+    PJ_CLEANUP(pj_json_decrefp) json_t *packed = world_log(&s.w, task);
+    cr_expect(is_packed(&s, task));
+    cr_expect(json_equal(hot, packed), "a packed log reads as it did before");
+
+    end_earlier(&s, "ended", task, 6 * day_ms);
+    (void)model_server_wait(s.model, model_server_count(s.model) + 1, 500);
+    http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
+    cr_expect_eq(a.status, 200, "kept for less than seven days: %s", a.body);
+    http_answer_release(&a);
+    end_earlier(&s, "ended", task, 2 * day_ms);
+    cr_assert(program_wait_log(&s.w.runner[0], "logs_dropped", WORLD_SOON));
+    http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
+    cr_expect_eq(a.status, 410, "%s", a.body);
+    http_answer_release(&a);
     scene_stop(&s);
 }
 
