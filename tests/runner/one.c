@@ -4,11 +4,27 @@
 #include <stdlib.h>
 #include "lib/base/mem.h"
 
-void one_open(struct one *o)
+void one_open_with(struct one *o, void (*set)(struct pj_repo *repo))
 {
     fleet_start(&o->f);
     o->remote = fleet_remote(&o->f, "sample");
-    o->repo = fleet_repo(&o->f, o->remote, NULL);
+    o->repo = fleet_repo(&o->f, o->remote, set);
+}
+
+void one_open(struct one *o)
+{
+    one_open_with(o, NULL);
+}
+
+char *one_run(struct one *o, const char *title, enum pj_task_status status, struct pj_task *task)
+{
+    char *id;
+
+    fleet_runner(&o->f, 0);
+    id = fleet_task(&o->f, o->repo, title, NULL);
+    fleet_wait_end(&o->f, id, task);
+    one_assert_status(&o->f, task, status);
+    return id;
 }
 
 void one_close(struct one *o)

@@ -75,7 +75,7 @@ Test(outcomes, r2_1_a_change_that_stays_red_waits_for_review_and_can_be_publishe
     struct one o;
     struct pj_task task;
 
-    one_open(&o);
+    one_open_with(&o, with_check);
     fleet_answers(
         &o.f, "[{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"hello.txt\","
               "\"content\":\"bye\\n\"}}]},"
@@ -83,23 +83,18 @@ Test(outcomes, r2_1_a_change_that_stays_red_waits_for_review_and_can_be_publishe
               "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Bye 2.\"}}]},"
               "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Bye 3.\"}}]},"
               "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Bye 4.\"}}]}]");
-    fleet_runner(&o.f, 0);
-    PJ_CLEANUP(pj_freep) char *remote = fleet_remote(&o.f, "checked");
-    PJ_CLEANUP(pj_freep) char *repo = fleet_repo(&o.f, remote, with_check);
-    PJ_CLEANUP(pj_freep) char *id = fleet_task(&o.f, repo, "Say bye", NULL);
+    PJ_CLEANUP(pj_freep) char *id = one_run(&o, "Say bye", PJ_TASK_NEEDS_REVIEW, &task);
     PJ_CLEANUP(pj_freep) char *spec = pj_asprintf("pj/%s:hello.txt", id);
-    fleet_wait_end(&o.f, id, &task);
-    one_assert_status(&o.f, &task, PJ_TASK_NEEDS_REVIEW);
     cr_assert_str_eq(task.error.code, "checks_failed");
     cr_assert_str_eq(pj_json_str(json_array_get(task.checks, 0), "after", ""), "failed (exit 1)");
     cr_assert_eq(task.has_patch, 1);
-    cr_assert_null(gitfix_show(remote, spec));
+    cr_assert_null(gitfix_show(o.remote, spec));
     pj_task_release(&task);
 
     publish(&o.f, id);
     fleet_wait_end(&o.f, id, &task);
     one_assert_status(&o.f, &task, PJ_TASK_COMPLETED);
-    PJ_CLEANUP(pj_freep) char *content = gitfix_show(remote, spec);
+    PJ_CLEANUP(pj_freep) char *content = gitfix_show(o.remote, spec);
     cr_assert_str_eq(content, "bye\n");
     pj_task_release(&task);
     one_close(&o);
@@ -155,13 +150,8 @@ Test(outcomes, says_that_the_set_up_failed)
     struct one o;
     struct pj_task task;
 
-    one_open(&o);
-    fleet_runner(&o.f, 0);
-    PJ_CLEANUP(pj_freep) char *remote = fleet_remote(&o.f, "unset");
-    PJ_CLEANUP(pj_freep) char *repo = fleet_repo(&o.f, remote, with_broken_setup);
-    PJ_CLEANUP(pj_freep) char *id = fleet_task(&o.f, repo, "Greet the world", NULL);
-    fleet_wait_end(&o.f, id, &task);
-    one_assert_status(&o.f, &task, PJ_TASK_FAILED);
+    one_open_with(&o, with_broken_setup);
+    PJ_CLEANUP(pj_freep) char *id = one_run(&o, "Greet the world", PJ_TASK_FAILED, &task);
     cr_assert_str_eq(task.error.code, "setup_failed");
     cr_assert_not_null(strstr(task.error.detail, "exit 7"), "%s", task.error.detail);
     PJ_CLEANUP(pj_freep) char *log = fleet_log(&o.f, id);
@@ -203,13 +193,8 @@ Test(outcomes, a_set_up_has_its_own_time_and_reaches_only_what_is_allowed)
         struct one o;
         struct pj_task task;
 
-        one_open(&o);
-        fleet_runner(&o.f, 0);
-        PJ_CLEANUP(pj_freep) char *remote = fleet_remote(&o.f, "limited");
-        PJ_CLEANUP(pj_freep) char *repo = fleet_repo(&o.f, remote, rows[i].set);
-        PJ_CLEANUP(pj_freep) char *id = fleet_task(&o.f, repo, "Greet the world", NULL);
-        fleet_wait_end(&o.f, id, &task);
-        one_assert_status(&o.f, &task, PJ_TASK_FAILED);
+        one_open_with(&o, rows[i].set);
+        PJ_CLEANUP(pj_freep) char *id = one_run(&o, "Greet the world", PJ_TASK_FAILED, &task);
         PJ_CLEANUP(pj_freep) char *log = fleet_log(&o.f, id);
         cr_expect_str_eq(task.error.code, "setup_failed");
         cr_expect_not_null(strstr(task.error.detail, rows[i].detail), "%s", task.error.detail);
@@ -234,7 +219,7 @@ Test(outcomes, what_the_set_up_may_reach_the_agent_may_not)
     struct one o;
     struct pj_task task;
 
-    one_open(&o);
+    one_open_with(&o, with_allowed_host);
     fleet_answers(
         &o.f,
         "[{\"toolCalls\":[{\"name\":\"run\",\"arguments\":{\"command\":\"echo "
@@ -243,12 +228,7 @@ Test(outcomes, what_the_set_up_may_reach_the_agent_may_not)
         "/sys/class/"
         "net\"}},{\"name\":\"write_file\",\"arguments\":{\"path\":\"n\",\"content\":\"n\\n\"}}]},"
         "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Looked.\"}}]}]");
-    fleet_runner(&o.f, 0);
-    PJ_CLEANUP(pj_freep) char *remote = fleet_remote(&o.f, "quiet");
-    PJ_CLEANUP(pj_freep) char *repo = fleet_repo(&o.f, remote, with_allowed_host);
-    PJ_CLEANUP(pj_freep) char *id = fleet_task(&o.f, repo, "Look about", NULL);
-    fleet_wait_end(&o.f, id, &task);
-    one_assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+    PJ_CLEANUP(pj_freep) char *id = one_run(&o, "Look about", PJ_TASK_COMPLETED, &task);
     PJ_CLEANUP(pj_freep) char *log = fleet_log(&o.f, id);
     cr_expect_not_null(strstr(log, "proxy=[]"), "%s", log);
     cr_expect_str_eq(pj_json_str(json_array_get(task.checks, 0), "after", ""), "passed");
@@ -267,17 +247,12 @@ Test(outcomes, keeps_what_the_set_up_wrote_out_of_the_change)
     struct one o;
     struct pj_task task;
 
-    one_open(&o);
-    fleet_runner(&o.f, 0);
-    PJ_CLEANUP(pj_freep) char *remote = fleet_remote(&o.f, "set-up");
-    PJ_CLEANUP(pj_freep) char *repo = fleet_repo(&o.f, remote, with_setup);
-    PJ_CLEANUP(pj_freep) char *id = fleet_task(&o.f, repo, "Greet the world", NULL);
+    one_open_with(&o, with_setup);
+    PJ_CLEANUP(pj_freep) char *id = one_run(&o, "Greet the world", PJ_TASK_COMPLETED, &task);
     PJ_CLEANUP(pj_freep) char *spec = pj_asprintf("pj/%s:deps/lib.txt", id);
     PJ_CLEANUP(pj_freep) char *changed = pj_asprintf("pj/%s:hello.txt", id);
-    fleet_wait_end(&o.f, id, &task);
-    one_assert_status(&o.f, &task, PJ_TASK_COMPLETED);
-    cr_assert_null(gitfix_show(remote, spec));
-    PJ_CLEANUP(pj_freep) char *content = gitfix_show(remote, changed);
+    cr_assert_null(gitfix_show(o.remote, spec));
+    PJ_CLEANUP(pj_freep) char *content = gitfix_show(o.remote, changed);
     cr_assert_str_eq(content, "hello, world\n");
     pj_task_release(&task);
     one_close(&o);
@@ -297,19 +272,15 @@ Test(outcomes, runs_another_agent_when_the_repository_names_one)
     struct one o;
     struct pj_task task;
 
-    one_open(&o);
+    one_open_with(&o, with_agent);
     fleet_set(&o.f, "MODEL_PROVIDER", "openai");
     fleet_set(&o.f, "OPENAI_API_KEY", "sk-test-0123456789");
     fleet_set(&o.f, "OPENAI_BASE_URL", "http://127.0.0.1:9/v1");
     fleet_set(&o.f, "MODEL_NAME", "gpt-test");
-    fleet_runner(&o.f, 0);
-    PJ_CLEANUP(pj_freep) char *remote = fleet_remote(&o.f, "foreign");
-    PJ_CLEANUP(pj_freep) char *repo = fleet_repo(&o.f, remote, with_agent);
-    PJ_CLEANUP(pj_freep) char *id = fleet_task(&o.f, repo, "Greetings from elsewhere", NULL);
+    PJ_CLEANUP(pj_freep)
+    char *id = one_run(&o, "Greetings from elsewhere", PJ_TASK_COMPLETED, &task);
     PJ_CLEANUP(pj_freep) char *spec = pj_asprintf("pj/%s:hello.txt", id);
-    fleet_wait_end(&o.f, id, &task);
-    one_assert_status(&o.f, &task, PJ_TASK_COMPLETED);
-    PJ_CLEANUP(pj_freep) char *content = gitfix_show(remote, spec);
+    PJ_CLEANUP(pj_freep) char *content = gitfix_show(o.remote, spec);
     cr_assert_str_eq(content, "Greetings from elsewhere\n");
     pj_task_release(&task);
     one_close(&o);

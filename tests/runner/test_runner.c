@@ -170,17 +170,26 @@ static void cancel(struct fleet *f, const char *id)
     cr_assert_eq(pj_redis_do(f->store, &cmd, &reply, &err), 0, "%s", err.message);
 }
 
+/* A task whose box is at work, and will be. */
+static char *open_busy(struct one *o, const char *title)
+{
+    char *id;
+
+    one_open(o);
+    fleet_answers(&o->f, LONG_RUN);
+    fleet_runner(&o->f, 0);
+    id = fleet_task(&o->f, o->repo, title, NULL);
+    fleet_wait_log(&o->f, id, "box-is-busy");
+    return id;
+}
+
 Test(runner, cancels_a_running_task_and_says_so_when_nothing_of_it_runs)
 {
     struct one o;
     struct pj_task task;
     PJ_CLEANUP(pj_freep) char *id = NULL;
 
-    one_open(&o);
-    fleet_answers(&o.f, LONG_RUN);
-    fleet_runner(&o.f, 0);
-    id = fleet_task(&o.f, o.repo, "Never end", NULL);
-    fleet_wait_log(&o.f, id, "box-is-busy");
+    id = open_busy(&o, "Never end");
     cancel(&o.f, id);
     fleet_wait_end(&o.f, id, &task);
     one_assert_status(&o.f, &task, PJ_TASK_CANCELLED);
@@ -205,11 +214,7 @@ Test(runner, r10_2_a_killed_job_or_box_leaves_nothing_and_the_task_ends)
         PJ_CLEANUP(pj_freep) char *id = NULL;
         pid_t pid;
 
-        one_open(&o);
-        fleet_answers(&o.f, LONG_RUN);
-        fleet_runner(&o.f, 0);
-        id = fleet_task(&o.f, o.repo, "Never end", NULL);
-        fleet_wait_log(&o.f, id, "box-is-busy");
+        id = open_busy(&o, "Never end");
         pid = fleet_find_process(&o.f, 0, victims[i].program, victims[i].argument);
         cr_assert_gt(pid, 0, "no %s", victims[i].program);
         cr_assert_eq(kill(pid, SIGKILL), 0);
@@ -229,11 +234,7 @@ Test(runner, r10_2_a_killed_runner_leaves_nothing_and_another_takes_its_task)
     struct pj_task task;
     PJ_CLEANUP(pj_freep) char *id = NULL;
 
-    one_open(&o);
-    fleet_answers(&o.f, LONG_RUN);
-    fleet_runner(&o.f, 0);
-    id = fleet_task(&o.f, o.repo, "Greet the world", NULL);
-    fleet_wait_log(&o.f, id, "box-is-busy");
+    id = open_busy(&o, "Greet the world");
     cr_assert_eq(program_stop(&o.f.runner[0], SIGKILL, FLEET_SOON_MS), 128 + SIGKILL);
     fleet_assert_clean(&o.f);
     fleet_answers(
@@ -326,11 +327,7 @@ Test(runner, a_second_signal_gives_tasks_back_at_once)
     struct pj_task task;
     PJ_CLEANUP(pj_freep) char *id = NULL;
 
-    one_open(&o);
-    fleet_answers(&o.f, LONG_RUN);
-    fleet_runner(&o.f, 0);
-    id = fleet_task(&o.f, o.repo, "Never end", NULL);
-    fleet_wait_log(&o.f, id, "box-is-busy");
+    id = open_busy(&o, "Never end");
     cr_assert_eq(kill(o.f.runner[0].pid, SIGTERM), 0);
     cr_assert_eq(program_stop(&o.f.runner[0], SIGINT, FLEET_SOON_MS), 0);
     fleet_read(&o.f, id, &task);
