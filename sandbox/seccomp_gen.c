@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "lib/base/cleanup.h"
+#include "sandbox/bpf_shorten.h"
 #include "sandbox/rules.h"
 
 static void check(int rc, const char *what)
@@ -248,6 +249,29 @@ static void prove_joined(const struct program *first, const struct program *seco
     }
 }
 
+/* What each rule looks at, with every bit of it turned over, alone and together with every bit of its other argument. */
+static void prove_bits(const struct program *first, const struct program *second,
+                       const struct program *both, uint32_t arch)
+{
+    for (size_t i = 0; i < rule_argument_count; i++) {
+        const struct rule_argument *r = &rule_arguments[i];
+
+        for (unsigned a = 0; r->nr >= 0 && a <= 64; a++) {
+            for (unsigned b = 0; b <= 64; b++) {
+                struct seccomp_data data = {.nr = r->nr, .arch = arch};
+
+                data.args[r->second.arg] = r->second.value ^ (b < 64 ? 1ULL << b : 0);
+                data.args[r->first.arg] = r->first.value ^ (a < 64 ? 1ULL << a : 0) ^
+                                          (r->first.arg == r->second.arg && b < 64 ? 1ULL << b : 0);
+                check(stricter(run_on(first, &data), run_on(second, &data)) == run_on(both, &data)
+                          ? 0
+                          : -EBADMSG,
+                      "the shortened filter differs");
+            }
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     static struct program by_number, fast, by_argument, both;
@@ -289,6 +313,8 @@ int main(int argc, char **argv)
         prove_equal(&by_number, &fast, arch);
     }
     join(&by_argument, arch ? &fast : &by_number, &both);
+    both.count = bpf_shorten(both.ins, both.count);
+    prove_bits(&by_argument, arch ? &fast : &by_number, &both, arch ? arch : seccomp_arch_native());
     if (arch)
         prove_joined(&by_argument, &fast, &both, arch);
     emit(out, &both, "whole_filter");
