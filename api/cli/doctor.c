@@ -1,13 +1,13 @@
 /* pj doctor: what an operator would check by hand, each with its remedy. */
 #include "api/cli/doctor.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "api/cli/host.h"
-#include "lib/base/fs.h"
 #include "lib/base/mem.h"
 #include "lib/crypto/secret.h"
 #include "lib/json/codec.h"
@@ -90,12 +90,14 @@ static bool has_key(void)
 static bool config_of(struct doctor *d, const char *path, const char **out)
 {
     *out = NULL;
-    if (is_set("PJ_CONFIG") || !pj_fs_exists(path))
+    if (is_set("PJ_CONFIG"))
         return true;
     if (access(path, R_OK) == 0) {
         *out = path;
         return true;
     }
+    if (errno != EACCES)
+        return true;
     doctor_note(d, "settings", DOCTOR_WARNING,
                 "run it as root, or with the settings in the environment",
                 "%s may not be read by this user", path);
