@@ -361,3 +361,27 @@ bool box_can(bool user)
     }
     return known[user] == 1;
 }
+
+size_t box_descendants(pid_t pid, pid_t *out, size_t max)
+{
+    char path[64], line[4096];
+    size_t n = 0;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    f = fopen(path, "re");
+    if (f && fgets(line, sizeof line, f)) {
+        for (char *at = line, *end; n < max; at = end) {
+            long child = strtol(at, &end, 10);
+
+            if (end == at)
+                break;
+            out[n++] = (pid_t)child;
+        }
+    }
+    if (f)
+        fclose(f);
+    for (size_t i = 0, level = n; i < level && n < max; i++)
+        n += box_descendants(out[i], out + n, max - n);
+    return n;
+}

@@ -47,4 +47,7 @@ int64_t box_result_int(const struct box_run *run, const char *name);
 /* Skip aloud what this host lacks. */
 bool box_can(bool user);
 
+/* The host's pids of all that `pid` started, by /proc. How many there are, at most `max`. */
+size_t box_descendants(pid_t pid, pid_t *out, size_t max);
+
 #endif

@@ -111,31 +111,6 @@ static bool gone(int pidfd, int ms)
     return poll(&p, 1, ms) == 1;
 }
 
-/* The pids of all descendants of `pid` on the host, by /proc. */
-static size_t descendants(pid_t pid, pid_t *out, size_t max)
-{
-    char path[64], line[4096];
-    size_t n = 0;
-    FILE *f;
-
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
-    f = fopen(path, "re");
-    if (f && fgets(line, sizeof line, f)) {
-        for (char *at = line, *end; n < max; at = end) {
-            long child = strtol(at, &end, 10);
-
-            if (end == at)
-                break;
-            out[n++] = (pid_t)child;
-        }
-    }
-    if (f)
-        fclose(f);
-    for (size_t i = 0, level = n; i < level && n < max; i++)
-        n += descendants(out[i], out + n, max - n);
-    return n;
-}
-
 Test(life, killing_the_outer_process_kills_everything)
 {
     const char *const args[] = {
@@ -154,7 +129,7 @@ Test(life, killing_the_outer_process_kills_everything)
             continue;
         pid = box_start(user, args, &out);
         cr_assert_gt(read(out, buf, sizeof buf), 0);
-        n = descendants(pid, inside, 16);
+        n = box_descendants(pid, inside, 16);
         cr_assert_geq(n, 2U, "%zu processes found", n);
         for (size_t i = 0; i < n; i++)
             fds[i] = (int)syscall(SYS_pidfd_open, inside[i], 0);

@@ -91,31 +91,6 @@ static int end_of(struct standing *s, char *text, size_t size)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* The host's pids of all that `pid` started. */
-static size_t descendants(pid_t pid, pid_t *out, size_t max)
-{
-    char path[64], line[1024];
-    size_t n = 0;
-    FILE *f;
-
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
-    f = fopen(path, "re");
-    if (f && fgets(line, sizeof line, f)) {
-        for (char *at = line, *end; n < max; at = end) {
-            long child = strtol(at, &end, 10);
-
-            if (end == at)
-                break;
-            out[n++] = (pid_t)child;
-        }
-    }
-    if (f)
-        fclose(f);
-    for (size_t i = 0, level = n; i < level && n < max; i++)
-        n += descendants(out[i], out + n, max - n);
-    return n;
-}
-
 /* Control groups, as their maker named them. */
 static int groups_of(pid_t pid)
 {
@@ -328,7 +303,7 @@ Test(standby, a_mount_of_the_host_that_came_since_is_seen)
 static bool holds(pid_t outer)
 {
     pid_t inside[8];
-    size_t n = descendants(outer, inside, 8);
+    size_t n = box_descendants(outer, inside, 8);
     bool found = false;
 
     for (size_t i = 0; i < n; i++) {
@@ -427,7 +402,7 @@ Test(standby, a_standing_box_that_is_killed_says_so)
         if (!box_can(user))
             continue;
         s = stand_ready(user, NULL);
-        cr_assert_geq(descendants(s.pid, inside, 8), 1U);
+        cr_assert_geq(box_descendants(s.pid, inside, 8), 1U);
         kill(inside[0], SIGKILL);
         cr_expect_eq(end_of(&s, text, sizeof text), 125);
         cr_expect(strstr(text, "the box that stood by is gone"), "%s", text);
@@ -449,7 +424,7 @@ Test(standby, an_order_to_a_box_that_has_died_gets_a_new_one)
         if (!box_can(user))
             continue;
         s = stand_ready(user, NULL);
-        cr_assert_geq(descendants(s.pid, inside, 8), 1U);
+        cr_assert_geq(box_descendants(s.pid, inside, 8), 1U);
         cr_assert_eq(kill(s.pid, SIGSTOP), 0);
         cr_assert_eq(waitid(P_PID, (id_t)s.pid, &info, WSTOPPED), 0);
         struct pollfd dead = {.fd = (int)syscall(SYS_pidfd_open, inside[0], 0), .events = POLLIN};
