@@ -75,6 +75,7 @@ void chaos_small_disk(struct chaos *c);
 /* chaos_host.c: what the run leaves on the host falls to us and into control groups of our own, and is named at the end. */
 void chaos_host_begin(struct chaos *c);
 void chaos_host_check(struct chaos *c);
+void chaos_host_end(struct chaos *c); /* nothing of the run is there any more: the groups go */
 
 /* chaos_keys.c: every key in Redis has an owner, every entry of an index what it names. */
 void chaos_keys_check(struct chaos *c);

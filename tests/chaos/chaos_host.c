@@ -3,6 +3,8 @@
  * While it lasts, whoever loses its parent becomes a child of ours, and boxes make their control groups beneath groups of ours: so that
  * what is left in the end can be told from what others on this host are doing. */
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -10,6 +12,7 @@
 #include "tests/chaos/chaos.h"
 
 #define QUIET_MS 10000
+#define GROUP "pj-chaos."
 
 /* The whole of a small file; owned by the caller, NULL when it cannot be read. NUL bytes become spaces. */
 static char *text_of(const char *path)
@@ -39,6 +42,19 @@ static int join(const char *group)
     return fclose(f) == 0 ? 0 : -1;
 }
 
+/* Groups of runs that did not come to their end: whoever is in one keeps it. */
+static void remove_old(const char *parent)
+{
+    DIR *dir = opendir(parent);
+    struct dirent *e;
+
+    while (dir && (e = readdir(dir)))
+        if (strncmp(e->d_name, GROUP, strlen(GROUP)) == 0)
+            (void)unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR);
+    if (dir)
+        (void)closedir(dir);
+}
+
 /* A group of our own beneath `path` of that hierarchy; where that cannot be had, its groups are not looked at. */
 static void own_group(struct chaos *c, const char *controllers, const char *path)
 {
@@ -48,12 +64,13 @@ static void own_group(struct chaos *c, const char *controllers, const char *path
                         : access("/sys/fs/cgroup/cgroup.procs", F_OK) == 0 ? v2[0]
                                                                            : v2[1];
     PJ_CLEANUP(pj_freep)
-    char *group =
-        pj_asprintf("%s%s/pj-chaos.%d", mount, strcmp(path, "/") == 0 ? "" : path, (int)getpid());
+    char *parent = pj_asprintf("%s%s", mount, strcmp(path, "/") == 0 ? "" : path);
+    PJ_CLEANUP(pj_freep) char *group = pj_asprintf("%s/" GROUP "%d", parent, (int)getpid());
     size_t i = 0;
 
     while (i < CHAOS_GROUPS && c->group[i])
         i++;
+    remove_old(parent);
     if (i == CHAOS_GROUPS || mkdir(group, 0755) < 0)
         return;
     if (join(group) < 0) {
@@ -93,16 +110,15 @@ void chaos_host_begin(struct chaos *c)
         fprintf(stderr, "no control group of our own here: those of the boxes are not looked at\n");
 }
 
-/* What boxes have left in our group; then it goes. Whoever is still in it is back where he came from. */
-static void check_group(char **group)
+/* What boxes have left in our group. */
+static void check_group(const char *group)
 {
-    DIR *dir = opendir(*group);
+    DIR *dir = opendir(group);
     struct dirent *e;
-    char *up = pj_strdup(*group);
 
     while (dir && (e = readdir(dir)))
         if (e->d_type == DT_DIR && e->d_name[0] != '.') {
-            PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/%s", *group, e->d_name);
+            PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/%s", group, e->d_name);
             PJ_CLEANUP(pj_freep) char *procs = pj_asprintf("%s/cgroup.procs", path);
             PJ_CLEANUP(pj_freep) char *pids = text_of(procs);
 
@@ -111,11 +127,18 @@ static void check_group(char **group)
         }
     if (dir)
         (void)closedir(dir);
-    *strrchr(up, '/') = '\0';
-    (void)join(up);
-    free(up);
-    free(*group);
-    *group = NULL;
+}
+
+void chaos_host_end(struct chaos *c)
+{
+    for (size_t i = 0; i < CHAOS_GROUPS && c->group[i]; i++) {
+        PJ_CLEANUP(pj_freep)
+        char *up = pj_strndup(c->group[i], (size_t)(strrchr(c->group[i], '/') - c->group[i]));
+
+        cr_expect_eq(join(up), 0, "%s", up);
+        cr_expect_eq(rmdir(c->group[i]), 0, "%s: %s", c->group[i], strerror(errno));
+        pj_freep(&c->group[i]);
+    }
 }
 
 /* ---- processes ---- */
@@ -277,7 +300,7 @@ void chaos_host_check(struct chaos *c)
     check_mounts(c);
     check_locks(c);
     for (size_t i = 0; i < CHAOS_GROUPS && c->group[i]; i++)
-        check_group(&c->group[i]);
+        check_group(c->group[i]);
     if (c->small_disk)
         cr_expect_eq(umount2(c->s.w.state, MNT_DETACH), 0);
 }

@@ -234,4 +234,5 @@ Test(chaos, whatever_dies_nothing_is_lost_and_nothing_happens_twice)
     free(c.hook_secret);
     scene_stop(&c.s);
     link_stop(&c.link);
+    chaos_host_end(&c);
 }
