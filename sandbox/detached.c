@@ -6,6 +6,7 @@
 #include <string.h>
 #include "sandbox/calls.h"
 #include <unistd.h>
+#include "sandbox/inside.h"
 #include "sandbox/step.h"
 
 #define STEP "mounts"
@@ -39,12 +40,21 @@ int detached_change(int dirfd, const char *path, uint64_t set, uint64_t clear)
     return mount_setattr(dirfd, path, 0, &a, sizeof a);
 }
 
-int detached_source(const char *path, uint64_t attr, bool recursive, struct pj_err *err)
+int detached_source(int tree, const char *path, uint64_t attr, bool recursive, struct pj_err *err)
 {
-    int fd = detached_clone(AT_FDCWD, path, recursive ? AT_RECURSIVE : 0);
+    const unsigned flags = recursive ? AT_RECURSIVE : 0;
+    int at = tree == AT_FDCWD ? AT_FDCWD : inside_open(tree, path, 0), fd = -1;
 
+    if (tree == AT_FDCWD)
+        fd = detached_clone(AT_FDCWD, path, flags);
+    else if (at >= 0)
+        fd = detached_clone(at, "", AT_EMPTY_PATH | flags);
     if (fd < 0)
-        return step_fail(err, STEP, errno, NULL, "cannot clone the mount of %s", path);
+        step_fail(err, STEP, errno, NULL, "cannot clone the mount of %s", path);
+    if (at >= 0)
+        close(at);
+    if (fd < 0)
+        return -1;
     if (detached_set(fd, attr, -1, recursive) < 0) {
         step_fail(err, STEP, errno, NULL, "cannot set the attributes of %s", path);
         close(fd);

@@ -18,7 +18,7 @@ int detached_set(int fd, uint64_t attr, int userns_fd, bool recursive);
 int detached_change(int dirfd, const char *path, uint64_t set, uint64_t clear);
 /* A clone of one source with its attributes. In user mode clones must be recursive: the kernel
  * refuses to uncover what lies beneath a submount. */
-int detached_source(const char *path, uint64_t attr, bool recursive, struct pj_err *err);
+int detached_source(int tree, const char *path, uint64_t attr, bool recursive, struct pj_err *err);
 /* Give the clone of `path` the idmap of a user namespace; -1 as userns_fd: none is asked for. */
 int detached_map(int fd, int userns_fd, const char *path, struct pj_err *err);
 /* A new file system. `options` is "key=value,flag,…" (cut on a copy). */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "lib/base/fs.h"
+#include "lib/base/mem.h"
 #include "sandbox/box.h"
 #include "sandbox/channel.h"
 #include "sandbox/mounts.h"
@@ -276,6 +278,24 @@ static size_t add_sources(const struct plan *plan, int *fds, size_t n)
     return n;
 }
 
+/* As root we clone them; as an ordinary user the attacher does, which has neither our folder nor our root: it gets paths without links. */
+static int find_sources(struct plan *plan, struct pj_err *err)
+{
+    char real[PATH_MAX];
+
+    if (plan->root)
+        return mounts_sources(plan, plan->system_count, AT_FDCWD, err);
+    for (size_t i = plan->system_count; i < plan->mount_count; i++) {
+        struct plan_mount *m = &plan->mounts[i];
+
+        if (m->src && !realpath(m->src, real))
+            return step_fail(err, "mounts", errno, NULL, "cannot find %s", m->src);
+        if (m->src)
+            pj_str_set(&m->src, real);
+    }
+    return 0;
+}
+
 static int send_order(struct launch *l, struct plan *plan, struct pj_err *err)
 {
     struct channel_msg msg = {.type = CHANNEL_ORDER};
@@ -286,8 +306,7 @@ static int send_order(struct launch *l, struct plan *plan, struct pj_err *err)
     l->let_go = plan->root;
     add_rlimits(l, plan, &l->late->rlimits);
     if (prepare_work_dir(plan, err) == 0 && prepare_idmaps(l, plan, &idmap, err) == 0 &&
-        (!plan->root || mounts_sources(plan, plan->system_count, plan->mount_count, err) == 0) &&
-        carry_plan(l->late, plan, err) == 0) {
+        find_sources(plan, err) == 0 && carry_plan(l->late, plan, err) == 0) {
         add_fd(&msg, CHANNEL_WORK_MAP, idmap.work_fd, fds, &n);
         add_fd(&msg, CHANNEL_BASE_MAP, idmap.base_fd, fds, &n);
         n = add_sources(plan, fds, n);

@@ -36,24 +36,24 @@ static int new_proc(struct pj_err *err)
     return fd;
 }
 
-int mounts_sources(struct plan *plan, size_t from, size_t to, struct pj_err *err)
+int mounts_sources(struct plan *plan, size_t from, int tree, struct pj_err *err)
 {
     const uint64_t harmless = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
-    for (size_t i = from; i < to; i++) {
+    for (size_t i = from; i < plan->mount_count; i++) {
         struct plan_mount *m = &plan->mounts[i];
 
         switch (m->kind) {
         case MOUNT_BIND_RO:
-            m->fd = detached_source(m->src, MOUNT_ATTR_RDONLY | harmless, true, err);
+            m->fd = detached_source(tree, m->src, MOUNT_ATTR_RDONLY | harmless, true, err);
             break;
         /* As root these get an idmap, which a tree of several file systems cannot have as one. */
         case MOUNT_WORK:
-            m->fd = detached_source(m->src, harmless, !plan->root, err);
+            m->fd = detached_source(tree, m->src, harmless, !plan->root, err);
             break;
         case MOUNT_OVERLAY:
-            m->fd = detached_source(m->src, MOUNT_ATTR_RDONLY | harmless, !plan->root, err);
-            if (m->fd >= 0 && (m->upper_fd = overlay_upper(plan, m, err)) < 0)
+            m->fd = detached_source(tree, m->src, MOUNT_ATTR_RDONLY | harmless, !plan->root, err);
+            if (m->fd >= 0 && (m->upper_fd = overlay_upper(plan, m, tree, err)) < 0)
                 return -1;
             break;
         /* In a user namespace the kernel gives a new /proc only to who sees a whole one already. */
@@ -345,8 +345,7 @@ int mounts_begin(struct mounts *b, struct plan *plan, bool stands, struct pj_err
 
     *b = (struct mounts){.plan = plan,
                          .host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
-                         .aside = stands && !plan->root,
-                         .cwd = stands ? open(".", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1};
+                         .aside = stands && !plan->root};
     /* While a box stands by, what the host unmounts is unmounted in its copy of the host's tree too. */
     if (b->host < 0 || mount(NULL, "/", NULL, MS_REC | (stands ? MS_SLAVE : MS_PRIVATE), NULL) < 0)
         return step_fail(
@@ -354,8 +353,7 @@ int mounts_begin(struct mounts *b, struct plan *plan, bool stands, struct pj_err
             "allow mount inside this container (CAP_SYS_ADMIN, or its seccomp profile)",
             "cannot make the mounts private");
     umask(0);
-    if (mounts_sources(plan, 0, plan->mount_count, err) < 0 || new_root(b, err) < 0 ||
-        furnish(b, err) < 0)
+    if (mounts_sources(plan, 0, AT_FDCWD, err) < 0 || new_root(b, err) < 0 || furnish(b, err) < 0)
         return -1;
     for (; b->next < plan->mount_count && rc == 0; b->next++) {
         struct plan_mount *m = &plan->mounts[b->next];
@@ -375,21 +373,6 @@ int mounts_uncover(struct mounts *b, struct pj_err *err)
     rmdir(MASK_DIR);
     b->uncovered = true;
     return 0;
-}
-
-/* Paths mean what they mean to the caller: its root and its folder are ours for as long as it takes. */
-int mounts_late_sources(const struct mounts *b, struct plan *plan, struct pj_err *err)
-{
-    int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), rc = -1;
-
-    if (root < 0 || fchdir(b->host) < 0 || chroot(".") < 0 || (b->cwd >= 0 && fchdir(b->cwd) < 0))
-        step_fail(err, STEP, errno, NULL, "cannot look at the host's tree");
-    else
-        rc = mounts_sources(plan, plan->system_count, plan->mount_count, err);
-    if (root < 0 || fchdir(root) < 0 || chroot(".") < 0)
-        rc = step_fail(err, STEP, errno, NULL, "cannot come back from the host's tree");
-    pj_fd_close(&root);
-    return rc;
 }
 
 int mounts_attach(struct mounts *b, const struct mounts_idmap *idmap, struct pj_err *err)
@@ -421,7 +404,6 @@ void mounts_park(const struct mounts *b, int *fd)
 int mounts_leave_host(struct mounts *b, struct pj_err *err)
 {
     pj_fd_close(&b->host);
-    pj_fd_close(&b->cwd);
     if (b->pivoted && (chdir("/") < 0 || umount2(b->aside ? HOST_DIR : ".", MNT_DETACH) < 0))
         return step_fail(err, STEP, errno, NULL, "cannot detach the host's root");
     b->pivoted = false;

@@ -21,7 +21,6 @@ struct mounts {
     struct plan *plan;
     size_t next;    /* the first entry of the plan that is not in place */
     int host;       /* the root of the host's tree, as long as that is there */
-    int cwd;        /* where the caller was in it, for a box that stands by; else -1 */
     bool pivoted;   /* ... on top of ours, then */
     bool aside;     /* ... or rather in a folder of ours */
     bool uncovered; /* all covers are in place */
@@ -32,11 +31,9 @@ struct mounts {
  * process has to prepare for that, it prepares meanwhile. `stands`: the plan is but the system, the rest comes with an order. */
 int mounts_begin(struct mounts *m, struct plan *plan, bool stands,
                  struct pj_err *err) PJ_MUST_CHECK;
-/* Clone what these entries of the plan show, as detached mounts, from the tree that "/" is now. */
-int mounts_sources(struct plan *plan, size_t from, size_t to, struct pj_err *err) PJ_MUST_CHECK;
-/* For an order: those of all but the system, from the host's tree, which is still there. */
-int mounts_late_sources(const struct mounts *m, struct plan *plan,
-                        struct pj_err *err) PJ_MUST_CHECK;
+/* Clone what the plan's entries from this one on show, as detached mounts: from the tree that "/" is (AT_FDCWD), or from the one whose root
+ * is `tree`, in which absolute paths and links begin there. */
+int mounts_sources(struct plan *plan, size_t from, int tree, struct pj_err *err) PJ_MUST_CHECK;
 /* The covers of /proc are in place: what they were cloned from is itself again. mounts_attach() does it too. */
 int mounts_uncover(struct mounts *m, struct pj_err *err) PJ_MUST_CHECK;
 /* The rest of the plan. */

@@ -24,7 +24,7 @@
     "tmpfs), or give a plain copy "                                                                \
     "as --workspace"
 
-int overlay_upper(const struct plan *plan, const struct plan_mount *m, struct pj_err *err)
+int overlay_upper(const struct plan *plan, const struct plan_mount *m, int tree, struct pj_err *err)
 {
     const char *slash = strrchr(m->data, '/');
     char parent[4096];
@@ -35,7 +35,7 @@ int overlay_upper(const struct plan *plan, const struct plan_mount *m, struct pj
         return step_fail(err, STEP, EINVAL, "rename the directory", "overlay cannot name %s",
                          m->data);
     snprintf(parent, sizeof parent, "%.*s", (int)(slash == m->data ? 1 : slash - m->data), m->data);
-    return detached_source(parent, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, !plan->root, err);
+    return detached_source(tree, parent, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, !plan->root, err);
 }
 
 /* Names of an overlay's two writable directories within its upper mount. A sized layer is empty

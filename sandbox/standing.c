@@ -66,7 +66,7 @@ static int attach_all(struct attacher *a, struct pj_err *err)
     umask(0);
     if (plan->root)
         take_sources(plan, fds, n, &used);
-    else if (mounts_late_sources(a->mounts, plan, err) < 0)
+    else if (mounts_sources(plan, plan->system_count, a->mounts->host, err) < 0)
         return -1;
     if (mounts_attach(a->mounts, &idmap, err) < 0 ||
         (!plan->root && mounts_leave_host(a->mounts, err) < 0) || mounts_seal(err) < 0 ||
@@ -152,11 +152,9 @@ int standing_set_up(struct box *box, struct rlimits *rlimits, struct pj_err *err
 
     if (build_system(box->plan, &mounts, err) < 0 || (pid = start_attacher(&attacher, err)) < 0)
         return -1;
-    /* It has copies of its own, under the numbers that it reads here. */
+    /* It has a copy of its own, under the number that it reads here. */
     if (mounts.host >= 0)
         close(mounts.host);
-    if (mounts.cwd >= 0)
-        close(mounts.cwd);
     umask(022);
     if (give_power_up(box->plan, &ruleset, err) < 0)
         return -1;

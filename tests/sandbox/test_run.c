@@ -1,10 +1,16 @@
 /* How a command ends, what goes in and comes out, and what the result says: CONTRACT.md section
  * 6. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "tests/sandbox/run_box.h"
@@ -425,6 +431,40 @@ Test(run, behind_a_filter_that_hides_calls)
             box_run_release(&run);
         }
         unsetenv("PJ_TEST_BOX_HIDE");
+    }
+}
+
+/* As a container's filter does that withholds CAP_SYS_CHROOT; for good, in this case's own process. */
+static void refuse_chroot(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_chroot, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog prog = {.len = sizeof code / sizeof code[0], .filter = code};
+
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
+}
+
+Test(run, where_chroot_is_refused)
+{
+    char bind[400];
+
+    snprintf(bind, sizeof bind, "%s:/opt/hostile", box_hostile());
+    (void)(box_can(false) && box_can(true)); /* asked before the filter */
+    refuse_chroot();
+    BOTH(user)
+    {
+        struct box_run run = BOX(user, "--ro-bind", bind, "--workspace-base",
+                                 box_dir("chroot-base", user), "--workspace",
+                                 box_dir("chroot-work", user), "--", "sh", "-c", "echo x > f && cat f");
+
+        cr_expect_eq(run.exit_code, 0, "%s", run.err);
+        cr_expect_str_eq(run.out, "x\n");
+        box_run_release(&run);
     }
 }
 
