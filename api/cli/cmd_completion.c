@@ -61,8 +61,10 @@ static void bash(void)
     for (size_t i = 0; i < cli_verb_count; i++) {
         const struct cli_verb *v = &cli_verbs[i];
 
-        (void)printf("        \"%s%s%s\"%s) words=\"$words ", v->noun ? v->noun : "",
-                     v->noun ? " " : "", v->verb, v->noun ? "" : "*");
+        if (v->noun)
+            (void)printf("        \"%s %s\") words=\"$words ", v->noun, v->verb);
+        else
+            (void)printf("        \"%s \"*) words=\"$words ", v->verb);
         options_of(v);
         (void)fputs("\" ;;\n", stdout);
     }
@@ -90,7 +92,8 @@ static void fish_quoted(const char *text)
 
 static void fish_option(const struct cli_verb *v, const struct cli_option *o)
 {
-    (void)printf("complete -c pj -n '__fish_seen_subcommand_from %s' -l %s%s -d '", v->verb,
+    (void)printf("complete -c pj -n '__fish_seen_subcommand_from %s%s%s' -l %s%s -d '", v->verb,
+                 v->noun ? "; and __fish_seen_subcommand_from " : "", v->noun ? v->noun : "",
                  o->name, o->value ? " -r" : "");
     fish_quoted(o->help);
     (void)puts("'");
@@ -98,7 +101,11 @@ static void fish_option(const struct cli_verb *v, const struct cli_option *o)
 
 static void fish(void)
 {
-    (void)fputs("complete -c pj -f\ncomplete -c pj -n __fish_use_subcommand -a '", stdout);
+    (void)fputs("complete -c pj -f\n"
+                "complete -c pj -l json -d 'print documents instead of tables'\n"
+                "complete -c pj -l help -d 'how it is called'\n"
+                "complete -c pj -n __fish_use_subcommand -a '",
+                stdout);
     words_after(NULL);
     (void)fputs("'\n", stdout);
     each_noun(fish_noun);
@@ -115,6 +122,8 @@ int cmd_completion(struct cli *cli, const struct cli_args *args, struct pj_err *
     } else if (strcmp(args->word[0], "zsh") == 0) {
         (void)fputs("#compdef pj\nautoload -U +X bashcompinit && bashcompinit\n", stdout);
         bash();
+        /* The completion system loads the file at the first TAB, and wants its answer. */
+        (void)fputs("if [ \"${funcstack[1]}\" = _pj ]; then _bash_complete -F _pj; fi\n", stdout);
     } else if (strcmp(args->word[0], "fish") == 0) {
         fish();
     } else {

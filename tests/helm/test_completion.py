@@ -1,9 +1,13 @@
 """What `pj completion` prints, asked by the shells themselves: nouns, verbs of a noun, options of a verb."""
 import os
 import pathlib
+import pty
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 import support
@@ -17,6 +21,9 @@ ASKED = [
     (["task", "create", "--pri"], {"--priority"}, {"--follow"}),
     (["run", "--fo"], {"--follow"}, {"--execute"}),
     (["admin", "reset"], {"reset-token"}, {"stats"}),
+    (["runner", "-"], set(), {"--follow", "--base"}),
+    (["repo", "list", "--"], {"--json"}, {"--status"}),
+    (["task", "list", "--"], {"--status"}, {"--scopes"}),
 ]
 BASHLIKE = 'COMP_WORDS=(pj {words}); COMP_CWORD={last}; COMP_LINE="pj {words}"; _pj; printf "%s\\n" "${{COMPREPLY[@]}}"'
 
@@ -49,6 +56,33 @@ class Completion(unittest.TestCase):
                  lambda w: f'autoload -U +X compinit && compinit -u -D; setopt KSH_ARRAYS; . <("{PJ}" completion zsh); '
                  'compgen() { emulate -L zsh; local last=${@[-1]}; print -l -- ${(M)${=2}:#${last}*}; }; '
                  + BASHLIKE.format(words=" ".join(w), last=len(w)))
+
+    def test_zsh_at_a_prompt(self):
+        """As installed: the completion system finds the file, loads it at the first TAB and answers at once."""
+        if not shutil.which("zsh"):
+            self.skipTest("zsh is not installed")
+        with tempfile.TemporaryDirectory() as home:
+            script = subprocess.run([PJ, "completion", "zsh"], capture_output=True, text=True, check=True).stdout
+            (pathlib.Path(home) / "_pj").write_text(script)
+            pid, terminal = pty.fork()
+            if pid == 0:
+                os.environ.update(HOME=home, ZDOTDIR=home, TERM="dumb")
+                os.execvp("zsh", ["zsh", "-f", "-i"])
+            try:
+                def until(text, typed):
+                    os.write(terminal, typed.encode())
+                    seen, end = "", time.monotonic() + 30
+                    while text not in seen and time.monotonic() < end:
+                        if select.select([terminal], [], [], 1)[0]:
+                            seen += os.read(terminal, 65536).decode(errors="replace")
+                    self.assertIn(text, seen)
+                until("at 1 prompt", f"fpath=({home} $fpath); autoload -U compinit; compinit -u -D; echo at $((0+1)) prompt\n")
+                until("task ", "pj ta\t")
+                until("publish ", "pu\t")
+            finally:
+                os.kill(pid, signal.SIGKILL)
+                os.close(terminal)
+                os.waitpid(pid, 0)
 
     def test_fish(self):
         self.ask("fish", ["fish", "--no-config", "-c"],
