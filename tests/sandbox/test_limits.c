@@ -116,7 +116,7 @@ Test(limits, sized_layer_fills_up)
 /* One line without an end, at full speed, past any buffer. */
 Test(limits, endless_line_is_bounded)
 {
-    struct box_run run = BOX(false, "--output-limit", "1M", "--timeout", "30s", "--", "sh", "-c",
+    struct box_run run = BOX(false, "--output-limit", "1M", "--timeout", "120s", "--", "sh", "-c",
                              "head -c 300000000 /dev/zero | tr '\\0' 'x'");
 
     cr_expect_eq(run.exit_code, 0);

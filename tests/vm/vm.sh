@@ -38,7 +38,7 @@ if grep -qs 'Linux version' "$work/kvm.log"; then accel=(-accel kvm -cpu host); 
 
 : >"$work/out"
 TMPDIR=$work timeout "${PJ_VM_SECONDS:-1800}" nice qemu-system-x86_64 -M q35 "${accel[@]}" -smp 2 "${kernel[@]}" -initrd "$keep/$suite.initrd" \
-    -append "root=/dev/vda rw console=ttyS0 quiet apparmor=1 security=apparmor systemd.show_status=0" \
+    -append "root=/dev/vda rw console=ttyS0 quiet panic=-1 no_timer_check apparmor=1 security=apparmor systemd.show_status=0" \
     -drive "file=$keep/$suite.ext4,if=none,id=root,format=raw,snapshot=on" -device virtio-blk-pci,drive=root \
     -drive "file=$work/in.raw,if=none,id=in,format=raw,readonly=on" -device virtio-blk-pci,drive=in \
     -device virtio-serial-pci -chardev "file,id=out,path=$work/out" -device virtserialport,chardev=out,name=pj \
