@@ -66,7 +66,7 @@ Test(lease, a_job_that_cannot_be_renewed_is_ended_before_its_lease_is)
     scene_prepare(&s, long_work, 1);
     link_start(&link, s.w.dir, s.w.redis.socket);
     world_set(&s.w, "PJ_REDIS_URL", link.url);
-    world_set(&s.w, "PJ_LEASE_TTL", "6s");
+    world_set(&s.w, "PJ_LEASE_TTL", "10s");
     scene_open(&s, "");
     PJ_CLEANUP(pj_freep) char *task = scene_run(&s, "Work");
     await_job(&s, task, 0, 1);
@@ -76,7 +76,7 @@ Test(lease, a_job_that_cannot_be_renewed_is_ended_before_its_lease_is)
     struct pollfd job = {.fd = (int)syscall(SYS_pidfd_open, jobs[0], 0), .events = POLLIN};
 
     cr_assert_geq(job.fd, 0);
-    link_break(&link, LINK_STALL, 8000);
+    link_break(&link, LINK_STALL, 12000);
     cr_assert_eq(poll(&job, 1, WORLD_SOON), 1);
     int64_t left = lease_end(&s, task) - pj_now_ms();
 
