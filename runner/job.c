@@ -254,8 +254,11 @@ static void keep_partial(struct job *job)
 /* Is this error one that ends the task, or one that ends only this delivery? */
 static bool is_end(const struct pj_err *err, const char *fallback)
 {
-    if (strcmp(err->code, "stale_lease") == 0 || strcmp(err->code, "runner_gone") == 0)
-        return false;
+    static const char *const delivery[] = {"stale_lease", "runner_gone", "log_lost"};
+
+    for (size_t i = 0; i < PJ_COUNT_OF(delivery); i++)
+        if (strcmp(err->code, delivery[i]) == 0)
+            return false;
     return err->cls == PJ_E_CANCELLED || pj_end_find(err->code) != NULL || fallback != NULL;
 }
 

@@ -340,10 +340,12 @@ static int line_up(struct job_log *log, int64_t from, struct pj_err *err)
                 chunk_free(c);
         }
     }
-    if (log->waiting.head != NULL ? log->waiting.head->first != from : log->next_n != from)
-        return pj_fail(err, PJ_E_INTERNAL,
-                       "the store lost log entries from %lld on, which are no longer kept here",
-                       (long long)from);
+    if (log->waiting.head != NULL ? log->waiting.head->first != from : log->next_n != from) {
+        (void)pj_fail(err, PJ_E_INTERNAL,
+                      "the store lost log entries from %lld on, which are no longer kept here",
+                      (long long)from);
+        return pj_err_code(err, "log_lost");
+    }
     return 0;
 }
 

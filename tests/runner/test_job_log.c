@@ -225,6 +225,31 @@ Test(job_log, sends_again_what_the_store_lost)
     pj_str_release(&s.text);
 }
 
+/* More is gone than is kept here: this delivery ends, by a code that does not end the task. */
+Test(job_log, gives_up_the_delivery_when_the_store_lost_too_much)
+{
+    PJ_CLEANUP(pj_str_release) struct pj_str line;
+    struct store s;
+    struct job_log *log;
+    struct pj_err err;
+
+    store_init(&s);
+    pj_str_init(&line, 4096);
+    for (int i = 0; i < 4000; i++)
+        (void)pj_str_putc(&line, 'x');
+    log = log_to(&s, NULL);
+    for (size_t sent = 0; sent < JOB_LOG_KEPT_MAX * 2; sent += line.len) {
+        job_log_say(log, PJ_EVENT_INFO, "%s", pj_str_cstr(&line));
+        flush(log);
+    }
+    s.next = 2;
+    job_log_say(log, PJ_EVENT_INFO, "one more");
+    cr_assert_lt(job_log_flush(log, true, &err), 0);
+    cr_assert_str_eq(err.code, "log_lost");
+    job_log_free(log);
+    pj_str_release(&s.text);
+}
+
 Test(job_log, sends_the_rest_of_a_chunk_that_was_stored_in_part)
 {
     struct store s;
