@@ -1,4 +1,4 @@
-/* Sums of the hours that `finish` wrote (lua/state.lua, count_end) as the document of CONTRACT.md section 8. */
+/* Sums of the hours that ends of tasks wrote (lua/fold.lua) as the document of CONTRACT.md section 8. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "lib/task/state.h"
 
 #define BINS 320            /* 2^40 ms */
-#define BINS_PER_OCTAVE 8.0 /* lua/state.lua, bin() */
+#define BINS_PER_OCTAVE 8.0 /* lua/fold.lua, bin() */
 #define MODELS_MAX 200
 #define BUCKETS_MAX (92 * 24)
 

@@ -36,10 +36,10 @@ struct pj_gather {
 static void on_answer(void *arg, const struct redisReply *reply, struct pj_err *err)
 {
     struct batch *b = arg;
+    struct pj_err own_err;
 
     for (size_t i = 0; i < b->count; i++) {
         const struct redisReply *own = pj_reply_at(reply, i);
-        struct pj_err own_err;
 
         if (reply && !own)
             (void)pj_fail(&own_err, PJ_E_PROTOCOL, "Redis answered %zu of %zu",

@@ -201,10 +201,19 @@ void pj_task_hash_put_error(struct pj_cmd *cmd, const struct pj_task_error *erro
     put_group(cmd, ERROR, &task, false);
 }
 
+static void get_json(struct pj_view v, json_t **slot)
+{
+    struct pj_err ignored;
+
+    json_decref(*slot);
+    *slot = NULL;
+    if (v.n && pj_json_parse(v, slot, &ignored) < 0)
+        *slot = NULL;
+}
+
 static void get(const struct row *row, struct pj_view v, struct pj_task *task)
 {
     void *slot = (char *)task + row->offset;
-    struct pj_err ignored;
 
     switch (row->kind) {
     case STR:
@@ -226,10 +235,7 @@ static void get(const struct row *row, struct pj_view v, struct pj_task *task)
         *(bool *)slot = pj_view_is(v, "1");
         break;
     case JSON:
-        json_decref(*(json_t **)slot);
-        *(json_t **)slot = NULL;
-        if (v.n && pj_json_parse(v, (json_t **)slot, &ignored) < 0)
-            *(json_t **)slot = NULL;
+        get_json(v, slot);
         break;
     }
 }

@@ -33,8 +33,9 @@ void pj_task_create_add(struct pj_cmd *cmd, const struct pj_task *task, bool exe
         pj_cmd_text(cmd, pj_key_task(key, task->id));
         cmd->repeatable = true;
     }
-    (void)snprintf(how, sizeof(how), "%d%s", execute, idem_key ? idem_key : "");
-    pj_cmd_text(cmd, how);
+    if (idem_key)
+        (void)snprintf(how, sizeof(how), "%d%s", execute, idem_key);
+    pj_cmd_text(cmd, idem_key ? how : execute ? "1" : "0");
     pj_task_hash_put_given(cmd, task);
     cmd->repeatable = cmd->repeatable && idem_key != NULL;
 }
