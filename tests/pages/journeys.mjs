@@ -1,5 +1,6 @@
 // journeys.mjs - people and tasks, from the sign-in to the pull request.
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { api, cue, log, status, until, untilStatus } from "./harness.mjs";
 
 // From a description to a pull request, with the log growing under the eyes.
@@ -110,6 +111,50 @@ export async function reconnect({ person, facts }) {
   // The server was told of the end; a retry from elsewhere goes on here.
   const second = await person({ at: `/tasks/${facts.task}` });
   await untilStatus(second, "Completed");
+}
+
+// What an operator does in bulk and for good: retries, a new webhook secret, a runner that is to leave.
+export async function operate({ person, facts }) {
+  const page = await person({});
+  for (const id of facts.tasks) await page.locator(`[data-task="${id}"] input[type=checkbox]`).check();
+  const bar = page.getByRole("toolbar", { name: "Chosen tasks" });
+  assert.match(await bar.innerText(), /3 tasks chosen/);
+  await bar.getByRole("button", { name: "Retry" }).click();
+  await page.getByText(/Started again: 2\. Left alone, as their state does not allow it: 1\./).waitFor();
+  assert.equal(await bar.count(), 0, "nothing stays chosen");
+  for (const id of facts.tasks) await until(`row of ${id}`, () => page.locator(`[data-task="${id}"]`).innerText(), text => /Completed/.test(text));
+  assert.deepEqual(await Promise.all(facts.tasks.map(async id => (await api(page, `/tasks/${id}`)).attempt)), [2, 2, 1]);
+
+  // The new secret signs; the old one does so for a day; what is neither does not. It is shown once.
+  await page.goto(`/repositories/${facts.repository}`);
+  await page.getByRole("button", { name: "Make a new secret" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Make a new secret" }).click();
+  const secret = await page.locator("[data-secret]").innerText();
+  assert.match(secret, /^whsec_/);
+  assert.equal(await report(facts, secret), 409, "signed, and the task is not running");
+  assert.equal(await report(facts, "whsec_" + Buffer.alloc(24).toString("base64")), 401);
+  await page.reload();
+  await page.getByText("A workflow signs its reports with it").waitFor();
+  assert.equal(await page.locator("[data-secret]").count(), 0);
+
+  await page.getByRole("link", { name: "Admin", exact: true }).click();
+  await page.getByRole("tab", { name: "Runners" }).click();
+  const runners = page.getByRole("region", { name: "Runners" });
+  await runners.getByText("ready").waitFor();
+  await runners.getByRole("button", { name: "Drain" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Drain" }).click();
+  await until("the runner has left", () => runners.count(), n => n === 0);
+  await page.getByText("No runner", { exact: true }).waitFor();
+}
+
+// The status that a workflow's report under this secret gets.
+async function report(facts, secret) {
+  const id = `msg_${secret.length}_${Date.now()}`, at = String(Math.floor(Date.now() / 1000));
+  const body = JSON.stringify({ type: "task.progress", taskId: facts.tasks[2] });
+  const mac = createHmac("sha256", Buffer.from(secret.slice(6), "base64")).update(`${id}.${at}.${body}`).digest("base64");
+  const answer = await fetch(`${facts.base}/api/v1/webhooks/execution/${facts.repository}`, { method: "POST", body, headers: {
+    "content-type": "application/json", "webhook-id": id, "webhook-timestamp": at, "webhook-signature": "v1," + mac } });
+  return answer.status;
 }
 
 // Two users: neither sees, finds or is told of what the other has.

@@ -89,6 +89,32 @@ Test(pages, r3_2_a_patch_that_does_not_apply_is_shown_with_its_rejected_hunk)
     scene_stop(&s);
 }
 
+Test(pages, tasks_are_retried_in_bulk_a_secret_is_made_anew_and_a_runner_is_sent_away)
+{
+    static const struct model_answer answers[] = {
+        {.status = 401},
+        {.status = 401},
+        {.when = "\"tool_call_id\"",
+         .repeat = true,
+         .calls = {{"finish", "{\"summary\":\"Done.\"}"}}},
+        {.repeat = true, .calls = {{"write_file", "{\"path\":\"new.txt\",\"content\":\"x\\n\"}"}}},
+    };
+    static const char *const ends[] = {"failed", "failed", "completed"};
+    json_t *tasks = json_array();
+    struct scene s;
+
+    NEEDS_BROWSER;
+    scene_start(&s, answers, PJ_COUNT_OF(answers));
+    for (size_t i = 0; i < PJ_COUNT_OF(ends); i++) {
+        PJ_CLEANUP(pj_freep) char *task = scene_run(&s, "Write a file");
+        json_decref(world_wait_status(&s.w, task, ends[i]));
+        json_array_append_new(tasks, json_string(task));
+    }
+    stage_play(&s.w, "operate", json_pack("{s:o, s:s}", "tasks", tasks, "repository", s.repo), NULL,
+               &s, PLAY_SECONDS);
+    scene_stop(&s);
+}
+
 /* ---- a log written by the test ---- */
 
 struct plot {
