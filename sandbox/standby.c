@@ -2,10 +2,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "lib/base/fs.h"
@@ -78,15 +76,7 @@ static char **join(char **early, const struct order *order, int *count)
 
 static int open_all(struct standby *s, struct pj_err *err)
 {
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGQUIT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    s->signals = supervise_signals();
     s->mount_table = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
     if (s->signals < 0 || s->mount_table < 0 || fcntl(s->socket, F_SETFD, FD_CLOEXEC) < 0)
         return step_fail(err, "start", 0, NULL, "cannot watch for signals and mounts");

@@ -102,7 +102,7 @@ static int start_clock(struct supervisor *s)
     return 0;
 }
 
-static int catch_signals(struct supervisor *s)
+int supervise_signals(void)
 {
     sigset_t set;
 
@@ -117,7 +117,12 @@ static int catch_signals(struct supervisor *s)
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGQUIT);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int catch_signals(struct supervisor *s)
+{
+    s->signals = supervise_signals();
     return s->signals < 0 ? fail(s, "cannot catch signals") : 0;
 }
 

@@ -12,6 +12,8 @@
 #include "sandbox/plan.h"
 #include "sandbox/result.h"
 
+/* Signals that ask for an end come by this descriptor from now on (-1 with errno); a reader that is gone is no signal at all. */
+int supervise_signals(void);
 /* Run the plan to its end. `net` is the network that is being made, NULL in user mode. Failures of
  * the sandbox are in result->err; the caller releases the result. */
 void supervise(struct plan *plan, struct net *net, struct result *result);
