@@ -46,6 +46,7 @@ struct chaos {
     int64_t kill_ms[KILLS_MAX]; /* when Redis was killed */
     size_t kill_count;
     size_t forgotten, undone;  /* tasks, ends of tasks that Redis lost: only under everysec */
+    int64_t cut_bytes;         /* of what Redis had written */
     int64_t oldest_loss_ms;    /* the oldest of those: so long before the kill */
     bool small_disk;           /* the state folder is a small file system of its own */
     char *group[CHAOS_GROUPS]; /* control groups that the run has to itself */
@@ -60,6 +61,8 @@ void chaos_pass(struct chaos *c, int ms); /* that long, whatever happens */
 int chaos_ask(struct chaos *c, const char *method, const char *path, const char *body,
               const char *key, struct http_answer *out);
 
+/* One more task, accepted. */
+void chaos_create(struct chaos *c);
 /* Milliseconds from the acknowledgement at `ms` to the kill of Redis that may have taken it; -1 when there was none. */
 int64_t chaos_loss_ms(const struct chaos *c, int64_t ms);
 

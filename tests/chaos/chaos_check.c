@@ -167,8 +167,10 @@ void chaos_check(struct chaos *c)
             "%zu tasks: %zu completed, %zu cancelled, %zu lost after three runners, %zu ended by a "
             "full disk\n",
             c->count, sums.completed, sums.cancelled, sums.lost, sums.starved);
-    fprintf(stderr, "Redis killed %zu times: %zu acceptances and %zu ends forgotten", c->kill_count,
-            c->forgotten, c->undone);
+    fprintf(stderr,
+            "Redis killed %zu times, %lld KiB of its log cut off: %zu acceptances and %zu ends "
+            "forgotten",
+            c->kill_count, (long long)(c->cut_bytes >> 10), c->forgotten, c->undone);
     fprintf(stderr, c->oldest_loss_ms > 0 ? ", the oldest %lld ms before the kill\n" : "\n",
             (long long)c->oldest_loss_ms);
 }

@@ -1,7 +1,9 @@
 /* chaos_faults.c - what is done to the installation. Each fault is over when its function returns. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "lib/crypto/hmac.h"
 #include "tests/chaos/chaos.h"
@@ -94,11 +96,43 @@ static void kill_api(struct chaos *c)
     world_api_start(&c->s.w);
 }
 
+/* The file that Redis appends to; the caller's. */
+static char *append_file(const struct chaos *c)
+{
+    PJ_CLEANUP(pj_freep) char *folder = pj_asprintf("%s/appendonlydir", c->s.w.redis.dir);
+    DIR *dir = opendir(folder);
+    struct dirent *e;
+    char *path = NULL;
+
+    while (dir && (e = readdir(dir)))
+        if (!path && strstr(e->d_name, ".incr.aof"))
+            path = pj_asprintf("%s/%s", folder, e->d_name);
+    if (dir)
+        (void)closedir(dir);
+    return path;
+}
+
+/* With everysec what it wrote in its last moments is taken from the file as well, as when the power goes: a killed process alone loses
+ * nothing of what it gave to the kernel. */
 static void kill_redis(struct chaos *c)
 {
+    PJ_CLEANUP(pj_freep) char *file = c->everysec ? append_file(c) : NULL;
+    int64_t since = pj_mono_ms();
+    struct stat before, after;
+
     cr_assert_lt(c->kill_count, (size_t)KILLS_MAX);
+    cr_assert(!c->everysec || (file && stat(file, &before) == 0));
+    if (c->everysec) {
+        chaos_create(c);
+        chaos_pass(c, (int)chaos_roll(c, FORGET_MS / 2));
+    }
     c->kill_ms[c->kill_count++] = pj_mono_ms();
     test_redis_kill(&c->s.w.redis);
+    if (c->everysec && c->kill_ms[c->kill_count - 1] - since < FORGET_MS &&
+        stat(file, &after) == 0 && after.st_size > before.st_size) {
+        cr_assert_eq(truncate(file, before.st_size), 0);
+        c->cut_bytes += after.st_size - before.st_size;
+    }
     test_redis_restart(&c->s.w.redis);
 }
 

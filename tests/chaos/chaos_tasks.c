@@ -61,7 +61,7 @@ int chaos_ask(struct chaos *c, const char *method, const char *path, const char 
     }
 }
 
-static void create(struct chaos *c)
+void chaos_create(struct chaos *c)
 {
     PJ_CLEANUP(pj_freep) char *key = pj_asprintf("chaos-task-%zu-%u", c->count, c->random);
     PJ_CLEANUP(pj_freep)
@@ -222,7 +222,7 @@ Test(chaos, whatever_dies_nothing_is_lost_and_nothing_happens_twice)
     c.until_ms = pj_mono_ms() + from_env("PJ_CHAOS_SECONDS", 15) * 1000;
     while (pj_mono_ms() < c.until_ms && c.count + ACTIVE_MAX < TASKS_MAX) {
         for (size_t active = count_active(&c); active < ACTIVE_MAX; active++)
-            create(&c);
+            chaos_create(&c);
         chaos_linger(&c, 1 + (int)chaos_roll(&c, 700));
         chaos_strike(&c);
     }
