@@ -162,14 +162,20 @@ static bool same_file(const struct stat *a, const struct stat *b)
     return a->st_mode == b->st_mode && a->st_size == b->st_size;
 }
 
-/* A file over the limit: fine as long as it is the base's own. */
-static int take_large(struct collect_walk *w, int fd, unsigned mode, const char *path)
+/* A file over the limit: fine as long as it is the base's own. Its length is compared first: an agent makes a file of any length
+ * in no time, and reading it takes as long as it likes. */
+static int take_large(struct collect_walk *w, int fd, const struct stat *st, unsigned mode,
+                      const char *path)
 {
     const struct collect_entry *base = find_base(w, path);
     char sha[PJ_SHA_SIZE];
+    int64_t bytes = -1;
     bool same = false;
 
-    if (base != NULL && base->mode == mode) {
+    if (base != NULL && base->mode == mode &&
+        pj_git_blob_size(w->ws->repo, base->sha, &bytes, w->err) < 0)
+        return -1;
+    if (bytes == (int64_t)st->st_size) {
         if (pj_git_blob_name_fd(fd, sha, w->err) < 0)
             return -1;
         same = strcmp(sha, base->sha) == 0;
@@ -195,7 +201,7 @@ static int take_file(struct collect_walk *w, int dir, const char *name, const ch
     }
     unsigned mode = (before.st_mode & 0100) != 0 ? PJ_MODE_EXEC : PJ_MODE_FILE;
     if ((uint64_t)before.st_size > w->limits.max_file_bytes)
-        return take_large(w, fd, mode, path);
+        return take_large(w, fd, &before, mode, path);
     pj_str_clear(&w->content);
     for (;;) {
         char buf[65536];

@@ -338,3 +338,16 @@ Test(collect, a_large_file_of_the_base_is_no_news)
     cr_assert(result.empty);
     cr_assert(noted("README.md"));
 }
+
+/* Made in no time and read in minutes, if it were read: a file of nothing, in place of one of the base. */
+Test(collect, a_file_of_256_gib_of_nothing_is_not_read)
+{
+    char *readme = fix_path(&fix, "README.md");
+
+    if (truncate(readme, (off_t)256 << 30) < 0)
+        cr_skip_test("this file system has no files of 256 GiB");
+    collect(NULL);
+    cr_assert(result.empty);
+    cr_assert(noted("README.md"));
+    free(readme);
+}
