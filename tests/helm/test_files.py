@@ -158,7 +158,8 @@ class Proxies(unittest.TestCase):
             sample = re.sub(r"/etc/letsencrypt/\S+/fullchain.pem", f"{folder}/cert.pem", sample)
             sample = re.sub(r"/etc/letsencrypt/\S+/privkey.pem", f"{folder}/key.pem", sample)
             path = pathlib.Path(folder) / "nginx.conf"
-            path.write_text(f"pid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{sample}\n}}\n")
+            temp = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+            path.write_text(f"pid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{temp}{sample}\n}}\n")
             result = run(nginx, "-t", "-q", "-c", path, "-p", folder)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertNotIn("[emerg]", result.stderr)

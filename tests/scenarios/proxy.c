@@ -10,6 +10,11 @@
 #include "tests/scenarios/rolling.h"
 
 #define SAMPLE_MAX 65536
+/* One that was fetched and not installed has no folders of its own. */
+#define NGINX_TEMP(dir)                                                                            \
+    "client_body_temp_path " dir "/body;\nproxy_temp_path " dir "/proxy;\n"                        \
+    "fastcgi_temp_path " dir "/fastcgi;\nuwsgi_temp_path " dir "/uwsgi;\n"                         \
+    "scgi_temp_path " dir "/scgi;\n"
 
 struct front {
     struct scene s;
@@ -242,8 +247,9 @@ Test(proxy, nginx_passes_a_log_on_as_it_is_written)
     text = with(text, "/etc/letsencrypt/live/pj.example.com/fullchain.pem", f.cert);
     text = with(text, "/etc/letsencrypt/live/pj.example.com/privkey.pem", f.key);
     char *whole = pj_asprintf("daemon off;\npid %s/nginx.pid;\nerror_log stderr notice;\n%s"
-                              "events {}\nhttp {\naccess_log off;\n%s\n}\n",
-                              f.s.w.dir, geteuid() == 0 ? "user root;\n" : "", text);
+                              "events {}\nhttp {\naccess_log off;\n" NGINX_TEMP("%s") "%s\n}\n",
+                              f.s.w.dir, geteuid() == 0 ? "user root;\n" : "", f.s.w.dir, f.s.w.dir,
+                              f.s.w.dir, f.s.w.dir, f.s.w.dir, text);
     free(text);
     const char *const args[] = {"-c", config, "-p", f.s.w.dir, "-e", "stderr", NULL};
     start_proxy(&f, program, args, config, whole, "start worker process");
