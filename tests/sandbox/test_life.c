@@ -246,10 +246,10 @@ Test(life, two_boxes_share_no_name_no_memory_no_files)
 {
     const char *const first[] = {
         "--", "python3", "-c",
-        "import socket,time,sys\ns=socket.socket(socket.AF_UNIX); s.bind('\\0pj-meet'); "
+        "import signal,socket\ns=socket.socket(socket.AF_UNIX); s.bind('\\0pj-meet'); "
         "s.listen()\n"
         "open('/dev/shm/meet','w').write('x'); open('/tmp/meet','w').write('x')\n"
-        "print('ready',flush=True); time.sleep(1000)",
+        "print('ready',flush=True); signal.pause()",
         NULL};
     char buf[16];
     struct box_run run;
