@@ -150,17 +150,9 @@ static json_t *runner_entry(struct scene *s, const char *name)
 
 Test(lease, a_runner_drained_by_the_api_ends_its_task_and_comes_back_under_its_name)
 {
-    static const struct model_answer answers[] = {
-        {.trouble = MODEL_GATE,
-         .text = "I write.",
-         .calls = {{"write_file", "{\"path\":\"new.txt\",\"content\":\"x\\n\"}"}}},
-        SCENE_FINISH,
-        SCENE_WRITE("other.txt", "y\\n"),
-        SCENE_FINISH,
-    };
     struct scene s;
 
-    scene_prepare(&s, answers, PJ_COUNT_OF(answers));
+    scene_prepare(&s, scene_gated, PJ_COUNT_OF(scene_gated));
     world_set(&s.w, "PJ_RUNNER_SLOTS", "2");
     scene_open(&s, "");
     PJ_CLEANUP(pj_freep) char *running = scene_run(&s, "First");

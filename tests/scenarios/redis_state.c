@@ -9,15 +9,6 @@
 #include "lib/base/fs.h"
 #include "tests/scenarios/scene.h"
 
-static const struct model_answer gated[] = {
-    {.trouble = MODEL_GATE,
-     .text = "I write.",
-     .calls = {{"write_file", "{\"path\":\"new.txt\",\"content\":\"x\\n\"}"}}},
-    SCENE_FINISH,
-    SCENE_WRITE("other.txt", "y\\n"),
-    SCENE_FINISH,
-};
-
 static void say(struct pj_redis *redis, const char *parameter, const char *value)
 {
     PJ_CLEANUP(pj_reply_freep)
@@ -149,7 +140,7 @@ Test(redis_state, a_full_one_refuses_new_tasks_and_loses_no_accepted_one)
     struct http_answer a;
     struct scene s;
 
-    scene_prepare(&s, gated, PJ_COUNT_OF(gated));
+    scene_prepare(&s, scene_gated, PJ_COUNT_OF(scene_gated));
     world_set(&s.w, "PJ_RUNNER_SLOTS", "1");
     scene_open(&s, ",\"codeRabbit\":\"off\"");
     PJ_CLEANUP(pj_redis_freep) struct pj_redis *redis = test_redis_connect(&s.w.redis);
@@ -267,7 +258,7 @@ Test(redis_state, a_task_goes_on_when_a_sentinel_has_made_another_one_primary)
     struct scene s;
     int port[SERVERS];
 
-    scene_prepare(&s, gated, PJ_COUNT_OF(gated));
+    scene_prepare(&s, scene_gated, PJ_COUNT_OF(scene_gated));
     port[PRIMARY] = server(&s.w, &servers[PRIMARY], "primary", "--", "appendonly yes");
     PJ_CLEANUP(pj_freep)
     char *replica = pj_asprintf(

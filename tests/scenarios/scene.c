@@ -6,6 +6,15 @@ static const struct gitfix_file project[] = {
     {"src/main.py", "def greet():\n    return 'hello'\n", false},
 };
 
+const struct model_answer scene_gated[4] = {
+    {.trouble = MODEL_GATE,
+     .text = "I write.",
+     .calls = {{"write_file", "{\"path\":\"new.txt\",\"content\":\"x\\n\"}"}}},
+    SCENE_FINISH,
+    SCENE_WRITE("other.txt", "y\\n"),
+    SCENE_FINISH,
+};
+
 void scene_prepare(struct scene *s, const struct model_answer *answers, size_t count)
 {
     memset(s, 0, sizeof *s);

@@ -1,7 +1,7 @@
 /* scene.h - the stage most scenarios share: a world, a scripted model, a remote with a small project, connected.
  *
  * The project has a check command (`sh check.sh`, green) so that the whole path runs. The model's answers are tool calls of
- * pj-agent; scene_write() and scene_finish() are the two everybody needs. */
+ * pj-agent; SCENE_WRITE and SCENE_FINISH are the two everybody needs. */
 #ifndef TESTS_SCENARIOS_SCENE_H
 #define TESTS_SCENARIOS_SCENE_H
 
@@ -38,6 +38,9 @@ struct scene {
             {"finish", "{\"summary\":\"The file is written.\"}"}                                   \
         }                                                                                          \
     }
+
+/* Two tasks that write a file each; the model holds its first answer back until model_server_release(). */
+extern const struct model_answer scene_gated[4];
 
 /* World and model, nothing started: the place for world_set(). */
 void scene_prepare(struct scene *s, const struct model_answer *answers, size_t count);
