@@ -12,18 +12,20 @@
 #include <unistd.h>
 #include "lib/base/mem.h"
 #include "lib/crypto/tls.h"
+#include "lib/store/lookup.h"
 
 #define ADDRS_MAX 16
 #define TLS_ALERT 0x15 /* the first byte of a server that was spoken to without TLS and wanted it */
 
 struct pj_wire {
-    enum { CONNECTING, SHAKING, OPEN, OVER } state;
+    enum { LOOKING, CONNECTING, SHAKING, OPEN, OVER } state;
     int fd;
-    unsigned sockets; /* opened so far */
+    unsigned sockets; /* descriptors so far */
     short wants;
-    bool plain;                           /* TCP without TLS */
-    bool heard;                           /* a byte came */
-    struct addrinfo *found;               /* of the resolver; NULL for a Unix socket */
+    bool plain;               /* TCP without TLS */
+    bool heard;               /* a byte came */
+    struct pj_lookup *lookup; /* until it is connected; NULL for a Unix socket */
+    unsigned nth;
     const struct addrinfo *at[ADDRS_MAX]; /* in the order of trying */
     size_t count, next;
     char *host;
@@ -64,8 +66,8 @@ static void tune(int fd)
 /* The socket is connected. */
 static void connected(struct pj_wire *wire)
 {
-    freeaddrinfo(wire->found);
-    wire->found = NULL;
+    pj_lookup_free(wire->lookup);
+    wire->lookup = NULL;
     if (!wire->tls)
         wire->state = OPEN;
     else if (pj_tls_connect(wire->tls, wire->fd, wire->host, &wire->conn, &wire->why) < 0)
@@ -105,34 +107,36 @@ static void try_next(struct pj_wire *wire)
 }
 
 /* IPv4 first, as Redis servers mostly listen there; the one to begin with moves on from try to try. */
-static void look_up(struct pj_wire *wire, const struct pj_redis_addr *addr, unsigned nth)
+static void finish_look_up(struct pj_wire *wire)
 {
     static const int families[] = {AF_INET, AF_INET6};
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    const struct addrinfo *all[ADDRS_MAX];
-    char port[16];
-    int rc;
+    const struct addrinfo *all[ADDRS_MAX], *found;
+    int rc = pj_lookup_take(wire->lookup, &found, &wire->why);
 
-    (void)snprintf(port, sizeof(port), "%d", addr->port);
-    rc = getaddrinfo(addr->host, port, &hints, &wire->found);
-    if (rc != 0) {
-        wire->found = NULL;
-        (void)pj_fail(&wire->why, PJ_E_UNAVAILABLE, "cannot look up %.200s: %s", addr->host,
-                      rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
+    if (rc < 0)
         (void)over(wire);
+    if (rc <= 0)
         return;
-    }
     for (size_t f = 0; f < PJ_COUNT_OF(families); f++) {
-        for (struct addrinfo *ai = wire->found; ai && wire->count < ADDRS_MAX; ai = ai->ai_next) {
+        for (const struct addrinfo *ai = found; ai && wire->count < ADDRS_MAX; ai = ai->ai_next) {
             if (ai->ai_family == families[f])
                 all[wire->count++] = ai;
         }
     }
     for (size_t i = 0; i < wire->count; i++)
-        wire->at[i] = all[(i + nth) % wire->count];
-    (void)pj_fail(&wire->why, PJ_E_UNAVAILABLE, "%.200s has no address", addr->host);
+        wire->at[i] = all[(i + wire->nth) % wire->count];
+    (void)pj_fail(&wire->why, PJ_E_UNAVAILABLE, "%.200s has no address", wire->host);
     (void)over(wire);
     try_next(wire);
+}
+
+static void look_up(struct pj_wire *wire, const struct pj_redis_addr *addr)
+{
+    wire->lookup = pj_lookup_new(addr->host, addr->port);
+    wire->sockets++;
+    wire->state = LOOKING;
+    wire->wants = POLLIN;
+    finish_look_up(wire);
 }
 
 struct pj_wire *pj_wire_new(const char *path, const struct pj_redis_addr *addr, struct pj_tls *tls,
@@ -150,7 +154,8 @@ struct pj_wire *pj_wire_new(const char *path, const struct pj_redis_addr *addr, 
     wire->tls = tls;
     wire->plain = !tls;
     wire->host = pj_strdup(addr->host);
-    look_up(wire, addr, nth);
+    wire->nth = nth;
+    look_up(wire, addr);
     return wire;
 }
 
@@ -159,8 +164,7 @@ void pj_wire_free(struct pj_wire *wire)
     if (!wire)
         return;
     (void)over(wire);
-    if (wire->found)
-        freeaddrinfo(wire->found);
+    pj_lookup_free(wire->lookup);
     free(wire->host);
     free(wire);
 }
@@ -185,7 +189,9 @@ static void finish_connect(struct pj_wire *wire)
 
 int pj_wire_step(struct pj_wire *wire)
 {
-    if (wire->state == CONNECTING)
+    if (wire->state == LOOKING)
+        finish_look_up(wire);
+    else if (wire->state == CONNECTING)
         finish_connect(wire);
     if (wire->state == SHAKING) {
         int rc = pj_tls_handshake(wire->conn, &wire->why);
@@ -283,7 +289,7 @@ ssize_t pj_wire_write(struct pj_wire *wire, const void *from, size_t n)
 
 int pj_wire_fd(const struct pj_wire *wire)
 {
-    return wire->fd;
+    return wire->state == LOOKING ? pj_lookup_fd(wire->lookup) : wire->fd;
 }
 
 unsigned pj_wire_socket(const struct pj_wire *wire)
@@ -315,6 +321,7 @@ bool pj_wire_is_quiet(struct pj_wire *wire)
 void pj_wire_expire(struct pj_wire *wire)
 {
     static const char *const words[] = {
+        [LOOKING] = "the look-up of its name has no answer in time",
         [CONNECTING] = "no connection in time",
         [SHAKING] = "no answer to the TLS handshake in time",
         [OPEN] = "no answer in time",
@@ -325,6 +332,10 @@ void pj_wire_expire(struct pj_wire *wire)
     (void)pj_fail(&wire->why, PJ_E_UNAVAILABLE, "%s", words[wire->state]);
     if (wire->state == SHAKING)
         (void)pj_err_remedy(&wire->why, "See whether that port speaks TLS.");
+    if (wire->state == LOOKING)
+        (void)pj_err_remedy(&wire->why,
+                            "See whether this host's name server answers: getent hosts %.200s",
+                            wire->host);
     (void)over(wire);
 }
 

@@ -1,7 +1,7 @@
 /* wire.h - the bytes between us and one Redis server: TCP, a Unix socket, or TLS over TCP. It never waits.
  *
  * Made, stepped until it is open, then read and written. What to wait for in between is asked of it; waiting is its owner's:
- * conn.c polls, link.c has a loop. Names are looked up by the system's resolver, which does wait. */
+ * conn.c polls, link.c has a loop. Names are looked up aside (lookup.h), within its owner's patience. */
 #ifndef PJ_STORE_WIRE_H
 #define PJ_STORE_WIRE_H
 
@@ -26,7 +26,7 @@ ssize_t pj_wire_write(struct pj_wire *wire, const void *from, size_t n);
 
 /* -1 when it is over. */
 int pj_wire_fd(const struct pj_wire *wire);
-/* Counts them: a new one may have the old one's number. */
+/* Counts descriptors: a new one may have the old one's number. */
 unsigned pj_wire_socket(const struct pj_wire *wire);
 /* What the last call that answered 0 waits for: POLLIN or POLLOUT. */
 short pj_wire_wants(const struct pj_wire *wire);
