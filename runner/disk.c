@@ -1,138 +1,220 @@
 #include "runner/disk.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include "lib/base/clock.h"
 #include "lib/base/fs.h"
+#include "runner/family.h"
 
-#define DEPTH_MAX 200
-#define RESERVE_MAX ((int64_t)1 << 30)
-#define RESERVE_PART 50      /* of the file system: a fiftieth */
-#define RESERVE_SHARE 8      /* who has written less than this part of it is not to blame */
-#define FORCED_LEAST_MS 2000 /* others may free what we write: the sum would not show it */
-#define FORCED_TIMES 20      /* a measurement takes at most so small a part of the time */
+#define LOOK_US ((int64_t)100 * 1000)
+#define STEP_US ((int64_t)10 * 1000)  /* of a measurement, and then its caller's turn */
+#define PAUSE_US ((int64_t)50 * 1000) /* between two steps while the box goes on */
+#define FORCED_LEAST_US                                                                            \
+    ((int64_t)2000000)  /* others may free what we write: the sum would not show it */
+#define FORCED_TIMES 20 /* such measurements take so small a part of the time */
+#define RESERVE_PART 50 /* of the file system: a fiftieth */
+#define RESERVE_SHARE 8 /* who has less than this part of it is not to blame */
 
-struct measure {
-    int64_t bytes, enough; /* no use to go on above it */
-    bool blind;            /* there is something that cannot be looked into */
+static const int64_t reserve_max[DISK_KINDS] = {(int64_t)1 << 30, 100000};
+
+struct space {
+    int64_t all[DISK_KINDS], used[DISK_KINDS], left[DISK_KINDS];
 };
 
-static void measure_folder(struct measure *m, int fd, unsigned depth);
-
-static void measure_entry(struct measure *m, int dir, const char *name, unsigned depth)
-{
-    struct stat st;
-
-    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return; /* gone meanwhile */
-    /* All names of a file lie in the tree: each counts for its part. */
-    m->bytes += (int64_t)st.st_blocks * 512 /
-                (S_ISDIR(st.st_mode) || st.st_nlink == 0 ? 1 : (int64_t)st.st_nlink);
-    if (!S_ISDIR(st.st_mode))
-        return;
-    int sub =
-        depth < DEPTH_MAX ? openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-    if (sub >= 0)
-        measure_folder(m, sub, depth + 1);
-    else if (depth >= DEPTH_MAX || errno != ENOENT)
-        m->blind = true;
-}
-
-/* Takes `fd`. */
-static void measure_folder(struct measure *m, int fd, unsigned depth)
-{
-    DIR *dir = fdopendir(fd);
-    const struct dirent *entry = NULL;
-
-    if (dir == NULL) {
-        close(fd);
-        m->blind = true;
-        return;
-    }
-    while (m->bytes <= m->enough && (entry = readdir(dir)) != NULL) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            measure_entry(m, dirfd(dir), entry->d_name, depth);
-    }
-    closedir(dir);
-}
-
-static bool space(const struct disk_watch *w, int64_t *used, int64_t *left)
+/* A file system without a table of inodes has none of them, and none used. */
+static bool space(const struct disk_watch *w, struct space *out)
 {
     struct statvfs st;
 
     if (fstatvfs(w->dir, &st) < 0 || st.f_blocks == 0)
         return false;
-    *used = (int64_t)((st.f_blocks - st.f_bfree) * st.f_frsize);
-    *left = (int64_t)(st.f_bavail * st.f_frsize);
+    *out = (struct space){
+        .all = {(int64_t)(st.f_blocks * st.f_frsize), (int64_t)st.f_files},
+        .used = {(int64_t)((st.f_blocks - st.f_bfree) * st.f_frsize),
+                 (int64_t)(st.f_files - st.f_ffree)},
+        .left = {(int64_t)(st.f_bavail * st.f_frsize), (int64_t)st.f_favail},
+    };
     return true;
 }
 
-void disk_watch_begin(struct disk_watch *w, const char *path, int64_t before, int64_t grant)
+void disk_watch_begin(struct disk_watch *w, const char *path, const int64_t before[DISK_KINDS],
+                      const int64_t grant[DISK_KINDS])
 {
-    struct statvfs st;
-    int64_t left = 0;
+    struct space s;
 
-    *w = (struct disk_watch){.dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
-                             .before = before,
-                             .allowed = before + grant};
+    *w = (struct disk_watch){.dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
     if (w->dir < 0)
         return;
-    if (fstatvfs(w->dir, &st) < 0 || !space(w, &w->used_begin, &left)) {
+    if (!space(w, &s)) {
         pj_fd_close(&w->dir); /* a file system that tells nothing */
         return;
     }
-    w->reserve = (int64_t)(st.f_blocks * st.f_frsize) / RESERVE_PART;
-    if (w->reserve > RESERVE_MAX)
-        w->reserve = RESERVE_MAX;
-    if (w->reserve > left / 2) /* it was that full already: only what gets worse is this box's */
-        w->reserve = left / 2;
-    w->used_then = w->used_begin;
-    w->forced_ms = pj_mono_ms();
+    for (size_t k = 0; k < DISK_KINDS; k++) {
+        w->before[k] = w->known[k] = before[k];
+        w->allowed[k] = before[k] + grant[k];
+        w->begin[k] = w->then[k] = s.used[k];
+        w->reserve[k] = s.all[k] / RESERVE_PART;
+        if (w->reserve[k] > reserve_max[k])
+            w->reserve[k] = reserve_max[k];
+        if (w->reserve[k] > s.left[k] / 2) /* that full already: only what gets worse counts */
+            w->reserve[k] = s.left[k] / 2;
+    }
+    w->due_us = pj_mono_us();
+    w->forced_us = w->due_us + FORCED_LEAST_US;
 }
 
-static enum disk_state measure(struct disk_watch *w, int64_t used, pid_t box, int64_t now)
+int disk_watch_timeout_ms(const struct disk_watch *w)
 {
-    struct measure m = {.enough = w->allowed};
-    int fd = openat(w->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int64_t left = w->due_us - pj_mono_us();
 
-    if (fd >= 0)
-        measure_folder(&m, fd, 0);
-    if (m.bytes <= m.enough)
-        m.bytes += disk_unnamed(box);
-    if (m.blind && used - w->used_begin > m.bytes)
-        m.bytes = used - w->used_begin;
-    int64_t took = pj_mono_ms() - now;
-    w->used_then = used;
-    w->known = m.bytes;
-    w->due_ms = now + took + (took > DISK_LOOK_MS ? took : DISK_LOOK_MS);
-    w->forced_ms =
-        now + (took * FORCED_TIMES > FORCED_LEAST_MS ? took * FORCED_TIMES : FORCED_LEAST_MS);
-    w->bytes = m.bytes;
-    return m.bytes > w->allowed ? DISK_OUTGROWN : DISK_FINE;
+    if (w->dir < 0)
+        return -1;
+    return left > 0 ? (int)((left + 999) / 1000) : 0;
+}
+
+/* What the tree has at most, if nobody else wrote or freed anything. */
+static int64_t estimate(const struct disk_watch *w, const struct space *s, size_t k)
+{
+    return w->known[k] + (s->used[k] - w->then[k]);
+}
+
+static bool may_be_over(const struct disk_watch *w, const struct space *s)
+{
+    for (size_t k = 0; k < DISK_KINDS; k++)
+        if (estimate(w, s, k) > w->allowed[k])
+            return true;
+    return false;
+}
+
+static bool is_scarce(const struct disk_watch *w, const struct space *s, size_t k)
+{
+    return s->all[k] > 0 && s->left[k] < w->reserve[k] && s->used[k] > w->begin[k];
+}
+
+static bool is_to_blame(const struct disk_watch *w, int64_t has, size_t k)
+{
+    return has - w->before[k] > w->reserve[k] / RESERVE_SHARE;
+}
+
+static bool may_be_to_blame(const struct disk_watch *w, const struct space *s)
+{
+    for (size_t k = 0; k < DISK_KINDS; k++)
+        if (is_scarce(w, s, k) && is_to_blame(w, estimate(w, s, k), k))
+            return true;
+    return false;
+}
+
+static void begin_walk(struct disk_watch *w, const struct space *s)
+{
+    disk_walk_free(w->walk);
+    w->walk = disk_walk_new(w->dir, w->allowed);
+    memcpy(w->walk_then, s->used, sizeof(w->walk_then));
+    w->took_us = 0;
+}
+
+static void end_walk(struct disk_watch *w)
+{
+    disk_walk_free(w->walk);
+    w->walk = NULL;
+}
+
+/* The walk is done: what the tree has. */
+static void note(struct disk_watch *w, const struct space *s, pid_t box)
+{
+    int64_t sum[DISK_KINDS];
+    bool complete = disk_walk_sum(w->walk, sum);
+
+    if (sum[DISK_BYTES] <= w->allowed[DISK_BYTES])
+        sum[DISK_BYTES] += disk_unnamed(box);
+    for (size_t k = 0; k < DISK_KINDS; k++) {
+        if (!complete && s->used[k] - w->begin[k] > sum[k])
+            sum[k] = s->used[k] - w->begin[k];
+        w->known[k] = sum[k];
+        w->then[k] = w->walk_then[k];
+    }
+    end_walk(w);
+}
+
+static enum disk_state judge(const struct disk_watch *w, const struct space *s)
+{
+    if (w->known[DISK_BYTES] > w->allowed[DISK_BYTES])
+        return DISK_OUTGROWN;
+    if (w->known[DISK_FILES] > w->allowed[DISK_FILES])
+        return DISK_CROWDED;
+    for (size_t k = 0; k < DISK_KINDS; k++)
+        if (is_scarce(w, s, k) && is_to_blame(w, w->known[k], k))
+            return DISK_FULL;
+    return DISK_FINE;
+}
+
+/* Did the tree make at least half of what made us measure it? Else others did, and the box is not to stand still for them all the time. */
+static bool has_grown(const struct disk_watch *w, const int64_t known[DISK_KINDS],
+                      const int64_t then[DISK_KINDS])
+{
+    for (size_t k = 0; k < DISK_KINDS; k++)
+        if (w->walk_then[k] > then[k] && (w->known[k] - known[k]) * 2 >= w->walk_then[k] - then[k])
+            return true;
+    return false;
+}
+
+static enum disk_state finish(struct disk_watch *w, const struct space *s, pid_t box)
+{
+    bool was_held = w->held != NULL;
+    int64_t now = pj_mono_us(), known[DISK_KINDS], then[DISK_KINDS];
+    enum disk_state state;
+
+    memcpy(known, w->known, sizeof(known));
+    memcpy(then, w->then, sizeof(then));
+    note(w, s, box);
+    w->due_us = now + (was_held ? LOOK_US : 0);
+    w->forced_us = now + (w->took_us * FORCED_TIMES > FORCED_LEAST_US ? w->took_us * FORCED_TIMES
+                                                                      : FORCED_LEAST_US);
+    if (!was_held)
+        return DISK_FINE; /* moved meanwhile, a file counts twice: who is over is held and measured again */
+    state = judge(w, s);
+    if (state == DISK_FINE && !has_grown(w, known, then))
+        w->calm_us = now + w->took_us;
+    if (state == DISK_FINE)
+        family_let_go(w->held);
+    else
+        family_forget(w->held);
+    w->held = NULL;
+    return state;
 }
 
 enum disk_state disk_watch_look(struct disk_watch *w, pid_t box)
 {
-    int64_t now = pj_mono_ms(), used = 0, left = 0;
+    int64_t now = pj_mono_us();
+    struct space s;
 
-    if (w->dir < 0 || now < w->due_ms || !space(w, &used, &left))
+    if (w->dir < 0 || now < w->due_us || !space(w, &s))
         return DISK_FINE;
-    w->due_ms = now + DISK_LOOK_MS;
-    bool scarce = left < w->reserve && used > w->used_begin;
-    if (!scarce && now < w->forced_ms && w->known + (used - w->used_then) <= w->allowed)
+    w->due_us = now + LOOK_US;
+    if (w->held == NULL && now >= w->calm_us && (may_be_over(w, &s) || may_be_to_blame(w, &s))) {
+        w->held = family_hold(box);
+        if (!space(w, &s)) /* as it stands now */
+            return DISK_FINE;
+        begin_walk(w, &s);
+    } else if (w->walk == NULL && now >= w->forced_us) {
+        begin_walk(w, &s);
+    }
+    if (w->walk == NULL)
         return DISK_FINE;
-    enum disk_state state = measure(w, used, box, now);
-    if (state == DISK_FINE && scarce && w->known - w->before > w->reserve / RESERVE_SHARE)
-        return DISK_FULL;
-    return state;
+    now = pj_mono_us();
+    bool done = disk_walk_step(w->walk, STEP_US);
+    w->took_us += pj_mono_us() - now;
+    if (done)
+        return finish(w, &s, box);
+    w->due_us = pj_mono_us() + (w->held != NULL ? 0 : PAUSE_US);
+    return DISK_FINE;
 }
 
 void disk_watch_end(struct disk_watch *w)
 {
+    end_walk(w);
+    family_let_go(w->held);
+    w->held = NULL;
     pj_fd_close(&w->dir);
 }

@@ -71,12 +71,12 @@ struct job {
 
     struct pj_pump pump;
     int control_fd;
-    bool own_deadline;  /* nobody else keeps it */
-    struct pj_err stop; /* cls OK while nobody told us to end */
+    bool own_deadline;      /* nobody else keeps it */
+    struct pj_err stop;     /* cls OK while nobody told us to end */
     struct box_ahead ahead; /* the next box, being built or standing by; at most one */
     struct box *boxes[JOB_BOXES_MAX];
     struct disk_watch disks[JOB_BOXES_MAX]; /* of each box's work tree */
-    int64_t tree_bytes;                     /* at most, of a copy of the repository's files */
+    int64_t tree_has[DISK_KINDS];           /* at most, of a copy of the repository's files */
     struct box *agent_box;                  /* while the gateway serves it */
     bool foreign;                           /* not our agent: it says that it is done by leaving */
 
@@ -155,7 +155,7 @@ void job_pump_init(struct job *job);
 int job_wait_box(struct job *job, struct box *box, struct pj_err *err) PJ_MUST_CHECK;
 /* End a box whatever happens: it may leave by itself for grace_ms, then it is killed. Serves its last output, bounded. */
 void job_end_box(struct job *job, struct box *box, int64_t grace_ms);
-/* Serve it from now on, and stop it when it writes more to `spec`'s work tree than PJ_TASK_DISK grants. */
+/* Serve it from now on, and stop it when it writes more to `spec`'s work tree than PJ_TASK_DISK and PJ_TASK_FILES grant. */
 int job_add_box(struct job *job, const struct box_spec *spec, struct box *box,
                 struct pj_err *err) PJ_MUST_CHECK;
 /* Milliseconds to the attempt's deadline, at least 1. */

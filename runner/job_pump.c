@@ -17,6 +17,17 @@ int64_t job_remaining_ms(const struct job *job)
     return left > 0 ? left : 1;
 }
 
+/* Lower *timeout_ms to the next look at a box's disk. */
+static void wait_for_disks(const struct job *job, int *timeout_ms)
+{
+    for (size_t i = 0; i < JOB_BOXES_MAX; i++) {
+        int due = job->boxes[i] != NULL ? disk_watch_timeout_ms(&job->disks[i]) : -1;
+
+        if (due >= 0 && (*timeout_ms < 0 || due < *timeout_ms))
+            *timeout_ms = due;
+    }
+}
+
 static size_t want(void *ctx, struct pollfd *fds, size_t cap, int *timeout_ms)
 {
     struct job *job = ctx;
@@ -35,10 +46,7 @@ static size_t want(void *ctx, struct pollfd *fds, size_t cap, int *timeout_ms)
     }
     if (flush >= 0 && (*timeout_ms < 0 || flush < *timeout_ms))
         *timeout_ms = flush;
-    for (size_t i = 0; i < JOB_BOXES_MAX; i++)
-        if (job->boxes[i] != NULL && job->disks[i].dir >= 0 &&
-            (*timeout_ms < 0 || *timeout_ms > DISK_LOOK_MS))
-            *timeout_ms = DISK_LOOK_MS;
+    wait_for_disks(job, timeout_ms);
     if (job->own_deadline && job->stop.cls == PJ_E_OK &&
         (*timeout_ms < 0 || job_remaining_ms(job) < *timeout_ms))
         *timeout_ms = (int)(job_remaining_ms(job) < INT_MAX ? job_remaining_ms(job) : INT_MAX);
@@ -85,24 +93,39 @@ static void serve(struct job *job, const struct pollfd *fds, size_t n)
             box_ready(job->boxes[i], fds, n);
 }
 
+/* Why a box is stopped, and with what it would not have been. */
+static void tell_stopped(struct job *job, struct box *box, const struct disk_watch *disk,
+                         enum disk_state state)
+{
+    const struct runner_settings *s = job->settings;
+
+    if (state == DISK_CROWDED)
+        (void)snprintf(box->stopped, sizeof(box->stopped),
+                       "it has %lld files and folders more than before, PJ_TASK_FILES grants %lld",
+                       (long long)(disk->known[DISK_FILES] - disk->before[DISK_FILES]),
+                       (long long)s->task_files);
+    else
+        (void)snprintf(box->stopped, sizeof(box->stopped),
+                       "its files grew to %lld MiB, more than PJ_TASK_DISK grants (%lld MiB)",
+                       (long long)(disk->known[DISK_BYTES] >> 20), (long long)(s->task_disk >> 20));
+    job_log_say(job->log, PJ_EVENT_ERROR, "stopped: %s", box->stopped);
+}
+
 /* A box whose files outgrow what they may take is stopped; what it wrote stays. That the host has no more is no end of the task: the attempt is
  * given back. */
 static int watch_disks(struct job *job, struct pj_err *err)
 {
     for (size_t i = 0; i < JOB_BOXES_MAX; i++) {
         struct box *box = job->boxes[i];
-        enum disk_state state = box != NULL ? disk_watch_look(&job->disks[i], box->pid) : DISK_FINE;
+        struct disk_watch *disk = &job->disks[i];
+        enum disk_state state = box != NULL ? disk_watch_look(disk, box->pid) : DISK_FINE;
 
         if (state == DISK_FINE)
             continue;
-        disk_watch_end(&job->disks[i]);
+        disk_watch_end(disk);
         if (state == DISK_FULL)
             return pj_fail(err, PJ_E_UNAVAILABLE, "the disk of PJ_STATE_DIR is nearly full");
-        (void)snprintf(box->stopped, sizeof(box->stopped),
-                       "its files grew to %lld MiB, more than PJ_TASK_DISK grants (%lld MiB)",
-                       (long long)(job->disks[i].bytes >> 20),
-                       (long long)(job->settings->task_disk >> 20));
-        job_log_say(job->log, PJ_EVENT_ERROR, "stopped: %s", box->stopped);
+        tell_stopped(job, box, disk, state);
         box_stop(box);
     }
     return 0;
@@ -137,12 +160,14 @@ void job_pump_init(struct job *job)
 
 int job_add_box(struct job *job, const struct box_spec *spec, struct box *box, struct pj_err *err)
 {
-    int64_t before = spec->workspace_base == NULL ? job->tree_bytes : 0;
+    static const int64_t none[DISK_KINDS] = {0};
+    const int64_t grant[DISK_KINDS] = {job->settings->task_disk, job->settings->task_files};
+    const int64_t *before = spec->workspace_base == NULL ? job->tree_has : none;
 
     for (size_t i = 0; i < JOB_BOXES_MAX; i++)
         if (job->boxes[i] == NULL) {
             job->boxes[i] = box;
-            disk_watch_begin(&job->disks[i], spec->workspace, before, job->settings->task_disk);
+            disk_watch_begin(&job->disks[i], spec->workspace, before, grant);
             return 0;
         }
     return pj_fail(err, PJ_E_INTERNAL, "more boxes than a job may have");
@@ -184,11 +209,13 @@ static void serve_box(struct job *job, struct box *box, int64_t until)
 
     while (!box_is_over(box) && (now = pj_mono_ms()) < until) {
         struct pollfd fds[PJ_PUMP_FDS_MAX];
+        int timeout = until - now < INT_MAX ? (int)(until - now) : INT_MAX;
         size_t n;
 
         box->paused = false; /* bounded by the time, and by the pipes once it is dead */
         n = box_want(box, fds);
-        if (poll(fds, n, (int)(until - now < DISK_LOOK_MS ? until - now : DISK_LOOK_MS)) > 0)
+        wait_for_disks(job, &timeout);
+        if (poll(fds, n, timeout) > 0)
             box_ready(box, fds, n);
         if (watch_disks(job, &ignored) < 0)
             box_stop(box);

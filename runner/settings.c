@@ -128,6 +128,8 @@ const struct pj_setting runner_setting_table[] = {
      "cache/, work/ and rootfs/"},
     {"PJ_TASK_DISK", PJ_SET_SIZE, AT(task_disk), "10G", INT64_C(1) << 20, INT64_C(1) << 50, NULL,
      "most that a box may add to a task's work tree on the disk"},
+    {"PJ_TASK_FILES", PJ_SET_INT, AT(task_files), "1000000", 100, INT64_C(1) << 40, NULL,
+     "most files and folders that a box may add to a task's work tree"},
     {"PJ_TASK_TIMEOUT", PJ_SET_DURATION, AT(task_timeout_ms), "10m", 100, 30 * DAY, NULL,
      "longest attempt of a task (R7.1)"},
     {"PJ_TOKEN_ALERT", PJ_SET_INT, AT(token_alert), "50000", 1, INT64_C(1) << 40, NULL,

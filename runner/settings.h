@@ -23,7 +23,7 @@ struct runner_settings {
     char *executors;            /* "all", "github_actions" */
     int64_t max_tasks, idle_ms; /* 0: none */
     char *metrics_listen;       /* NULL: nowhere */
-    int64_t task_disk;
+    int64_t task_disk, task_files;
     int64_t task_timeout_ms, llm_timeout_ms, lease_ttl_ms;
     int64_t user_max_running; /* 0: none */
     int64_t max_task_tokens, max_task_cost_microusd, max_task_turns;

@@ -11,6 +11,7 @@
 #define PROBE_MS 10000
 #define BLOCKS_A_FILE                                                                              \
     8192 /* what a file takes beside its content: the last block, its share of folders */
+#define ENTRIES_A_FILE 2 /* itself and its share of folders */
 /* An ordinary user's overlay cannot rename a folder of the layer beneath: worth it only where copying takes long. */
 #define SHARE_FROM_UNPRIVILEGED 5000
 
@@ -199,7 +200,8 @@ int step_analyze(struct job *job, struct pj_err *err)
         note_remedy(err);
         return pj_err_code(err, "repository_analysis");
     }
-    job->tree_bytes = s.bytes + s.files * BLOCKS_A_FILE;
+    job->tree_has[DISK_BYTES] = s.bytes + s.files * BLOCKS_A_FILE;
+    job->tree_has[DISK_FILES] = s.files * ENTRIES_A_FILE;
     if (s.files == 0) {
         (void)pj_fail(err, PJ_E_INVALID, "branch %s of %s holds no file",
                       workspace_base_branch(job->ws), job->address.url);

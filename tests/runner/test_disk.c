@@ -1,14 +1,24 @@
-/* Files without a name are found wherever in a box's tree of processes they are held, and each is counted once. */
+/* The watch over what a box writes: whom it stops, whom it lets go on, and that a look is short. Files without a name are found wherever in a
+ * box's tree of processes they are held, and each is counted once. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+#include "lib/base/clock.h"
 #include "lib/base/fs.h"
+#include "lib/base/mem.h"
 #include "runner/disk.h"
+#include "runner/family.h"
+
+#define SOON_US ((int64_t)60 * 1000 * 1000)
 
 #define DEPTH 40
 #define EACH (64 * 1024)
@@ -73,4 +83,294 @@ Test(disk, files_without_a_name_are_found_in_a_whole_tree_and_counted_once)
     while (wait(NULL) > 0)
         ;
     cr_expect_eq(disk_unnamed(long_one), 0, "a process that is gone holds nothing");
+}
+
+/* ---- the watch ---- */
+
+struct stage {
+    char dir[32]; /* what is watched, below it as "tree" */
+    char tree[48];
+    pid_t top, box; /* what began the box, and the box's only process */
+    int say, hear;
+    struct disk_watch watch;
+};
+
+static void fill(const char *tree, int files)
+{
+    char path[96];
+
+    for (int i = 0; i < files; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%d", tree, i / 1000);
+        if (i % 1000 == 0)
+            cr_assert_eq(mkdir(path, 0755), 0);
+        (void)snprintf(path, sizeof(path), "%s/%d/%d", tree, i / 1000, i);
+        int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+        cr_assert_geq(fd, 0);
+        (void)close(fd);
+    }
+}
+
+static void watch(struct stage *t, int64_t bytes, int64_t files)
+{
+    static const int64_t before[DISK_KINDS] = {0};
+    const int64_t grant[DISK_KINDS] = {bytes, files};
+
+    disk_watch_begin(&t->watch, t->tree, before, grant);
+}
+
+static void prepare(struct stage *t, int files)
+{
+    *t = (struct stage){.dir = "/var/tmp/pj-disk-XXXXXX"};
+    cr_assert_not_null(mkdtemp(t->dir));
+    (void)snprintf(t->tree, sizeof(t->tree), "%s/tree", t->dir);
+    cr_assert_eq(mkdir(t->tree, 0755), 0);
+    fill(t->tree, files);
+}
+
+/* `work` goes on for ever, in a process below one that does nothing. */
+static void start_box(struct stage *t, void (*work)(const struct stage *t))
+{
+    int to[2], from[2];
+
+    cr_assert(pipe2(to, O_CLOEXEC) == 0 && pipe2(from, O_CLOEXEC) == 0);
+    t->top = fork();
+    if (t->top == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        t->say = from[1];
+        t->hear = to[0];
+        if (fork() == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+            pid_t self = getpid();
+            (void)!write(from[1], &self, sizeof(self));
+            work(t);
+        }
+        for (;;)
+            pause();
+    }
+    (void)close(to[0]);
+    (void)close(from[1]);
+    t->say = to[1];
+    t->hear = from[0];
+    cr_assert_eq(read(t->hear, &t->box, sizeof(t->box)), sizeof(t->box));
+}
+
+static void end(struct stage *t)
+{
+    struct pj_err err;
+
+    disk_watch_end(&t->watch);
+    if (t->top != 0) {
+        (void)kill(t->box, SIGKILL);
+        (void)kill(t->top, SIGKILL);
+        (void)waitpid(t->top, NULL, 0);
+        (void)close(t->say);
+        (void)close(t->hear);
+    }
+    cr_expect_eq(pj_fs_remove_tree(t->dir, &err), 0, "%s", err.message);
+}
+
+static char state_of(pid_t pid)
+{
+    char path[64], text[256];
+    const char *after;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "re");
+    cr_assert_not_null(f);
+    size_t n = fread(text, 1, sizeof(text) - 1, f);
+    text[n] = '\0';
+    (void)fclose(f);
+    after = strrchr(text, ')');
+    cr_assert_not_null(after);
+    return after[2];
+}
+
+static enum disk_state look_until(struct stage *t, bool (*done)(struct stage *t))
+{
+    int64_t until = pj_mono_us() + SOON_US;
+    enum disk_state state = DISK_FINE;
+
+    while (state == DISK_FINE && (done == NULL || !done(t))) {
+        cr_assert_lt(pj_mono_us(), until, "nothing came of it");
+        (void)poll(NULL, 0, disk_watch_timeout_ms(&t->watch));
+        state = disk_watch_look(&t->watch, t->top);
+    }
+    return state;
+}
+
+static void write_for_ever(const struct stage *t)
+{
+    static char bytes[65536] = {1};
+    char path[96];
+
+    (void)snprintf(path, sizeof(path), "%s/big", t->tree);
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+    for (;;)
+        if (write(fd, bytes, sizeof(bytes)) < 0)
+            pause();
+}
+
+static void make_files_for_ever(const struct stage *t)
+{
+    char path[96];
+
+    for (int i = 0;; i++) {
+        (void)snprintf(path, sizeof(path), "%s/empty-%d", t->tree, i);
+        int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+        if (fd >= 0)
+            (void)close(fd);
+    }
+}
+
+/* Answers as long as it runs. */
+static void answer_for_ever(const struct stage *t)
+{
+    char byte;
+
+    while (read(t->hear, &byte, 1) == 1)
+        (void)!write(t->say, &byte, 1);
+    _exit(0);
+}
+
+Test(disk, who_outgrows_the_bound_stands_still_from_before_it_was_measured)
+{
+    struct stage t;
+    struct stat then, now;
+    char path[96];
+
+    prepare(&t, 20000);
+    watch(&t, 4 << 20, 1000000);
+    start_box(&t, write_for_ever);
+    (void)snprintf(path, sizeof(path), "%s/big", t.tree);
+    cr_expect_eq(look_until(&t, NULL), DISK_OUTGROWN);
+    cr_assert_eq(stat(path, &then), 0);
+    cr_expect_eq(state_of(t.box), 'T', "it went on to write");
+    cr_expect_neq(state_of(t.top), 'T', "what began the box is to end it");
+    cr_expect_gt(t.watch.known[DISK_BYTES], 4 << 20);
+    disk_watch_end(&t.watch);
+    cr_expect_eq(state_of(t.box), 'T', "it is to be killed as it stands");
+    cr_assert_eq(stat(path, &now), 0);
+    cr_expect_eq(then.st_size, now.st_size);
+    end(&t);
+}
+
+Test(disk, many_empty_files_are_bounded_too)
+{
+    struct stage t;
+
+    prepare(&t, 0);
+    watch(&t, INT64_C(1) << 40, 3000);
+    start_box(&t, make_files_for_ever);
+    cr_expect_eq(look_until(&t, NULL), DISK_CROWDED);
+    cr_expect_gt(t.watch.known[DISK_FILES], 3000);
+    cr_expect_eq(state_of(t.box), 'T');
+    end(&t);
+}
+
+static bool was_held(struct stage *t)
+{
+    return t->watch.held != NULL;
+}
+
+static bool goes_on(struct stage *t)
+{
+    return t->watch.held == NULL && t->watch.walk == NULL;
+}
+
+/* A neighbour's bytes make the tree be measured, and no more. */
+Test(disk, a_box_that_is_held_for_what_others_wrote_goes_on)
+{
+    static char bytes[8 << 20] = {1};
+    struct stage t;
+    char path[64], byte = 'x';
+
+    prepare(&t, 30000);
+    watch(&t, 16 << 20, 1000000);
+    start_box(&t, answer_for_ever);
+    (void)snprintf(path, sizeof(path), "%s/others", t.dir);
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(pj_write_all(fd, bytes, sizeof(bytes)), 0);
+    (void)close(fd);
+    cr_expect_eq(look_until(&t, was_held), DISK_FINE);
+    cr_expect_eq(state_of(t.box), 'T');
+    cr_expect_eq(look_until(&t, goes_on), DISK_FINE);
+    cr_assert_eq(write(t.say, &byte, 1), 1);
+    cr_expect_eq(read(t.hear, &byte, 1), 1, "it stands for ever");
+    end(&t);
+}
+
+Test(disk, what_a_box_has_stopped_itself_is_not_let_go_on)
+{
+    struct stage t = {0};
+    int to[2], from[2];
+    char byte = 'x';
+    pid_t stopped = fork(), other;
+
+    if (stopped == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)raise(SIGSTOP);
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(stopped, NULL, WUNTRACED), stopped);
+    cr_assert(pipe2(to, O_CLOEXEC) == 0 && pipe2(from, O_CLOEXEC) == 0);
+    t.hear = to[0];
+    t.say = from[1];
+    other = fork();
+    if (other == 0) {
+        (void)close(to[1]);
+        answer_for_ever(&t);
+    }
+    struct held *held = family_hold(getpid());
+    cr_expect_eq(state_of(other), 'T');
+    family_let_go(held);
+    cr_assert_eq(write(to[1], &byte, 1), 1);
+    cr_expect_eq(read(from[0], &byte, 1), 1);
+    cr_expect_eq(state_of(stopped), 'T');
+    (void)kill(stopped, SIGKILL);
+    (void)close(to[1]);
+    while (wait(NULL) > 0)
+        ;
+    (void)close(to[0]);
+    (void)close(from[0]);
+    (void)close(from[1]);
+}
+
+static int64_t cpu_us(void)
+{
+    struct timespec ts;
+
+    cr_assert_eq(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts), 0);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* In processor time: how long another process had it does not count. */
+Test(disk, a_look_is_a_small_part_of_a_measurement)
+{
+    static const int64_t enough[DISK_KINDS] = {INT64_MAX, INT64_MAX};
+    struct stage t;
+    int64_t whole, longest = 0, sum[DISK_KINDS];
+    unsigned looks = 0;
+
+    prepare(&t, 60000);
+    watch(&t, INT64_C(1) << 40, INT64_C(1) << 40);
+    whole = cpu_us();
+    struct disk_walk *walk = disk_walk_new(t.watch.dir, enough);
+    cr_expect(disk_walk_step(walk, SOON_US));
+    cr_expect(disk_walk_sum(walk, sum));
+    cr_expect_eq(sum[DISK_FILES], 60060);
+    disk_walk_free(walk);
+    whole = cpu_us() - whole;
+    while (t.watch.known[DISK_FILES] == 0) {
+        (void)poll(NULL, 0, disk_watch_timeout_ms(&t.watch));
+        int64_t begin = cpu_us();
+        cr_expect_eq(disk_watch_look(&t.watch, getpid()), DISK_FINE);
+        int64_t took = cpu_us() - begin;
+        longest = took > longest ? took : longest;
+        looks++;
+    }
+    cr_expect_eq(t.watch.known[DISK_FILES], 60060);
+    cr_expect_lt(longest, whole / 2, "%lld of %lld us in %u looks", (long long)longest,
+                 (long long)whole, looks);
+    end(&t);
 }

@@ -19,18 +19,23 @@ static void begin(struct scene *s, const struct model_answer *answers, size_t co
 }
 
 /* The end of a task that was stopped for what it wrote: its status and code, the reason in its log, nothing of it left. */
-static void assert_stopped(struct scene *s, const char *status, const char *code)
+static void assert_stopped_for(struct scene *s, const char *status, const char *code,
+                               const char *setting, const char *why)
 {
     char *task = scene_run(s, "Write a lot");
     json_t *doc = world_wait_status(&s->w, task, status);
 
     cr_expect_str_eq(scene_error_code(doc), code);
-    cr_expect_not_null(
-        strstr(pj_json_str(json_object_get(doc, "error"), "detail", ""), "PJ_TASK_DISK"));
-    cr_expect(world_log_has(&s->w, task, "more than PJ_TASK_DISK grants (16 MiB)"));
+    cr_expect_not_null(strstr(pj_json_str(json_object_get(doc, "error"), "detail", ""), setting));
+    cr_expect(world_log_has(&s->w, task, why));
     json_decref(doc);
     world_assert_clean(&s->w);
     free(task);
+}
+
+static void assert_stopped(struct scene *s, const char *status, const char *code)
+{
+    assert_stopped_for(s, status, code, "PJ_TASK_DISK", "more than PJ_TASK_DISK grants (16 MiB)");
 }
 
 Test(r10_disk,
@@ -72,6 +77,23 @@ Test(r10_disk, r10_1_many_small_files_and_files_without_a_name_count_too)
         assert_stopped(&s, "needs_review", "patch_policy");
         scene_stop(&s);
     }
+}
+
+/* They take no bytes of their own, and a directory of them few. */
+Test(r10_disk, r10_1_empty_files_without_end_are_bounded_by_their_number)
+{
+    static const struct model_answer answers[] = {
+        SCENE_RUN("mkdir d; i=0; while [ $i -lt 100000 ]; do : > d/$i; i=$((i+1)); done; " FOREVER),
+        SCENE_FINISH,
+    };
+    struct scene s;
+
+    scene_prepare(&s, answers, PJ_COUNT_OF(answers));
+    world_set(&s.w, "PJ_TASK_FILES", "2000");
+    scene_open(&s, ",\"codeRabbit\":\"off\"");
+    assert_stopped_for(&s, "needs_review", "patch_policy", "PJ_TASK_FILES",
+                       "PJ_TASK_FILES grants 2000");
+    scene_stop(&s);
 }
 
 Test(r10_disk, r10_1_the_repositorys_own_set_up_is_bounded_and_fails_as_such)
