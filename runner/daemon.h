@@ -100,6 +100,8 @@ void slot_init(struct slot *slot, struct daemon *d);
 void slot_release(struct slot *slot);
 /* Begin the attempt of a lease (its content is moved out). `sent_mono`: when the take was sent. */
 void slot_begin(struct slot *slot, struct pj_lease *lease, int64_t sent_mono);
+/* Its lease is good until then: so long its job may run, whatever becomes of this process. */
+void slot_leased(struct slot *slot, int64_t until_mono);
 /* Tell the job to end; it is killed when it does not. */
 void slot_stop(struct slot *slot, enum slot_stop why);
 /* All of the job is gone. */

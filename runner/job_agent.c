@@ -228,8 +228,9 @@ static int note_model(struct job *job, const struct gateway_result *result, stru
 static int stopped(const struct box *box, struct pj_err *err)
 {
     (void)pj_fail(err, PJ_E_FORBIDDEN, "the agent was stopped: %s", box->stopped);
-    (void)pj_err_remedy(err, "look at the patch, retry the task with feedback, or raise %s on the "
-                             "runner",
+    (void)pj_err_remedy(err,
+                        "look at the patch, retry the task with feedback, or raise %s on the "
+                        "runner",
                         strstr(box->stopped, "PJ_TASK_FILES") != NULL ? "PJ_TASK_FILES"
                                                                       : "PJ_TASK_DISK");
     return pj_err_code(err, "patch_policy");

@@ -1,7 +1,8 @@
 /* keep.c - what the daemon owes the store while it lives: renewed leases, a heartbeat.
  *
  * A lease that cannot be renewed is given up before it ends: the job is killed by our own clock, a fifth of the lease early, so
- * that the next holder never meets it (DESIGN.md section 3). */
+ * that the next holder never meets it (DESIGN.md section 3). When it is this process that stands still, the job's keeper does so a
+ * tenth early (spawner.h). */
 #include <stdlib.h>
 #include <string.h>
 #include "lib/base/clock.h"
@@ -28,10 +29,10 @@ static void answer(struct slot *slot, enum pj_renewed what, int64_t until)
 {
     switch (what) {
     case PJ_RENEWED:
-        slot->leased_until_mono = until;
+        slot_leased(slot, until);
         return;
     case PJ_RENEW_CANCEL:
-        slot->leased_until_mono = until;
+        slot_leased(slot, until);
         slot_stop(slot, SLOT_CANCEL);
         return;
     case PJ_RENEW_STALE:

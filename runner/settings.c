@@ -9,6 +9,7 @@
 #include "runner/health.h"
 
 #define AT(field) offsetof(struct runner_settings, field)
+#define SLOTS_MAX 256    /* SPAWNER_PLACES */
 #define STATE_DIR_MAX 64 /* sun_path holds 107 bytes: /work/<taskId>/gateway follows */
 #define DAY (24LL * 3600 * 1000)
 
@@ -95,6 +96,10 @@ const struct pj_setting runner_setting_table[] = {
      "key of that certificate, PEM, without a passphrase"},
     {"PJ_REDIS_PASSWORD", PJ_SET_SECRET, AT(redis.password), NULL, 0, 0, NULL,
      "password for Redis, when not in the URL"},
+    {"PJ_REDIS_SENTINEL_PASSWORD", PJ_SET_SECRET, AT(redis.sentinel_password), NULL, 0, 0, NULL,
+     "password for sentinels that ask for one; PJ_REDIS_PASSWORD is the primary's"},
+    {"PJ_REDIS_SENTINEL_USER", PJ_SET_STR, AT(redis.sentinel_user), NULL, 0, 0, NULL,
+     "user at the sentinels; default: theirs"},
     {"PJ_REDIS_URL", PJ_SET_STR, AT(redis.url), "redis://127.0.0.1:6379/0", 0, 0, NULL,
      "redis://, rediss:// (TLS), unix:///path?db=0, redis-sentinel:// or rediss-sentinel://"},
     {"PJ_REPLAY_FILE", PJ_SET_STR, AT(replay_file), NULL, 0, 0, NULL,
@@ -109,7 +114,7 @@ const struct pj_setting runner_setting_table[] = {
      "words shown with this runner, comma separated"},
     {"PJ_RUNNER_NAME", PJ_SET_STR, AT(name), NULL, 0, 0, NULL,
      "this runner's name; default: the host's"},
-    {"PJ_RUNNER_SLOTS", PJ_SET_INT, AT(slots), NULL, 1, 256, NULL,
+    {"PJ_RUNNER_SLOTS", PJ_SET_INT, AT(slots), NULL, 1, SLOTS_MAX, NULL,
      "tasks at once; default: one a core"},
     {"PJ_RUNNER_TASKS", PJ_SET_INT, AT(max_tasks), NULL, 1, 1000000000, NULL,
      "leave after so many tasks; default: never"},
@@ -288,7 +293,7 @@ static int check(struct runner_settings *s, struct pj_err *err)
     if (s->slots == 0) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-        s->slots = cores > 0 ? cores : 1;
+        s->slots = cores > SLOTS_MAX ? SLOTS_MAX : cores > 0 ? cores : 1;
     }
     if (s->name == NULL) {
         if (gethostname(host, sizeof(host) - 1) < 0 || host[0] == '\0')

@@ -11,19 +11,16 @@
 #include "lib/base/mem.h"
 #include "lib/store/events.h"
 #include "lib/store/repos.h"
-#include "runner/daemon.h"
-#include "runner/job.h"
+#include "runner/slot_impl.h"
 #include "runner/spec.h"
 
 #define OUTCOME_MAX ((size_t)4 * 1024 * 1024)
-#define GRACE_MS 4000       /* from the order to stop to the kill */
-#define SETTLE_RETRY_MS 500 /* doubled up to the maximum */
-#define SETTLE_RETRY_MAX_MS 10000
-#define SETTLE_TRIES_MAX 120 /* 20 minutes: by then the reaper has long ended it */
+#define GRACE_MS 4000 /* from the order to stop to the kill */
 
+/* Of a lease: so long before its end a keeper ends the job of a daemon that stands still. */
+#define FENCE_PART 10
 #define AGAIN_MS 100 /* between looks at whether an earlier delivery has left its folder */
 
-static void settle(struct slot *slot);
 static void read_repo(struct slot *slot);
 
 static struct timeval in_ms(int64_t ms)
@@ -33,7 +30,7 @@ static struct timeval in_ms(int64_t ms)
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
 }
 
-static void arm(struct event *ev, int64_t ms)
+void slot_arm(struct event *ev, int64_t ms)
 {
     struct timeval tv = in_ms(ms);
 
@@ -67,7 +64,7 @@ static void on_settle(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    settle(arg);
+    slot_settle(arg);
 }
 
 static void on_again(evutil_socket_t fd, short what, void *arg)
@@ -88,7 +85,7 @@ void slot_init(struct slot *slot, struct daemon *d)
 }
 
 /* Its end has been answered. */
-static void arrive(struct slot *slot)
+void slot_arrive(struct slot *slot)
 {
     if (slot->departing)
         slot->daemon->takes.departing--;
@@ -112,7 +109,7 @@ static void clear(struct slot *slot)
     slot->state = SLOT_FREE;
     slot->stop = SLOT_GO;
     slot->job_ended = false;
-    arrive(slot);
+    slot_arrive(slot);
     slot->settle_tries = 0;
 }
 
@@ -126,7 +123,7 @@ void slot_release(struct slot *slot)
     pj_str_release(&slot->outcome);
 }
 
-static void leave(struct slot *slot)
+void slot_leave(struct slot *slot)
 {
     clear(slot);
     takes_look(slot->daemon);
@@ -155,175 +152,10 @@ static bool is_occupied(const struct slot *slot)
     return false;
 }
 
-/* ---- the end of an attempt ---- */
-
-static void settle_later(struct slot *slot, const struct pj_err *err)
-{
-    int64_t wait = SETTLE_RETRY_MS << (slot->settle_tries < 5 ? slot->settle_tries : 5);
-
-    pj_log_err(PJ_LOG_WARN, "settle_retry", err, "taskId", slot->lease.task->id);
-    if (++slot->settle_tries > SETTLE_TRIES_MAX) {
-        leave(slot);
-        return;
-    }
-    arm(slot->settle_event, wait < SETTLE_RETRY_MAX_MS ? wait : SETTLE_RETRY_MAX_MS);
-}
-
-static void on_finished(void *arg, const struct redisReply *reply, struct pj_err *err)
-{
-    struct slot *slot = arg;
-    struct pj_finished done;
-    int rc = reply == NULL ? -1 : pj_lease_finish_reply(reply, &done, err);
-
-    arrive(slot);
-    if (rc < 0 && err->cls == PJ_E_CANCELLED)
-        return; /* the daemon is leaving */
-    if (rc < 0 && err->cls == PJ_E_UNAVAILABLE) {
-        settle_later(slot, err);
-        return;
-    }
-    if (rc < 0)
-        pj_log_err(PJ_LOG_WARN, "finish_refused", err, "taskId", slot->lease.task->id);
-    else
-        pj_log(PJ_LOG_INFO, "task_finished", "taskId", slot->lease.task->id, "status",
-               pj_task_status_word((enum pj_task_status)done.status), "attempt",
-               PJ_I64(slot->lease.task->attempt), "durationMs", PJ_I64(done.duration_ms), "tokens",
-               PJ_I64(done.tokens), NULL);
-    leave(slot);
-}
-
-static void on_released(void *arg, const struct redisReply *reply, struct pj_err *err)
-{
-    struct slot *slot = arg;
-    bool requeued = false;
-    int rc = reply == NULL ? -1 : pj_lease_release_reply(reply, &requeued, err);
-
-    if (rc < 0 && err->cls == PJ_E_CANCELLED)
-        return;
-    if (rc < 0 && err->cls == PJ_E_UNAVAILABLE) {
-        settle_later(slot, err);
-        return;
-    }
-    if (rc < 0)
-        pj_log_err(PJ_LOG_WARN, "release_refused", err, "taskId", slot->lease.task->id);
-    else
-        pj_log(PJ_LOG_INFO, requeued ? "task_requeued" : "task_finished", "taskId",
-               slot->lease.task->id, "status", requeued ? "running" : "failed", NULL);
-    leave(slot);
-}
-
-static void ignore_reply(void *arg, const struct redisReply *reply, struct pj_err *err)
-{
-    (void)arg;
-    (void)reply;
-    (void)err;
-}
-
-/* The remote could not be reached: the next execute is refused until somebody has verified the repository (R1.3). */
-static void mark_invalid(struct slot *slot, const char *cause)
-{
-    struct pj_cmd cmd = {0};
-
-    pj_repo_status_cmd(&cmd, slot->lease.task->repository_id, PJ_REPO_INVALID, cause);
-    pj_aredis_submit(slot->daemon->redis, &cmd, ignore_reply, NULL);
-}
-
-static void finish(struct slot *slot, const struct pj_outcome *outcome)
-{
-    if (outcome->repository_invalid)
-        mark_invalid(slot, outcome->error.detail);
-    pj_gather_finish(slot->daemon->gather, slot->lease.task->id, slot->lease.epoch,
-                     slot->lease.task->attempt, outcome, on_finished, slot);
-    if (!slot->departing)
-        slot->daemon->takes.departing++;
-    slot->departing = true;
-    takes_look(slot->daemon); /* the next task is asked for in the same breath */
-}
-
-static void release(struct slot *slot, bool lost, const char *reason)
-{
-    struct pj_cmd cmd = {0};
-
-    pj_lease_release_cmd(&cmd, slot->lease.task->id, slot->lease.epoch, lost, reason);
-    pj_aredis_submit(slot->daemon->redis, &cmd, on_released, slot);
-}
-
-/* What the job reported, if it did. */
-static int read_outcome(struct slot *slot, struct pj_outcome *out)
-{
-    PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
-    struct pj_err err;
-
-    if (slot->outcome.len == 0)
-        return -1;
-    if (pj_json_parse(pj_view_n(slot->outcome.data, slot->outcome.len), &doc, &err) < 0 ||
-        pj_outcome_from_json(doc, out, &err) < 0) {
-        pj_log_err(PJ_LOG_ERROR, "outcome_unreadable", &err, "taskId", slot->lease.task->id);
-        return -1;
-    }
-    return 0;
-}
-
-static void settle_without_outcome(struct slot *slot, struct pj_outcome *out)
-{
-    PJ_CLEANUP(pj_freep) char *text = NULL;
-    PJ_CLEANUP(pj_freep) char *limit = NULL;
-    int64_t own = slot->lease.task->limits.timeout_ms;
-
-    if (slot->job_ended && slot->job_status == JOB_EXIT_EXTERNAL) {
-        /* Whatever was asked for meanwhile is for those who watch the workflow now. */
-        pj_log(PJ_LOG_INFO, "task_dispatched", "taskId", slot->lease.task->id, NULL);
-        leave(slot);
-        return;
-    }
-    switch (slot->stop) {
-    case SLOT_TIMEOUT:
-        limit = runner_duration_text(own >= 0 ? own : slot->daemon->settings->task_timeout_ms);
-        text = pj_asprintf("the task reached its time limit of %s and was stopped", limit);
-        pj_outcome_fail(out, "task_timeout", text, "");
-        finish(slot, out);
-        return;
-    case SLOT_CANCEL:
-        pj_outcome_cancel(out);
-        finish(slot, out);
-        return;
-    case SLOT_DRAIN:
-        release(slot, false, "the runner was stopped");
-        return;
-    case SLOT_LOST:
-        leave(slot);
-        return;
-    case SLOT_GO:
-        break;
-    }
-    text = slot->job_status >= 128
-               ? pj_asprintf("the job process was killed by signal %d", slot->job_status - 128)
-               : pj_asprintf("the job process ended with code %d and no result", slot->job_status);
-    pj_log(PJ_LOG_ERROR, "job_lost", "taskId", slot->lease.task->id, "detail", text, NULL);
-    release(slot, true, text);
-}
-
-static void settle(struct slot *slot)
-{
-    struct pj_outcome out;
-
-    slot->state = SLOT_SETTLING;
-    (void)event_del(slot->deadline_event);
-    (void)event_del(slot->kill_event);
-    pj_outcome_init(&out);
-    if (slot->stop == SLOT_LOST)
-        leave(slot);
-    else if (read_outcome(slot, &out) == 0)
-        finish(slot, &out);
-    else
-        settle_without_outcome(slot, &out);
-    pj_outcome_release(&out);
-}
-
 static void settle_when_done(struct slot *slot)
 {
     if (slot->state == SLOT_RUNNING && slot->job_ended && slot->outcome_fd < 0)
-        settle(slot);
+        slot_settle(slot);
 }
 
 void slot_ended(struct slot *slot, int status)
@@ -382,7 +214,7 @@ void slot_stop(struct slot *slot, enum slot_stop why)
     if (order == NULL || write(slot->control_fd, order, strlen(order)) < 0)
         kill_job(slot);
     else
-        arm(slot->kill_event, GRACE_MS);
+        slot_arm(slot->kill_event, GRACE_MS);
 }
 
 /* ---- the beginning of an attempt ---- */
@@ -409,7 +241,7 @@ static int start_job(struct slot *slot, const struct pj_repo *repo, struct pj_er
     PJ_CLEANUP(pj_freep)
     char *dir = pj_asprintf("%s/work/%s", d->settings->state_dir, slot->lease.task->id);
     int pair[2];
-    struct spawner_job job = {.work_dir = dir};
+    struct spawner_job job = {.work_dir = dir, .place = (unsigned)(slot - d->slots)};
 
     if (memory_file(text, &spec, err) < 0)
         return -1;
@@ -423,6 +255,7 @@ static int start_job(struct slot *slot, const struct pj_repo *repo, struct pj_er
         return pj_fail_errno(err, errno, "pipe of a job");
     control = pair[0];
     slot->control_fd = pair[1];
+    slot_leased(slot, slot->leased_until_mono);
     slot->token = ++d->next_token;
     job.token = slot->token;
     job.spec = spec;
@@ -444,12 +277,12 @@ static void fail_start(struct slot *slot, const struct pj_err *err)
     slot->state = SLOT_SETTLING;
     pj_log_err(PJ_LOG_ERROR, "job_not_started", err, "taskId", slot->lease.task->id);
     if (err->cls == PJ_E_UNAVAILABLE || err->cls == PJ_E_INTERNAL) {
-        release(slot, true, err->message);
+        slot_give_back(slot, true, err->message);
         return;
     }
     pj_outcome_init(&out);
     pj_outcome_fail(&out, "repository_unavailable", err->message, "connect the repository again");
-    finish(slot, &out);
+    slot_finish(slot, &out);
     pj_outcome_release(&out);
 }
 
@@ -464,9 +297,9 @@ static void on_repo(void *arg, const struct redisReply *reply, struct pj_err *er
     pj_repo_init(&repo);
     rc = reply == NULL ? -1 : pj_repo_reply(reply, &repo, err);
     if (rc == 0 && slot->stop != SLOT_GO)
-        settle(slot);
+        slot_settle(slot);
     else if (rc == 0 && is_occupied(slot))
-        arm(slot->again_event, AGAIN_MS);
+        slot_arm(slot->again_event, AGAIN_MS);
     else if (rc < 0 || start_job(slot, &repo, err) < 0)
         fail_start(slot, err);
     pj_repo_release(&repo);
@@ -478,6 +311,15 @@ static void read_repo(struct slot *slot)
 
     pj_repo_get_cmd(&cmd, slot->lease.task->repository_id);
     pj_aredis_submit(slot->daemon->redis, &cmd, on_repo, slot);
+}
+
+void slot_leased(struct slot *slot, int64_t until_mono)
+{
+    struct daemon *d = slot->daemon;
+
+    slot->leased_until_mono = until_mono;
+    spawner_fence(&d->spawner, (unsigned)(slot - d->slots),
+                  until_mono - d->settings->lease_ttl_ms / FENCE_PART);
 }
 
 void slot_begin(struct slot *slot, struct pj_lease *lease, int64_t sent_mono)
@@ -492,6 +334,6 @@ void slot_begin(struct slot *slot, struct pj_lease *lease, int64_t sent_mono)
     pj_log(PJ_LOG_INFO, "task_taken", "taskId", slot->lease.task->id, "attempt",
            PJ_I64(slot->lease.task->attempt), "delivery", PJ_I64(slot->lease.deliveries), NULL);
     slot->deadline_mono = sent_mono + slot->lease.deadline_ms - slot->lease.now_ms;
-    arm(slot->deadline_event, slot->deadline_mono - pj_mono_ms());
+    slot_arm(slot->deadline_event, slot->deadline_mono - pj_mono_ms());
     read_repo(slot);
 }

@@ -4,25 +4,28 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "lib/base/clock.h"
 #include "lib/base/fs.h"
 #include "lib/base/log.h"
 #include "lib/base/proc.h"
 #include "lib/base/view.h"
 
-#define JOBS_MAX 256
 #define JOB_FDS 3
 
 enum message_kind { MESSAGE_RUN = 1, MESSAGE_KILL, MESSAGE_ENDED };
 
 struct message {
-    uint32_t kind, token;
+    uint32_t kind, token, place;
     int32_t status;
     char work_dir[PATH_MAX];
 };
@@ -34,10 +37,15 @@ struct keeper {
     uint32_t token;
 };
 
+struct spawner_fences {
+    _Atomic int64_t at_ms[SPAWNER_PLACES]; /* 0: none */
+};
+
 struct server {
     int sock, chld, keep_fd;
+    const struct spawner_fences *fences;
     char *const *argv;
-    struct keeper keepers[JOBS_MAX];
+    struct keeper keepers[SPAWNER_PLACES];
     sigset_t signals;
 };
 
@@ -79,24 +87,71 @@ static bool reap(pid_t job, bool alive, int *status)
     }
 }
 
-static int keep(const struct server *s, pid_t job)
+/* What a keeper waits for: signals, and the time of its job's fence. */
+struct watch {
+    int signals, timer;
+    const _Atomic int64_t *fence;
+};
+
+/* Ring when the fence is due. Where none can be set the daemon's own guard is what there is. */
+static void set_timer(const struct watch *w)
+{
+    int64_t at = atomic_load(w->fence);
+    const struct itimerspec when = {
+        .it_value = {.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000}};
+
+    (void)timerfd_settime(w->timer, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static bool is_fenced(const struct watch *w)
+{
+    int64_t at = atomic_load(w->fence);
+    uint64_t times;
+
+    if (read(w->timer, &times, sizeof(times)) < 0)
+        return false;
+    if (at != 0 && pj_mono_ms() >= at)
+        return true;
+    set_timer(w); /* it was moved on */
+    return false;
+}
+
+/* True when we are asked to end the job. */
+static bool take_signals(const struct watch *w)
+{
+    struct signalfd_siginfo info;
+    bool asked = false;
+
+    while (read(w->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        asked = asked || info.ssi_signo == SIGTERM;
+    return asked;
+}
+
+static int keep(const struct watch *w, pid_t job)
 {
     int status = 0;
-    bool alive = true;
+    bool alive = true, fenced = false;
 
+    set_timer(w);
     while (alive) {
-        int sig = sigwaitinfo(&s->signals, NULL);
+        struct pollfd p[] = {{.fd = w->signals, .events = POLLIN},
+                             {.fd = w->timer, .events = POLLIN}};
 
-        if (sig == SIGTERM)
+        if (poll(p, PJ_COUNT_OF(p), -1) < 0 && errno != EINTR)
             (void)kill(job, SIGKILL);
-        if (sig == SIGCHLD || sig == SIGTERM)
-            alive = reap(job, alive, &status);
+        if (take_signals(w))
+            (void)kill(job, SIGKILL);
+        if (!fenced && is_fenced(w)) {
+            fenced = true;
+            (void)kill(job, SIGKILL);
+        }
+        alive = reap(job, alive, &status);
     }
     /* Killing a parent hands us its children, so again until there are none. */
     for (;;) {
         kill_children();
         if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
-            return status;
+            return fenced ? SPAWNER_FENCED : status;
     }
 }
 
@@ -118,6 +173,11 @@ PJ_NORETURN static void keeper_main(struct server *s, const struct message *m,
         .death_signal = SIGKILL,
         .new_session = true,
     };
+    const struct watch watch = {
+        .signals = signalfd(-1, &s->signals, SFD_CLOEXEC | SFD_NONBLOCK),
+        .timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK),
+        .fence = &s->fences->at_ms[m->place],
+    };
     struct pj_err err = {0};
     pid_t job;
     int status;
@@ -129,13 +189,18 @@ PJ_NORETURN static void keeper_main(struct server *s, const struct message *m,
         _exit(125);
     (void)close(s->sock);
     (void)close(s->chld);
+    if (watch.signals < 0 || watch.timer < 0) {
+        (void)pj_fail_errno(&err, errno, "clock of a keeper");
+        pj_log_err(PJ_LOG_ERROR, "job_not_started", &err, NULL, NULL);
+        _exit(125);
+    }
     if (pj_spawn(&spec, &job, NULL, &err) < 0) {
         pj_log_err(PJ_LOG_ERROR, "job_not_started", &err, NULL, NULL);
         _exit(125);
     }
     for (size_t i = 0; i < JOB_FDS; i++)
         (void)close(fds[i]);
-    status = keep(s, job);
+    status = keep(&watch, job);
     if (m->work_dir[0] != '\0' && pj_fs_remove_tree(m->work_dir, &err) < 0)
         pj_log_err(PJ_LOG_ERROR, "folder_not_removed", &err, "folder", m->work_dir);
     _exit(status & 0xff);
@@ -152,7 +217,7 @@ static int tell_ended(const struct server *s, uint32_t token, int status)
 
 static struct keeper *find(struct server *s, pid_t pid, uint32_t token)
 {
-    for (size_t i = 0; i < JOBS_MAX; i++)
+    for (size_t i = 0; i < SPAWNER_PLACES; i++)
         if (pid != 0 ? s->keepers[i].pid == pid
                      : s->keepers[i].pid != 0 && s->keepers[i].token == token)
             return &s->keepers[i];
@@ -161,7 +226,7 @@ static struct keeper *find(struct server *s, pid_t pid, uint32_t token)
 
 static struct keeper *find_free(struct server *s)
 {
-    for (size_t i = 0; i < JOBS_MAX; i++)
+    for (size_t i = 0; i < SPAWNER_PLACES; i++)
         if (s->keepers[i].pid == 0)
             return &s->keepers[i];
     return NULL;
@@ -169,7 +234,7 @@ static struct keeper *find_free(struct server *s)
 
 static void run(struct server *s, const struct message *m, const int fds[JOB_FDS])
 {
-    struct keeper *k = find_free(s);
+    struct keeper *k = m->place < SPAWNER_PLACES ? find_free(s) : NULL;
     pid_t self = getpid();
     pid_t pid = k == NULL ? -1 : fork();
 
@@ -254,7 +319,7 @@ static void serve_children(struct server *s)
 
 static void end_all(struct server *s)
 {
-    for (size_t i = 0; i < JOBS_MAX; i++)
+    for (size_t i = 0; i < SPAWNER_PLACES; i++)
         if (s->keepers[i].pid != 0)
             (void)kill(s->keepers[i].pid, SIGTERM);
     for (;;)
@@ -262,7 +327,8 @@ static void end_all(struct server *s)
             return;
 }
 
-PJ_NORETURN static void server_main(int sock, int keep_fd, char *const *argv)
+PJ_NORETURN static void server_main(int sock, int keep_fd, const struct spawner_fences *fences,
+                                    char *const *argv)
 {
     static struct server s; /* with its table of keepers, too large for a stack */
 
@@ -272,6 +338,7 @@ PJ_NORETURN static void server_main(int sock, int keep_fd, char *const *argv)
     (void)unsetenv("NOTIFY_SOCKET"); /* only the daemon tells how it is doing */
     s.sock = sock;
     s.keep_fd = keep_fd;
+    s.fences = fences;
     s.argv = argv;
     (void)sigemptyset(&s.signals);
     (void)sigaddset(&s.signals, SIGCHLD);
@@ -297,33 +364,41 @@ PJ_NORETURN static void server_main(int sock, int keep_fd, char *const *argv)
 
 int spawner_start(char *const *argv, int keep_fd, struct spawner *out, struct pj_err *err)
 {
-    int pair[2];
-    pid_t pid;
+    struct spawner_fences *fences =
+        mmap(NULL, sizeof(*fences), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int pair[2] = {-1, -1};
+    pid_t pid = -1;
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return pj_fail_errno(err, errno, "socketpair for the spawner");
-    pid = fork();
+    if (fences == MAP_FAILED)
+        return pj_fail_errno(err, errno, "memory shared with the spawner");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0 &&
+        fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0)
+        pid = fork();
     if (pid < 0) {
-        (void)close(pair[0]);
-        (void)close(pair[1]);
-        return pj_fail_errno(err, errno, "fork of the spawner");
+        (void)pj_fail_errno(err, errno, "start of the spawner");
+        pj_fd_close(&pair[0]);
+        pj_fd_close(&pair[1]);
+        (void)munmap(fences, sizeof(*fences));
+        return -1;
     }
     if (pid == 0) {
         (void)close(pair[0]);
-        server_main(pair[1], keep_fd, argv);
+        server_main(pair[1], keep_fd, fences, argv);
     }
     (void)close(pair[1]);
-    if (fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0) {
-        (void)close(pair[0]);
-        return pj_fail_errno(err, errno, "socket of the spawner");
-    }
-    *out = (struct spawner){.pid = pid, .fd = pair[0]};
+    *out = (struct spawner){.pid = pid, .fd = pair[0], .fences = fences};
     return 0;
+}
+
+void spawner_fence(struct spawner *s, unsigned place, int64_t at_ms)
+{
+    if (place < SPAWNER_PLACES)
+        atomic_store(&s->fences->at_ms[place], at_ms);
 }
 
 int spawner_run(struct spawner *s, const struct spawner_job *job, struct pj_err *err)
 {
-    struct message m = {.kind = MESSAGE_RUN, .token = job->token};
+    struct message m = {.kind = MESSAGE_RUN, .token = job->token, .place = job->place};
     const int fds[JOB_FDS] = {job->spec, job->outcome, job->control};
     union {
         struct cmsghdr head;
@@ -380,4 +455,6 @@ void spawner_stop(struct spawner *s)
     while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     s->pid = 0;
+    (void)munmap(s->fences, sizeof(*s->fences));
+    s->fences = NULL;
 }

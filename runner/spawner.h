@@ -5,7 +5,9 @@
  * A keeper is the subreaper of its job: whatever the job leaves behind, daemonised or not, becomes the keeper's child, is
  * killed, and is waited for. Only when no descendant is left does it remove the job's folder and end, and only then does the
  * daemon hear SPAWNER_ENDED: "ended" means that nothing of the task runs. When the daemon dies, by kill -9 too, its end of the
- * socket closes, and the spawner ends every job in the same way. */
+ * socket closes, and the spawner ends every job in the same way. A daemon that stands still closes nothing: therefore each keeper
+ * reads in memory that both share until when the lease of its job was renewed, and ends the job when that time has come, by a
+ * clock that goes on while the machine is suspended. */
 #ifndef RUNNER_SPAWNER_H
 #define RUNNER_SPAWNER_H
 
@@ -14,10 +16,17 @@
 #include <sys/types.h>
 #include "lib/base/err.h"
 
+struct spawner_fences;
+
 struct spawner {
     pid_t pid;
-    int fd; /* readable when an event waits; CLOEXEC, non-blocking */
+    int fd;                        /* readable when an event waits; CLOEXEC, non-blocking */
+    struct spawner_fences *fences; /* shared with the keepers */
 };
+
+#define SPAWNER_PLACES 256
+/* Status of a job whose fence was not moved on in time. */
+#define SPAWNER_FENCED 123
 
 /* Descriptors of a job process, beside 2 (the daemon's own stderr). */
 enum spawner_job_fd {
@@ -27,7 +36,8 @@ enum spawner_job_fd {
 };
 
 struct spawner_job {
-    uint32_t token;             /* the caller's name for it, returned in its event */
+    uint32_t token; /* the caller's name for it, returned in its event */
+    unsigned place; /* of its fence, below SPAWNER_PLACES: no other job that runs has it */
     int spec, outcome, control; /* the job's ends; the caller closes its copies */
     const char *work_dir;       /* removed when the job has ended; NULL: none */
 };
@@ -43,6 +53,8 @@ struct spawner_event {
 int spawner_start(char *const *argv, int keep_fd, struct spawner *out,
                   struct pj_err *err) PJ_MUST_CHECK;
 int spawner_run(struct spawner *s, const struct spawner_job *job, struct pj_err *err) PJ_MUST_CHECK;
+/* The job of this place is ended at `at_ms` of pj_mono_ms(), unless this is called again by then; 0: never. Before spawner_run() for a new one. */
+void spawner_fence(struct spawner *s, unsigned place, int64_t at_ms);
 /* SIGKILL to the job process; its event follows when all of it is gone. Unknown tokens are ignored. */
 int spawner_kill(struct spawner *s, uint32_t token, struct pj_err *err) PJ_MUST_CHECK;
 /* The next event. PJ_NONE: nothing yet. UNAVAILABLE: the spawner is gone, and all jobs with it. */

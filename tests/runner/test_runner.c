@@ -1,8 +1,10 @@
 /* The real pj-runner on a real Redis, real remotes, real boxes. */
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 #include "lib/base/mem.h"
 #include "lib/store/repos.h"
@@ -16,6 +18,11 @@
     "box-is-busy; exec sleep 1000\","                                                              \
     "\"timeout_s\":600}}]},"                                                                       \
     "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Done.\"}}]}]"
+
+#define GREETING                                                                                   \
+    "[{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"hello.txt\",\"content\":" \
+    "\"again\\n\"}}]},"                                                                            \
+    "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Again.\"}}]}]"
 
 Test(runner, r3_1_makes_a_task_a_pushed_branch)
 {
@@ -239,10 +246,7 @@ Test(runner, r10_2_a_killed_runner_leaves_nothing_and_another_takes_its_task)
     id = open_busy(&o, "Greet the world");
     cr_assert_eq(program_stop(&o.f.runner[0], SIGKILL, FLEET_SOON_MS), 128 + SIGKILL);
     fleet_assert_clean(&o.f);
-    fleet_answers(
-        &o.f, "[{\"toolCalls\":[{\"name\":\"write_file\",\"arguments\":{\"path\":\"hello.txt\","
-              "\"content\":\"again\\n\"}}]},"
-              "{\"toolCalls\":[{\"name\":\"finish\",\"arguments\":{\"summary\":\"Again.\"}}]}]");
+    fleet_answers(&o.f, GREETING);
     fleet_runner(&o.f, 1);
     fleet_wait_end(&o.f, id, &task);
     one_assert_status(&o.f, &task, PJ_TASK_COMPLETED);
@@ -250,6 +254,62 @@ Test(runner, r10_2_a_killed_runner_leaves_nothing_and_another_takes_its_task)
     cr_assert_eq(task.deliveries, 2);
     cr_assert_str_eq(task.runner, "runner-1");
     pj_task_release(&task);
+    one_close(&o);
+}
+
+/* A descriptor that can be read once the process is gone. */
+static int watch_process(struct fleet *f, const char *program, const char *argument)
+{
+    pid_t pid = fleet_find_process(f, 0, program, argument);
+    int fd = pid > 0 ? pidfd_open(pid, 0) : -1;
+
+    cr_assert_geq(fd, 0, "no %s", program);
+    return fd;
+}
+
+/* Its sockets stay open and its leases end. The keeper ends the job in time, so that no two boxes of a task ever run. */
+Test(runner, r10_2_a_frozen_runner_ends_its_box_before_another_takes_the_task)
+{
+    struct one o;
+    struct pj_task task;
+    PJ_CLEANUP(pj_freep) char *id = NULL;
+    PJ_CLEANUP(pj_freep) char *next = NULL;
+    struct pollfd gone[3] = {{.events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
+
+    one_open(&o);
+    fleet_answers(&o.f, LONG_RUN);
+    fleet_set(&o.f, "PJ_LEASE_TTL", "8s");
+    fleet_runner(&o.f, 0);
+    id = fleet_task(&o.f, o.repo, "Never end", NULL);
+    fleet_wait_log(&o.f, id, "box-is-busy");
+    gone[0].fd = watch_process(&o.f, "pj-runner", "job");
+    gone[1].fd = watch_process(&o.f, "pj-sandbox", NULL);
+    gone[2].fd = watch_process(&o.f, "sleep", "1001");
+    fleet_answers(&o.f, GREETING);
+    fleet_runner(&o.f, 1);
+    cr_assert_eq(kill(o.f.runner[0].pid, SIGSTOP), 0);
+    for (size_t i = 0; i < PJ_COUNT_OF(gone); i++)
+        cr_assert_eq(poll(&gone[i], 1, FLEET_SOON_MS), 1, "process %zu is left", i);
+    fleet_read(&o.f, id, &task);
+    cr_expect_eq(task.deliveries, 1, "the other runner had it already");
+    pj_task_release(&task);
+    fleet_wait_end(&o.f, id, &task);
+    one_assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+    cr_expect_str_eq(task.runner, "runner-1");
+    cr_expect_eq(task.deliveries, 2);
+    pj_task_release(&task);
+
+    cr_assert_eq(program_stop(&o.f.runner[1], SIGTERM, FLEET_SOON_MS), 0);
+    cr_assert_eq(kill(o.f.runner[0].pid, SIGCONT), 0);
+    next = fleet_task(&o.f, o.repo, "Greet the world", NULL);
+    fleet_wait_end(&o.f, next, &task);
+    one_assert_status(&o.f, &task, PJ_TASK_COMPLETED);
+    cr_expect_str_eq(task.runner, "runner-0");
+    pj_task_release(&task);
+    cr_expect(program_wait_log(&o.f.runner[0], "lease_lost", FLEET_SOON_MS));
+    fleet_assert_no_work(&o.f, 0);
+    for (size_t i = 0; i < PJ_COUNT_OF(gone); i++)
+        (void)close(gone[i].fd);
     one_close(&o);
 }
 

@@ -32,6 +32,8 @@ __attribute__((constructor)) static void play_job(int argc, char **argv)
     _exit(91);
 }
 
+#define PLACE 3
+
 struct run {
     struct spawner spawner;
     int outcome, control;
@@ -55,7 +57,7 @@ static void job(struct run *r, uint32_t token, const char *script)
 {
     int spec[2], outcome[2], control[2];
     struct pj_err err;
-    struct spawner_job j = {.token = token, .work_dir = r->work};
+    struct spawner_job j = {.token = token, .place = PLACE, .work_dir = r->work};
 
     cr_assert_eq(pipe2(spec, O_CLOEXEC), 0);
     cr_assert_eq(pipe2(outcome, O_CLOEXEC), 0);
@@ -125,6 +127,48 @@ Test(spawner, tells_the_exit_code_and_removes_the_folder)
     cr_assert_eq(ev.token, 7);
     cr_assert_eq(ev.status, 3);
     cr_assert_not(pj_fs_exists(r.work));
+    stop(&r);
+}
+
+/* Nobody moves its fence on, as a daemon does that stands still. */
+Test(spawner, a_job_whose_fence_is_reached_is_ended_with_all_it_started)
+{
+    struct run r;
+    struct spawner_event ev;
+    char line[100];
+    long pid;
+
+    start(&r);
+    int64_t at = pj_mono_ms() + 300;
+    spawner_fence(&r.spawner, PLACE, at);
+    job(&r, 1, "trap '' TERM; setsid sleep 1000 & echo $!; wait");
+    ev = await(&r);
+    cr_expect_geq(pj_mono_ms(), at);
+    cr_expect_eq(ev.status, SPAWNER_FENCED);
+    read_line(&r, line, sizeof(line));
+    if (sscanf(line, "%ld", &pid) ==
+        1) /* on a busy machine its time may have come before it began */
+        cr_expect(is_gone(pid));
+    cr_expect_not(pj_fs_exists(r.work));
+    stop(&r);
+}
+
+Test(spawner, a_job_whose_fence_is_moved_on_in_time_is_left_alone)
+{
+    struct run r;
+    struct spawner_event ev;
+    struct pollfd p;
+
+    start(&r);
+    spawner_fence(&r.spawner, PLACE, pj_mono_ms() + 2000);
+    spawner_fence(&r.spawner, PLACE + 1, 1); /* another's */
+    job(&r, 1, "read order; exit 5");
+    spawner_fence(&r.spawner, PLACE, pj_mono_ms() + 600000);
+    p = (struct pollfd){.fd = r.spawner.fd, .events = POLLIN};
+    cr_expect_eq(poll(&p, 1, 2200), 0, "it was ended");
+    cr_assert_eq(write(r.control, "go\n", 3), 3);
+    ev = await(&r);
+    cr_expect_eq(ev.status, 5);
     stop(&r);
 }
 
