@@ -149,21 +149,18 @@ static void on_due(struct request *req, const struct redisReply *reply)
 static void on_created(struct request *req, const struct redisReply *reply)
 {
     const struct github_hook *h = req->ctx;
-    struct pj_task task;
+    struct pj_task *task = req->task;
     struct pj_err err;
     bool existing = false;
 
-    pj_task_init(&task);
-    if (pj_task_create_reply(reply, &task, &existing, &err) < 0) {
+    if (pj_task_create_reply(reply, task, &existing, &err) < 0) {
         reply_err(req, &err);
-        pj_task_release(&task);
         return;
     }
-    pj_log(PJ_LOG_INFO, "task_triggered", "taskId", task.id, "repositoryId", task.repository_id,
+    pj_log(PJ_LOG_INFO, "task_triggered", "taskId", task->id, "repositoryId", task->repository_id,
            "delivery", h->digest, "repeated", existing ? "true" : "false", NULL);
-    json_array_append_new(h->made, json_string(task.id));
-    owe_comment(req, task.id, task.owner, 0, on_due);
-    pj_task_release(&task);
+    json_array_append_new(h->made, json_string(task->id));
+    owe_comment(req, task->id, task->owner, 0, on_due);
 }
 
 static json_t *source_of(const struct github_hook *h)

@@ -69,18 +69,16 @@ static bool is_provider(const char *word)
 
 static void on_created(struct request *req, const struct redisReply *reply)
 {
-    struct pj_task task;
+    struct create *c = req->ctx;
     struct pj_err err;
     bool existing = false;
 
-    pj_task_init(&task);
-    if (pj_task_create_reply(reply, &task, &existing, &err) < 0) {
+    if (pj_task_create_reply(reply, &c->task, &existing, &err) < 0) {
         reply_err(req, &err);
-    } else {
-        reply_header(req, "Location", "/api/v1/tasks/%s", task.id);
-        reply_json(req, 201, pj_task_json(&task));
+        return;
     }
-    pj_task_release(&task);
+    reply_header(req, "Location", "/api/v1/tasks/%s", c->task.id);
+    reply_json(req, 201, pj_task_json(&c->task));
 }
 
 static void store_task(struct request *req)

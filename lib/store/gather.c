@@ -52,18 +52,22 @@ static void on_answer(void *arg, const struct redisReply *reply, struct pj_err *
     free(b);
 }
 
+static void submit(struct pj_gather *g, struct batch **slot)
+{
+    struct batch *b = *slot;
+
+    *slot = b->next;
+    pj_aredis_submit(g->redis, &b->cmd, on_answer, b);
+}
+
 static void leave(evutil_socket_t fd, short what, void *arg)
 {
     struct pj_gather *g = arg;
 
     (void)fd;
     (void)what;
-    while (g->open) {
-        struct batch *b = g->open;
-
-        g->open = b->next;
-        pj_aredis_submit(g->redis, &b->cmd, on_answer, b);
-    }
+    while (g->open)
+        submit(g, &g->open);
 }
 
 struct pj_gather *pj_gather_new(struct event_base *base, struct pj_aredis *redis)
@@ -92,14 +96,13 @@ void pj_gather_free(struct pj_gather *g)
 }
 
 /* Where one more of this kind may be added. */
-static struct batch *batch_for(struct pj_gather *g, enum kind kind, const char *task_id,
+static struct batch **batch_for(struct pj_gather *g, enum kind kind, const char *task_id,
                                pj_aredis_cb *cb, void *arg)
 {
     unsigned partition = pj_partition_of_task(task_id);
     struct batch **slot = &g->open;
 
-    while (*slot && ((*slot)->kind != kind || (*slot)->partition != partition ||
-                     (*slot)->count == TOGETHER_MAX || (*slot)->cmd.len > BYTES_MAX))
+    while (*slot && ((*slot)->kind != kind || (*slot)->partition != partition))
         slot = &(*slot)->next;
     if (!*slot) {
         *slot = pj_alloc(1, sizeof(**slot));
@@ -110,21 +113,31 @@ static struct batch *batch_for(struct pj_gather *g, enum kind kind, const char *
     (*slot)->who[(*slot)->count].cb = cb;
     (*slot)->who[(*slot)->count].arg = arg;
     (*slot)->count++;
-    return *slot;
+    return slot;
+}
+
+/* A full one leaves at once: were it to wait for the next, both would be answered together, and from then on Redis would wait while
+ * we work and we while it does. */
+static void leave_if_full(struct pj_gather *g, struct batch **slot)
+{
+    if ((*slot)->count == TOGETHER_MAX || (*slot)->cmd.len > BYTES_MAX)
+        submit(g, slot);
 }
 
 void pj_gather_create(struct pj_gather *g, const struct pj_task *task, bool execute,
                       const char *idem_key, pj_aredis_cb *cb, void *arg)
 {
-    struct batch *b = batch_for(g, idem_key ? CREATE_ONCE : CREATE, task->id, cb, arg);
+    struct batch **b = batch_for(g, idem_key ? CREATE_ONCE : CREATE, task->id, cb, arg);
 
-    pj_task_create_add(&b->cmd, task, execute, idem_key);
+    pj_task_create_add(&(*b)->cmd, task, execute, idem_key);
+    leave_if_full(g, b);
 }
 
 void pj_gather_finish(struct pj_gather *g, const char *task_id, int64_t epoch, int64_t attempt,
                       const struct pj_outcome *outcome, pj_aredis_cb *cb, void *arg)
 {
-    struct batch *b = batch_for(g, FINISH, task_id, cb, arg);
+    struct batch **b = batch_for(g, FINISH, task_id, cb, arg);
 
-    pj_lease_finish_add(&b->cmd, task_id, epoch, attempt, outcome);
+    pj_lease_finish_add(&(*b)->cmd, task_id, epoch, attempt, outcome);
+    leave_if_full(g, b);
 }

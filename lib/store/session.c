@@ -12,6 +12,9 @@
 #define SENT_KEEP                                                                                  \
     ((size_t)256 * 1024) /* what is sent is let go of beyond, however much waits behind it */
 
+/* Enough for a packet of its own: it does not wait for the loop's next turn, so that Redis has something to do meanwhile. */
+#define OUT_EAGER ((size_t)4 * 1024)
+
 struct waiter {
     pj_session_cb *cb;
     void *arg;
@@ -148,18 +151,6 @@ static void await_reply(struct pj_session *s, pj_session_cb *cb, void *arg)
     s->ring[(s->first + s->waiting++) & (s->ring_size - 1)] = (struct waiter){cb, arg};
 }
 
-void pj_session_send(struct pj_session *s, const struct pj_cmd *cmd, bool source, pj_session_cb *cb,
-                     void *arg)
-{
-    bool idle = s->sent == s->out.len;
-
-    pj_cmd_write(cmd, source, &s->out);
-    if (cb)
-        await_reply(s, cb, arg);
-    if (idle && s->in)
-        event_active(s->in, EV_TIMEOUT, 0);
-}
-
 static void want_write(struct pj_session *s)
 {
     (void)event_add(s->out_ev, NULL);
@@ -189,6 +180,20 @@ static bool flush(struct pj_session *s)
     if (s->out.cap > OUT_KEEP)
         pj_str_release(&s->out);
     return true;
+}
+
+void pj_session_send(struct pj_session *s, const struct pj_cmd *cmd, bool source, pj_session_cb *cb,
+                     void *arg)
+{
+    bool idle = s->sent == s->out.len;
+
+    pj_cmd_write(cmd, source, &s->out);
+    if (cb)
+        await_reply(s, cb, arg);
+    if (s->open && s->in && s->out.len - s->sent >= OUT_EAGER && idle)
+        idle = !flush(s); /* what failed is found out again, and told, by the loop */
+    if (idle && s->in)
+        event_active(s->in, EV_TIMEOUT, 0);
 }
 
 static void hand_out(struct pj_session *s, const redisReply *reply)

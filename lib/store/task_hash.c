@@ -329,7 +329,8 @@ static int complete(struct pj_task *task, struct pj_view slot, int64_t unpriced,
     return pj_fail(err, PJ_E_PROTOCOL, "a task in Redis is damaged");
 }
 
-int pj_task_given_get(const struct redisReply *given, struct pj_task *out, struct pj_err *err)
+/* A task that nothing is known of but what it was created with. */
+static int given_get(const struct redisReply *given, struct pj_task *out, struct pj_err *err)
 {
     struct pj_task task;
 
@@ -338,12 +339,30 @@ int pj_task_given_get(const struct redisReply *given, struct pj_task *out, struc
     return complete(&task, pj_view_n("", 0), 0, out, err);
 }
 
+int pj_task_created(const struct redisReply *created, struct pj_task *task, struct pj_err *err)
+{
+    struct pj_view head = pj_reply_view(created);
+
+    if (head.n < 3 || head.p[head.n - 1] != '\0')
+        return pj_fail(err, PJ_E_PROTOCOL, "unexpected answer of Redis to a new task");
+    get_given(head, task);
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) { /* an empty text is as good as none */
+        char **text = (char **)((char *)task + rows[i].offset);
+
+        if (rows[i].group == GIVEN && rows[i].kind == STR && *text && !**text) {
+            free(*text);
+            *text = NULL;
+        }
+    }
+    return 0;
+}
+
 int pj_task_leased_get(const struct redisReply *hash, const struct redisReply *lease,
                        struct pj_task *out, int64_t *deadline_ms, struct pj_err *err)
 {
     bool known = pj_reply_count(hash) > 0;
 
-    if ((known ? pj_task_hash_get(hash, out, err) : pj_task_given_get(hash, out, err)) < 0)
+    if ((known ? pj_task_hash_get(hash, out, err) : given_get(hash, out, err)) < 0)
         return -1;
     *deadline_ms = get_lease(pj_reply_view(lease), out);
     out->stage = PJ_STAGE_PREPARING;

@@ -47,14 +47,20 @@ void pj_task_create_cmd(struct pj_cmd *cmd, const struct pj_task *task, bool exe
     pj_task_create_add(cmd, task, execute, idem_key);
 }
 
-int pj_task_create_reply(const struct redisReply *reply, struct pj_task *out, bool *existing,
+int pj_task_create_reply(const struct redisReply *reply, struct pj_task *task, bool *existing,
                          struct pj_err *err)
 {
+    struct pj_task before;
+
     reply = pj_reply_only(reply);
-    if (existing)
-        *existing = pj_reply_count(reply) > 0;
-    return pj_reply_count(reply) > 0 ? pj_task_hash_get(reply, out, err)
-                                     : pj_task_given_get(reply, out, err);
+    *existing = pj_reply_count(reply) > 0;
+    if (!*existing)
+        return pj_task_created(reply, task, err);
+    if (pj_task_hash_get(reply, &before, err) < 0)
+        return -1;
+    pj_task_release(task);
+    *task = before;
+    return 0;
 }
 
 void pj_task_get_cmd(struct pj_cmd *cmd, const char *task_id)

@@ -19,7 +19,8 @@ void pj_task_create_add(struct pj_cmd *cmd, const struct pj_task *task, bool exe
  * (pj_id_new(pj_partition_of_user(…))). */
 void pj_task_create_cmd(struct pj_cmd *cmd, const struct pj_task *task, bool execute,
                         const char *idem_key);
-int pj_task_create_reply(const struct redisReply *reply, struct pj_task *out, bool *existing,
+/* *task, as it was sent, becomes as it was stored. On failure it is as it was. */
+int pj_task_create_reply(const struct redisReply *reply, struct pj_task *task, bool *existing,
                          struct pj_err *err) PJ_MUST_CHECK;
 
 void pj_task_get_cmd(struct pj_cmd *cmd, const char *task_id);

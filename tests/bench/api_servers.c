@@ -91,7 +91,7 @@ void bench_make_task(struct bench *b, struct bench_task *out)
         url[] = "https://example.org/a/b", name[] = "a/b", branch[] = "main", text[] = "text";
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     struct pj_repo repo;
-    struct pj_task task, made;
+    struct pj_task task;
     struct pj_cmd cmd = {0};
     struct pj_lease lease[1];
     struct pj_err err;
@@ -117,10 +117,8 @@ void bench_make_task(struct bench *b, struct bench_task *out)
     task.priority = PJ_PRIORITY_NORMAL;
     pj_task_create_cmd(&cmd, &task, true, NULL);
     run(b, &cmd, &reply);
-    pj_task_init(&made);
-    if (pj_task_create_reply(reply, &made, &existing, &err) < 0)
+    if (pj_task_create_reply(reply, &task, &existing, &err) < 0)
         load_die("task", &err);
-    pj_task_release(&made);
     const struct pj_lease_take take = {
         .runner = "bench", .ttl_ms = 600000, .timeout_ms = 600000, .want = 1};
     pj_lease_take_cmd(&cmd, &take);

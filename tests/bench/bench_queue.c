@@ -197,30 +197,34 @@ static void accept_one_by_one(struct bench *b)
     }
 }
 
-static void accept_next(struct bench *b);
+/* A request under way. */
+struct flight {
+    struct bench *b;
+    struct sample sample;
+};
+
+static void accept_next(struct flight *flight);
 
 static void on_accepted(void *arg, const struct redisReply *reply, struct pj_err *err)
 {
-    struct bench *b = arg;
+    struct flight *flight = arg;
     bool existing;
-    struct pj_task made;
 
-    if (!reply || pj_task_create_reply(reply, &made, &existing, err) < 0)
+    if (!reply || pj_task_create_reply(reply, &flight->sample.task, &existing, err) < 0)
         die("accept", err);
-    pj_task_release(&made);
-    b->ended++;
-    accept_next(b);
+    flight->b->ended++;
+    accept_next(flight);
 }
 
 /* As pj-api does it for a request. */
-static void accept_next(struct bench *b)
+static void accept_next(struct flight *flight)
 {
-    struct sample sample;
+    struct bench *b = flight->b;
 
     if (b->begun == b->total)
         return;
-    sample_task(&sample, b->begun++);
-    pj_gather_create(b->gather, &sample.task, true, NULL, on_accepted, b);
+    sample_task(&flight->sample, b->begun++);
+    pj_gather_create(b->gather, &flight->sample.task, true, NULL, on_accepted, flight);
 }
 
 static void run_loop(struct bench *b)
@@ -231,44 +235,53 @@ static void run_loop(struct bench *b)
 
 static void accept_in_flight(struct bench *b)
 {
-    for (int i = 0; i < 64; i++)
-        accept_next(b);
+    struct flight flights[64];
+
+    for (int i = 0; i < 64; i++) {
+        flights[i].b = b;
+        accept_next(&flights[i]);
+    }
     run_loop(b);
 }
 
+/* A script's worth of them. */
+struct bulk {
+    struct bench *b;
+    struct sample samples[PJ_CREATE_MAX];
+};
+
 static void on_bulk(void *arg, const struct redisReply *reply, struct pj_err *err)
 {
-    struct bench *b = arg;
+    struct bulk *bulk = arg;
 
     if (pj_reply_count(reply) != PJ_CREATE_MAX)
         die("bulk", err);
     for (size_t i = 0; i < PJ_CREATE_MAX; i++) {
-        struct pj_task made;
         bool existing;
 
-        if (pj_task_create_reply(pj_reply_at(reply, i), &made, &existing, err) < 0)
+        if (pj_task_create_reply(pj_reply_at(reply, i), &bulk->samples[i].task, &existing, err) < 0)
             die("bulk", err);
-        pj_task_release(&made);
     }
-    b->ended += PJ_CREATE_MAX;
+    bulk->b->ended += PJ_CREATE_MAX;
 }
 
 /* Thousands, one after the other, each in scripts of PJ_CREATE_MAX: one is built while Redis works at another. */
 static void accept_bulk(struct bench *b)
 {
-    struct sample sample;
+    static struct bulk bulks[BULK / PJ_CREATE_MAX];
 
     for (b->ended = 0; b->ended < b->total;) {
-        long done = b->ended;
+        long done = b->ended, next = done;
 
-        for (long k = done; k < done + BULK;) {
+        for (size_t k = 0; k < PJ_COUNT_OF(bulks); k++) {
             struct pj_cmd cmd = {0};
 
+            bulks[k].b = b;
             for (int i = 0; i < PJ_CREATE_MAX; i++) {
-                sample_task(&sample, k++);
-                pj_task_create_add(&cmd, &sample.task, true, NULL);
+                sample_task(&bulks[k].samples[i], next++);
+                pj_task_create_add(&cmd, &bulks[k].samples[i].task, true, NULL);
             }
-            pj_aredis_submit(b->loop, &cmd, on_bulk, b);
+            pj_aredis_submit(b->loop, &cmd, on_bulk, &bulks[k]);
             (void)event_base_loop(b->base, EVLOOP_NONBLOCK);
         }
         while (b->ended < done + BULK)

@@ -191,13 +191,12 @@ char *fleet_task(struct fleet *f, const char *repo, const char *title,
 {
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     char id[PJ_ID_SIZE];
-    struct pj_task task, stored;
+    struct pj_task task;
     struct pj_cmd cmd = {0};
     struct pj_err err;
     bool existing;
 
     pj_task_init(&task);
-    pj_task_init(&stored);
     pj_id_new(pj_partition_of_user(OWNER, 1), id);
     task.id = pj_strdup(id);
     task.owner = pj_strdup(OWNER);
@@ -209,10 +208,9 @@ char *fleet_task(struct fleet *f, const char *repo, const char *title,
         set(&task);
     pj_task_create_cmd(&cmd, &task, true, NULL);
     reply = ask(f, &cmd);
-    cr_assert_eq(pj_task_create_reply(reply, &stored, &existing, &err), 0, "%s", err.message);
-    cr_assert_eq(stored.status, PJ_TASK_RUNNING);
+    cr_assert_eq(pj_task_create_reply(reply, &task, &existing, &err), 0, "%s", err.message);
+    cr_assert_eq(task.status, PJ_TASK_RUNNING);
     pj_task_release(&task);
-    pj_task_release(&stored);
     return pj_strdup(id);
 }
 

@@ -47,7 +47,7 @@ int run_move(struct fixture *f, struct pj_cmd *cmd, struct pj_task *out, struct 
 void make_task_with(struct fixture *f, const char *owner, int priority, int64_t timeout_ms,
                     bool execute, char id[PJ_ID_SIZE])
 {
-    struct pj_task task, made;
+    struct pj_task task;
     struct pj_cmd cmd = {0};
     struct pj_err err = {0};
     bool existing = true;
@@ -66,11 +66,12 @@ void make_task_with(struct fixture *f, const char *owner, int priority, int64_t 
     {
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(f, &cmd);
 
-        cr_assert_eq(pj_task_create_reply(reply, &made, &existing, &err), 0, "%s", err.message);
+        cr_assert_eq(pj_task_create_reply(reply, &task, &existing, &err), 0, "%s", err.message);
     }
     cr_assert_not(existing);
-    cr_assert_str_eq(made.id, id);
-    pj_task_release(&made);
+    cr_assert_str_eq(task.id, id);
+    cr_assert_eq(task.status, execute ? PJ_TASK_RUNNING : PJ_TASK_QUEUED);
+    cr_assert_gt(task.created_ms, 0);
     task.id = NULL;
     pj_task_release(&task);
 }

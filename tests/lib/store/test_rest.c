@@ -271,7 +271,7 @@ Test(rest, same_key_same_answer)
 Test(rest, create_under_a_key_finds_the_task_it_made)
 {
     char id[PJ_ID_SIZE], other[PJ_ID_SIZE], key[PJ_KEY_SIZE], answer[8];
-    struct pj_task task, made;
+    struct pj_task task;
     struct pj_cmd cmd = {0};
     struct pj_err err = {0};
     bool existing;
@@ -281,19 +281,17 @@ Test(rest, create_under_a_key_finds_the_task_it_made)
     for (int i = 0; i < 2; i++) {
         pj_id_new(0, i ? other : id);
         pj_task_init(&task);
-        task.id = i ? other : id;
+        task.id = pj_strdup(i ? other : id);
         task.owner = pj_strdup("u1");
         task.repository_id = pj_strdup("r");
         task.title = pj_strdup("t");
         pj_task_create_cmd(&cmd, &task, true, key);
-        task.id = NULL;
-        pj_task_release(&task);
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
 
-        cr_assert_eq(pj_task_create_reply(reply, &made, &existing, &err), 0, "%s", err.message);
+        cr_assert_eq(pj_task_create_reply(reply, &task, &existing, &err), 0, "%s", err.message);
         cr_assert_eq(existing, i == 1);
-        cr_assert_str_eq(made.id, id);
-        pj_task_release(&made);
+        cr_assert_str_eq(task.id, id);
+        pj_task_release(&task);
     }
     cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:tasks", NULL), 1);
     cr_assert_eq(ask_int(&f, "XLEN", "pj:{p0}:ready", NULL), 1);
