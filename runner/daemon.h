@@ -5,7 +5,7 @@
  * the spawner says that nothing of it runs any more. It holds no forge or model connection.
  *
  *     daemon.c  loop, events, drain       takes.c   bells and takes (takes.h)
- *     slot.c    one attempt: start, orders, outcome, settling
+ *     slot.c    one attempt: start, orders, outcome      slot_settle.c   its end
  *     keep.c    renewing, heartbeat       reaper.c  expired work of any runner      janitor.c  retention
  *     helper.c  the outbox process        health.c  probes and metrics */
 #ifndef RUNNER_DAEMON_H

@@ -84,7 +84,12 @@ void slot_init(struct slot *slot, struct daemon *d)
     slot->again_event = event_new(d->base, -1, 0, on_again, slot);
 }
 
-/* Its end has been answered. */
+void slot_unwatch(struct slot *slot)
+{
+    (void)event_del(slot->deadline_event);
+    (void)event_del(slot->kill_event);
+}
+
 void slot_arrive(struct slot *slot)
 {
     if (slot->departing)
@@ -97,8 +102,7 @@ static void clear(struct slot *slot)
     if (slot->outcome_event != NULL)
         event_free(slot->outcome_event);
     slot->outcome_event = NULL;
-    (void)event_del(slot->deadline_event);
-    (void)event_del(slot->kill_event);
+    slot_unwatch(slot);
     (void)event_del(slot->settle_event);
     (void)event_del(slot->again_event);
     pj_fd_close(&slot->outcome_fd);

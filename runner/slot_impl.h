@@ -6,6 +6,8 @@
 #include "runner/daemon.h"
 
 void slot_arm(struct event *ev, int64_t ms);
+/* Its job is gone: there is no deadline any more, and nothing to kill. */
+void slot_unwatch(struct slot *slot);
 /* Its end has been answered. */
 void slot_arrive(struct slot *slot);
 /* Free again. */

@@ -1,5 +1,4 @@
 /* The end of an attempt: nothing of it runs any more, and the store is told what became of it. */
-#include <event2/event.h>
 #include <string.h>
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -167,8 +166,7 @@ void slot_settle(struct slot *slot)
     struct pj_outcome out;
 
     slot->state = SLOT_SETTLING;
-    (void)event_del(slot->deadline_event);
-    (void)event_del(slot->kill_event);
+    slot_unwatch(slot);
     pj_outcome_init(&out);
     if (slot->stop == SLOT_LOST)
         slot_leave(slot);
