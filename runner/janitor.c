@@ -41,7 +41,7 @@ static void clean(struct daemon *d, unsigned partition)
 
     c->daemon = d;
     c->partition = partition;
-    pj_events_retain_cmd(&cmd, partition, pj_now_ms() - d->settings->log_retention_ms, RETAIN_MAX);
+    pj_events_retain_cmd(&cmd, partition, d->settings->log_retention_ms, RETAIN_MAX);
     pj_aredis_submit(d->redis, &cmd, on_cleaned, c);
 }
 
@@ -87,7 +87,7 @@ static void pack(struct daemon *d, unsigned partition)
 
     c->daemon = d;
     c->partition = partition;
-    pj_pack_next_cmd(&cmd, partition, pj_now_ms() - PACK_AFTER_MS);
+    pj_pack_next_cmd(&cmd, partition, PACK_AFTER_MS);
     pj_aredis_submit(d->redis, &cmd, on_next, c);
 }
 

@@ -215,13 +215,13 @@ int pj_message_parse(struct pj_view payload, struct pj_message *out, struct pj_e
     return pj_fail(err, PJ_E_PROTOCOL, "not a message of a task's channel");
 }
 
-void pj_events_retain_cmd(struct pj_cmd *cmd, unsigned partition, int64_t before_ms, int64_t max)
+void pj_events_retain_cmd(struct pj_cmd *cmd, unsigned partition, int64_t age_ms, int64_t max)
 {
     char key[PJ_KEY_SIZE];
 
     pj_cmd_script(cmd, "log_retain");
     pj_cmd_text(cmd, pj_key_part(key, partition, "ended"));
-    pj_cmd_int(cmd, before_ms);
+    pj_cmd_int(cmd, age_ms);
     pj_cmd_int(cmd, max);
 }
 

@@ -63,8 +63,8 @@ struct pj_message {
 int pj_message_parse(struct pj_view payload, struct pj_message *out,
                      struct pj_err *err) PJ_MUST_CHECK;
 
-/* Retention: drop logs of tasks that ended before `before_ms`, at most `max`; *dropped tells how many. */
-void pj_events_retain_cmd(struct pj_cmd *cmd, unsigned partition, int64_t before_ms, int64_t max);
+/* Retention: drop logs of tasks that ended `age_ms` ago or earlier by the clock of Redis, at most `max`; *dropped tells how many. */
+void pj_events_retain_cmd(struct pj_cmd *cmd, unsigned partition, int64_t age_ms, int64_t max);
 int pj_events_retain_reply(const struct redisReply *reply, int64_t *dropped,
                            struct pj_err *err) PJ_MUST_CHECK;
 

@@ -45,13 +45,13 @@ int pj_chunk_text(const struct pj_chunk *chunk, char *out, struct pj_err *err)
     return 0;
 }
 
-void pj_pack_next_cmd(struct pj_cmd *cmd, unsigned partition, int64_t before_ms)
+void pj_pack_next_cmd(struct pj_cmd *cmd, unsigned partition, int64_t age_ms)
 {
     char key[PJ_KEY_SIZE];
 
     pj_cmd_script(cmd, "log_pack_next");
     pj_cmd_text(cmd, pj_key_part(key, partition, "hot"));
-    pj_cmd_int(cmd, before_ms);
+    pj_cmd_int(cmd, age_ms);
 }
 
 struct piece { /* being filled */

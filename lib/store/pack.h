@@ -6,8 +6,8 @@
 
 #include "lib/store/cmd.h"
 
-/* One stretch of a log that ended before `before_ms`. */
-void pj_pack_next_cmd(struct pj_cmd *cmd, unsigned partition, int64_t before_ms);
+/* One stretch of a log that ended `age_ms` ago or earlier, by the clock of Redis. */
+void pj_pack_next_cmd(struct pj_cmd *cmd, unsigned partition, int64_t age_ms);
 int pj_pack_next_reply(const struct redisReply *reply, unsigned partition, struct pj_cmd *put,
                        struct pj_err *err) PJ_MUST_CHECK;
 int pj_pack_put_reply(const struct redisReply *reply, struct pj_err *err) PJ_MUST_CHECK;

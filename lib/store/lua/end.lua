@@ -17,7 +17,8 @@ local function finish(id, h, status, set, by, now)
     else
         call('HSET', t, 'status', status, 'slot', '', 'fin', at .. ' ' .. by)
     end
-    ends[#ends + 1] = {id, h.status, status, h.owner, h.epoch, h.started, h.executed, h.n, at, sums}
+    ends[#ends + 1] = {id, h.status, status, h.owner, h.epoch, h.started, h.executed,
+        h.attempt == '1' and h.n or '1', at, sums} -- an earlier attempt has a log, also when this one has none
     lines[#lines + 1] = id .. ' ' .. h.owner .. ' ' .. h.repo .. ' ' .. h.status .. ' ' .. status .. ' - ' .. h.attempt .. ' ' .. h.n .. ' ' .. at
     if h.slot == 'b' then
         call('ZREM', P .. 'bk:' .. h.owner, id)

@@ -4,24 +4,15 @@
 -- KEYS[1] the set of ended tasks whose log is not packed
 -- ARGV    id, attempt, n, done (0|1), then for each entry: id, lines, packed text, size of the text
 -- Result  {'ok'}
+-- include pack.lua
 local id = ARGV[1]
 local t = P .. 't:' .. id
 local v = call('HMGET', t, 'attempt', 'n')
-if not call('ZSCORE', KEYS[1], id) then
+if not call('ZSCORE', KEYS[1], id) or (v[1] or '1') ~= ARGV[2] or (v[2] or '0') ~= ARGV[3] then
     return {'ok'}
 end
-if (v[1] or '1') ~= ARGV[2] or (v[2] or '0') ~= ARGV[3] then
-    call('ZREM', KEYS[1], id)
-    return {'ok'}
-end
-local function after(a, b)
-    local a1, a2 = string.match(a, '^(%d+)-(%d+)$')
-    local b1, b2 = string.match(b, '^(%d+)-(%d+)$')
-    a1, a2, b1, b2 = tonumber(a1), tonumber(a2), tonumber(b1), tonumber(b2)
-    return a1 > b1 or (a1 == b1 and a2 > b2)
-end
-local last = call('XREVRANGE', t .. ':pack', '+', '-', 'COUNT', 1)[1]
-if last and ARGV[5] and not after(ARGV[5], last[1]) then
+local first = call('XRANGE', t .. ':log', unpacked(t), '+', 'COUNT', 1)[1]
+if (first and first[1]) ~= ARGV[5] then
     return {'ok'}
 end
 for i = 5, #ARGV, 4 do

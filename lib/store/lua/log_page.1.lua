@@ -11,7 +11,7 @@ local _, execute = given(v[6])
 v[1], v[2] = v[1] or (execute == '1' and 'running' or 'queued'), v[2] or (execute == '1' and 'waiting' or '')
 v[2] = v[1] == 'running' and v[2] or ''
 v[3], v[4] = v[3] or '1', v[4] or '0'
-if v[5] == '1' and v[4] ~= '0' then
+if v[5] == '1' and (v[4] ~= '0' or v[3] ~= '1') then
     return {'logs_expired'}
 end
 local log, after_attempt, after_n, limit, only = KEYS[1] .. ':log', tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])

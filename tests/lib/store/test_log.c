@@ -150,7 +150,7 @@ Test(log, retention_takes_logs_and_keeps_the_task)
     cr_assert_eq(append(1, 5, &next), 0);
     cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0);
     for (int round = 0; round < 2; round++) { /* ended just now; then the clock is turned */
-        pj_events_retain_cmd(&cmd, 0, lease.now_ms + (round ? 7 * 86400000LL : 0), 100);
+        pj_events_retain_cmd(&cmd, 0, round ? -7 * 86400000LL : 86400000LL, 100);
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
 
         cr_assert_eq(pj_events_retain_reply(reply, &dropped, &err), 0);
@@ -289,7 +289,7 @@ static int pack_all(void)
         struct pj_err err = {0};
         int rc;
 
-        pj_pack_next_cmd(&cmd, 0, INT64_MAX / 2);
+        pj_pack_next_cmd(&cmd, 0, -86400000);
         {
             PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
 
@@ -385,4 +385,94 @@ Test(log, next_attempt_goes_on_after_a_packed_one)
     packed = whole_log(40);
     cr_assert_str_eq(unpacked, packed);
     pj_leases_release(&again, 1);
+}
+
+/* The second attempt was cancelled before it said anything; the log of the first is still there, and still to be dropped. */
+Test(log, retention_takes_the_log_of_an_attempt_before_a_silent_one)
+{
+    int64_t next, dropped;
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    struct pj_events_page page;
+
+    cr_assert_eq(append(1, 5, &next), 0);
+    cr_assert_eq(finish_as(&f, id, lease.epoch, 0, "no_changes", NULL, &err), 0);
+    pj_task_retry_cmd(&cmd, id, NULL, false);
+    cr_assert_eq(run_move(&f, &cmd, NULL, &err), 0);
+    pj_task_cancel_cmd(&cmd, id);
+    cr_assert_eq(run_move(&f, &cmd, NULL, &err), 0);
+    cr_assert_eq(pack_all(), 1);
+    page_after(0, 0, 100, 0, &page);
+    cr_assert_eq(page.count, 5);
+    pj_events_page_release(&page);
+    pj_events_retain_cmd(&cmd, 0, -86400000, 100);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_events_retain_reply(reply, &dropped, &err), 0);
+        cr_assert_eq(dropped, 1);
+    }
+    cr_assert_eq(ask_int(&f, "EXISTS", pj_key_task_sub((char[PJ_KEY_SIZE]){0}, id, "log"), NULL),
+                 0);
+    pj_events_page_cmd(&cmd, id, 0, 0, 10, 0);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    cr_assert_lt(pj_events_page_reply(reply, &page, &err), 0);
+    cr_assert_str_eq(err.code, "logs_expired");
+}
+
+static void pack_next(struct pj_cmd *put)
+{
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+
+    pj_pack_next_cmd(&cmd, 0, -86400000);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    cr_assert_eq(pj_pack_next_reply(reply, 0, put, &err), 0, "%s", err.message);
+}
+
+/* Somebody packs the second stretch when the first is taken back: the task ran once more meanwhile, without a word. */
+Test(log, a_stretch_without_the_one_before_it_is_not_kept)
+{
+    static char big[900 * 1024];
+    struct pj_cmd cmd = {0}, late = {0};
+    struct pj_err err = {0};
+    int64_t next;
+    PJ_CLEANUP(pj_freep) char *before = NULL, *after = NULL;
+
+    memset(big, 'x', sizeof(big) - 1);
+    for (int64_t n = 1; n <= 12; n++) { /* more than two stretches of 4 MiB */
+        struct pj_str line;
+
+        pj_str_init(&line, PJ_CHUNK_BYTES_MAX);
+        pj_str_putf(&line, "{\"id\":\"1-%lld\",\"m\":\"%s\"}\n", (long long)n, big);
+        pj_events_append_cmd(&cmd, id, lease.epoch, 1, n, 1, pj_view_n(line.data, line.len));
+        pj_str_release(&line);
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_events_append_reply(reply, &next, &err), 0, "%s", err.message);
+    }
+    cr_assert_eq(finish_as(&f, id, lease.epoch, 0, "no_changes", NULL, &err), 0);
+    before = whole_log(5000);
+    pack_next(&cmd);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+    }
+    pack_next(&late);
+    {
+        PJ_CLEANUP(pj_reply_freep)
+        struct redisReply *gone = test_redis_words(
+            f.redis, "DEL", pj_key_task_sub((char[PJ_KEY_SIZE]){0}, id, "pack"), NULL);
+
+        cr_assert_eq(pj_reply_int(gone, 0), 1);
+    }
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &late);
+
+        cr_assert_eq(pj_pack_put_reply(reply, &err), 0);
+    }
+    cr_assert_eq(pack_all(), 3);
+    after = whole_log(5000);
+    cr_assert_str_eq(before, after);
 }
