@@ -147,6 +147,15 @@ static const struct {
     {"ERR max number of clients", PJ_E_UNAVAILABLE, "store_busy", "Raise maxclients of Redis."},
 };
 
+/* What Redis says, without what it was sent: of a command that it does not know it repeats the arguments, a password among them. */
+static int length_shown(const char *text, size_t most)
+{
+    const char *args = strstr(text, " with args beginning with");
+    size_t n = args ? (size_t)(args - text) : strlen(text);
+
+    return (int)(n < most ? n : most);
+}
+
 int pj_reply_error(const struct redisReply *reply, struct pj_err *err)
 {
     if (reply->type != REDIS_REPLY_ERROR)
@@ -154,12 +163,12 @@ int pj_reply_error(const struct redisReply *reply, struct pj_err *err)
     for (size_t i = 0; i < PJ_COUNT_OF(errors); i++) {
         if (strncmp(reply->str, errors[i].prefix, strlen(errors[i].prefix)) != 0)
             continue;
-        (void)pj_fail(err, errors[i].cls, "Redis: %.300s", reply->str);
+        (void)pj_fail(err, errors[i].cls, "Redis: %.*s", length_shown(reply->str, 300), reply->str);
         if (errors[i].remedy[0])
             (void)pj_err_remedy(err, "%s", errors[i].remedy);
         return pj_err_code(err, errors[i].code);
     }
-    return pj_fail(err, PJ_E_INTERNAL, "Redis: %.600s", reply->str);
+    return pj_fail(err, PJ_E_INTERNAL, "Redis: %.*s", length_shown(reply->str, 600), reply->str);
 }
 
 bool pj_reply_is_noscript(const struct redisReply *reply)

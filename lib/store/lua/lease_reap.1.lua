@@ -76,7 +76,11 @@ for _, id in ipairs(call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, 
 end
 -- Bells that a runner heard and never answered.
 local stream, deaf = P .. 'ready', {}
-for _, entry in ipairs(call('XPENDING', stream, 'r', 'IDLE', ttl, '-', '+', most)) do
+local heard = redis.pcall('XPENDING', stream, 'r', 'IDLE', ttl, '-', '+', most)
+if heard.err then -- somebody took the stream away, and with it its group
+    call('XGROUP', 'CREATE', stream, 'r', '0', 'MKSTREAM')
+end
+for _, entry in ipairs(heard) do
     deaf[#deaf + 1] = entry[1]
 end
 if #deaf > 0 then

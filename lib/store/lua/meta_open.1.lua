@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- meta_open - the schema's number and the number of partitions: written at the first start, read ever after.
 -- KEYS[1] pj:{g}:meta
 -- ARGV    schema, partitions

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- queue_config - PJ_USER_MAX_RUNNING for admission. Users who waited for a lower cap join at once; without a cap nobody is counted.
 -- KEYS[1] pj:{p}:q
 -- ARGV    cap, 0: none

@@ -202,7 +202,25 @@ Test(conn, full_redis_refuses_new_tasks_and_lets_running_ones_end)
     pj_events_append_cmd(&cmd, id, lease.epoch, 1, 1, 1, pj_view_of("{}\n"));
     cr_assert_lt(pj_redis_do(f.redis, &cmd, &refused, &err), 0);
     pj_cmd_release(&cmd);
+    cr_assert_eq(pj_store_open(f.redis, 1, &f.meta, &err), 0, "a runner that comes back: %s",
+                 err.message);
+    pj_queue_config_cmd(&cmd, 0, 3);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *configured = run_cmd(&f, &cmd);
+    }
     cr_assert_eq(finish_as(&f, id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err), 0, "%s",
                  err.message);
     pj_leases_release(&lease, 1);
+}
+
+/* Of a command that it does not know Redis repeats the arguments. */
+Test(conn, what_redis_repeats_of_a_command_is_not_shown)
+{
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply = test_redis_words(f.redis, "OATH", "user", "open sesame", NULL);
+    struct pj_err err = {0};
+
+    cr_assert_lt(pj_reply_error(reply, &err), 0);
+    cr_assert_not_null(strstr(err.message, "OATH"), "%s", err.message);
+    cr_assert_null(strstr(err.message, "sesame"), "%s", err.message);
 }

@@ -304,3 +304,32 @@ Test(queue, control_without_a_script_many_win)
     }
     cr_assert_geq(most, 2);
 }
+
+/* Two hundred that run and are older do not hide the one that waits. */
+Test(queue, who_waits_is_found_behind_many_that_run)
+{
+    struct pj_lease leases[PJ_TAKE_MAX];
+    struct pj_queue_depth depth;
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    char id[PJ_ID_SIZE], key[PJ_KEY_SIZE];
+
+    for (int i = 0; i < 4; i++) {
+        for (int k = 0; k < 55; k++)
+            make_task(&f, "user1", true, id);
+        pj_leases_release(leases, take(&f, "r1", PJ_TAKE_MAX, leases, 15000));
+    }
+    make_task(&f, "user1", true, id);
+    {
+        PJ_CLEANUP(pj_reply_freep)
+        struct redisReply *reply =
+            test_redis_words(f.redis, "HSET", pj_key_task(key, id), "executed", "1000", NULL);
+    }
+    pj_queue_depth_cmd(&cmd, 0);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    cr_assert_eq(pj_queue_depth_reply(reply, &depth, &err), 0);
+    cr_assert_eq(depth.running, 220);
+    cr_assert_eq(depth.queued, 1);
+    cr_assert_gt(depth.oldest_wait_ms, 1000000);
+}

@@ -256,3 +256,37 @@ Test(reaper, what_was_lost_around_a_running_task_is_put_right)
         pj_leases_release(&lease, 1);
     }
 }
+
+/* The stream of bells is gone, and with it its group, which XPENDING does not forgive: a script that ends half way would keep the
+ * move and forget to tell it. */
+Test(reaper, without_the_stream_of_bells_moves_are_still_whole)
+{
+    char id[PJ_ID_SIZE];
+    struct pj_lease lease;
+    struct pj_reaped reaped[8];
+
+    make_task(&f, "user1", true, id);
+    take_one(&f, "r1", &lease);
+    pj_leases_release(&lease, 1);
+    reaper_ready(&f);
+    expire_now(&f, "pj:{p0}:lease", id);
+    forget("DEL", "pj:{p0}:ready", NULL);
+    cr_assert_eq(reap(&f, 15000, reaped, 8), 1);
+    cr_assert_eq(reaped[0].kind, PJ_REAPED_REQUEUED);
+    cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:lease", NULL), 0);
+    cr_assert_gt(ask_int(&f, "XLEN", "pj:{p0}:ready", NULL), 0, "it rings");
+    {
+        struct pj_cmd cmd = {0};
+        struct pj_bell bells[PJ_BELLS_MAX];
+        struct pj_err err = {0};
+        size_t count;
+
+        pj_queue_wait_cmd(&cmd, 1, "r2", 1000);
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_queue_wait_reply(reply, bells, &count, &err), 0, "and is heard");
+    }
+    take_one(&f, "r2", &lease);
+    cr_assert_str_eq(lease.task->id, id);
+    pj_leases_release(&lease, 1);
+}
