@@ -15,7 +15,8 @@ static const char *repo_key(char out[PJ_KEY_SIZE], const char *id)
     return pj_key_global(out, name);
 }
 
-static void put(struct pj_cmd *cmd, const char *how, const struct pj_repo *repo)
+static void put(struct pj_cmd *cmd, const char *how, const struct pj_repo *repo,
+                const char *version)
 {
     PJ_CLEANUP(pj_json_decrefp) json_t *doc = pj_repo_wire(repo);
     PJ_CLEANUP(pj_freep) char *text = pj_json_text(doc);
@@ -32,16 +33,18 @@ static void put(struct pj_cmd *cmd, const char *how, const struct pj_repo *repo)
     pj_cmd_text(cmd, repo->status_cause);
     pj_cmd_int(cmd, repo->verified_ms);
     pj_cmd_text(cmd, text);
+    pj_cmd_text(cmd, version);
 }
 
 void pj_repo_create_cmd(struct pj_cmd *cmd, const struct pj_repo *repo)
 {
-    put(cmd, "new", repo);
+    put(cmd, "new", repo, "");
 }
 
 void pj_repo_update_cmd(struct pj_cmd *cmd, const struct pj_repo *repo)
 {
-    put(cmd, "old", repo);
+    put(cmd, "old", repo, repo->version);
+    cmd->repeatable = false; /* its own change would refuse it */
 }
 
 static void repo_script(struct pj_cmd *cmd, const char *name, const char *id)
@@ -87,19 +90,42 @@ static void override(struct pj_repo *repo, const struct redisReply *hash)
     }
 }
 
+/* As lua/repo_put.1.lua reckons it. */
+static void set_version(struct pj_repo *repo, struct pj_view doc, struct pj_view status,
+                        struct pj_view cause)
+{
+    PJ_CLEANUP(pj_str_release) struct pj_str text;
+
+    pj_str_init(&text, SIZE_MAX); /* what Redis just sent */
+    (void)pj_str_append(&text, doc.p, doc.n);
+    (void)pj_str_putc(&text, '\n');
+    (void)pj_str_append(&text, status.p, status.n);
+    (void)pj_str_putc(&text, '\n');
+    (void)pj_str_append(&text, cause.p, cause.n);
+    pj_sha1_hex(text.data, text.len, repo->version);
+}
+
 static int repo_from(const struct redisReply *hash, struct pj_repo *out, struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
-    struct pj_view text = {0};
+    struct pj_view text = {0}, status = {0}, cause = {0};
     struct pj_repo repo;
 
     for (size_t i = 0; i + 1 < pj_reply_count(hash); i += 2) {
-        if (pj_view_is(pj_reply_view(pj_reply_at(hash, i)), "doc"))
-            text = pj_reply_view(pj_reply_at(hash, i + 1));
+        struct pj_view name = pj_reply_view(pj_reply_at(hash, i)),
+                       value = pj_reply_view(pj_reply_at(hash, i + 1));
+
+        if (pj_view_is(name, "doc"))
+            text = value;
+        else if (pj_view_is(name, "status"))
+            status = value;
+        else if (pj_view_is(name, "cause"))
+            cause = value;
     }
     if (pj_json_parse(text, &doc, err) < 0 || pj_repo_from_wire(doc, &repo, err) < 0)
         return pj_err_wrap(err, "a repository in Redis is damaged");
     override(&repo, hash);
+    set_version(&repo, text, status, cause);
     if (repo.id && repo.owner && repo.url && repo.status >= 0) {
         *out = repo;
         return 0;

@@ -7,7 +7,8 @@
 
 /* A new one. CONFLICT `repository_exists` when its owner has that url already. */
 void pj_repo_create_cmd(struct pj_cmd *cmd, const struct pj_repo *repo);
-/* Replace all members of an existing one that a user or we may change (not id, owner, created). NOT_FOUND. */
+/* Replace all members of an existing one that a user or we may change (not id, owner, created). NOT_FOUND; CONFLICT `changed` when it is
+ * no longer as it was when it was read (repo->version): else the slower of two edits would undo the other. */
 void pj_repo_update_cmd(struct pj_cmd *cmd, const struct pj_repo *repo);
 void pj_repo_get_cmd(struct pj_cmd *cmd, const char *id);
 /* connected | invalid; `cause` NULL clears it. */

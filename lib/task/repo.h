@@ -71,6 +71,7 @@ struct pj_repo {
     char *webhook_sealed;
     char *webhook_old_sealed;     /* the one before */
     int64_t webhook_old_until_ms; /* 24 h after the change */
+    char version[41];             /* what the store said when it was read; "": it was not */
 };
 
 void pj_repo_init(struct pj_repo *repo); /* zero, with the -1 of absent values and the defaults */

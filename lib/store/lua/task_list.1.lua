@@ -53,6 +53,7 @@ while seen < 1000 do
         top = '(' .. id
     end
     if #ids < 100 then
+        out[2] = ''
         return out
     end
     out[2] = ids[100]

@@ -183,6 +183,90 @@ Test(rest, tasks_are_listed_newest_first_and_filtered)
     free(next);
 }
 
+/* Each looks at a hundred candidates at a time: one that is not found in the first hundred is found once, and then it is the end. */
+Test(rest, pages_of_a_search_through_many_tasks_show_each_once)
+{
+    char id[PJ_ID_SIZE], got[20][PJ_ID_SIZE], *next = NULL;
+    struct pj_task_query query = {.status = -1, .limit = 10, .text = "needle"};
+    size_t total = 0, pages = 0;
+
+    for (int i = 0; i < 130; i++) {
+        struct pj_cmd cmd = {0};
+        struct pj_err err = {0};
+
+        make_task(&f, "alice", false, id);
+        if (i != 5 && i != 125)
+            continue;
+        pj_task_edit_cmd(&cmd, id, &(struct pj_task_edit){.title = "A needle"});
+        cr_assert_eq(run_move(&f, &cmd, NULL, &err), 0, "%s", err.message);
+    }
+    do {
+        query.before = next;
+        total += list_ids(&query, got + total, 20 - total, &next);
+        pages++;
+    } while (next && pages < 10);
+    cr_assert_eq(total, 2, "%zu", total);
+    cr_assert_eq(pages, 1, "%zu", pages);
+    free(next);
+}
+
+static void read_repo(const char *id, struct pj_repo *out)
+{
+    struct pj_err err = {0};
+    struct pj_cmd cmd = {0};
+
+    pj_repo_get_cmd(&cmd, id);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    cr_assert_eq(pj_repo_reply(reply, out, &err), 0, "%s", err.message);
+}
+
+static int write_repo(struct pj_repo *repo, struct pj_err *err)
+{
+    struct pj_cmd cmd = {0};
+    struct pj_repo now;
+
+    pj_repo_update_cmd(&cmd, repo);
+    cr_assert_not(cmd.repeatable);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    if (pj_repo_reply(reply, &now, err) < 0)
+        return -1;
+    pj_repo_release(&now);
+    return 0;
+}
+
+/* A check of the remote takes its time; a new webhook secret meanwhile must not be undone by what it read before. */
+Test(rest, the_slower_of_two_edits_does_not_undo_the_other)
+{
+    struct pj_err err = {0};
+    struct pj_cmd cmd = {0};
+    struct pj_repo slow, quick;
+
+    cr_assert_eq(put_repo("r1", "u1", "https://h/o/a", PJ_REPO_PRIVATE, &err), 0);
+    read_repo("r1", &slow);
+    read_repo("r1", &quick);
+    pj_str_set(&quick.webhook_sealed, "v1:new");
+    cr_assert_eq(write_repo(&quick, &err), 0, "%s", err.message);
+    pj_repo_release(&quick);
+    cr_assert_lt(write_repo(&slow, &err), 0);
+    cr_assert_eq(err.cls, PJ_E_CONFLICT);
+    cr_assert_str_eq(err.code, "changed");
+    pj_repo_release(&slow);
+    read_repo("r1", &slow);
+    cr_assert_str_eq(slow.webhook_sealed, "v1:new");
+    pj_repo_status_cmd(&cmd, "r1", PJ_REPO_INVALID, "a runner could not reach it");
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+    }
+    cr_assert_lt(write_repo(&slow, &err), 0, "that it is invalid must not be forgotten");
+    pj_repo_release(&slow);
+    read_repo("r1", &slow);
+    cr_assert_eq(slow.status, PJ_REPO_INVALID);
+    cr_assert_eq(write_repo(&slow, &err), 0, "%s", err.message);
+    pj_repo_release(&slow);
+}
+
 Test(rest, queued_task_can_be_edited_and_deleted_and_a_running_one_not)
 {
     char id[PJ_ID_SIZE];
