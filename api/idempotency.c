@@ -74,19 +74,18 @@ static void waiting_free(void *ctx)
 static void on_begin(struct request *req, const struct redisReply *reply)
 {
     struct waiting *w = req->ctx;
-    enum pj_idem state;
-    PJ_CLEANUP(pj_freep) char *kept = NULL;
-    size_t kept_n = 0;
+    struct pj_idem_begun begun;
     struct pj_err err;
 
-    if (pj_idem_begin_reply(reply, &state, &kept, &kept_n, &err) < 0) {
+    if (pj_idem_begin_reply(reply, &begun, &err) < 0) {
         reply_err(req, &err);
         return;
     }
-    switch (state) {
+    switch (begun.state) {
     case PJ_IDEM_FRESH: {
         void (*go)(struct request *) = w->go;
         req->idempotency = w->key;
+        req->idempotency_since = begun.since;
         req->ctx = w->ctx;
         req->ctx_free = w->ctx_free;
         free(w);
@@ -94,7 +93,8 @@ static void on_begin(struct request *req, const struct redisReply *reply)
         return;
     }
     case PJ_IDEM_DONE:
-        replay(req, w->key, kept, kept_n);
+        replay(req, w->key, begun.answer, begun.answer_len);
+        free(begun.answer);
         return;
     case PJ_IDEM_RUNNING:
         reply_header(req, "Retry-After", "1");
@@ -177,11 +177,12 @@ static void keep(struct request *req, struct pj_cmd *cmd, struct pj_view answer)
 
     pj_str_init(&sealed, 2 * KEPT_MAX);
     if (pj_seal(req->api->keyring, req->idempotency, answer, &sealed, &err) == 0) {
-        pj_idem_complete_cmd(cmd, req->idempotency, pj_view_n(sealed.data, sealed.len));
+        pj_idem_complete_cmd(cmd, req->idempotency, req->idempotency_since,
+                             pj_view_n(sealed.data, sealed.len));
         return;
     }
     pj_log_err(PJ_LOG_WARN, "idempotency_not_kept", &err, "requestId", req->id);
-    pj_idem_abandon_cmd(cmd, req->idempotency);
+    pj_idem_abandon_cmd(cmd, req->idempotency, req->idempotency_since);
 }
 
 /* The Location among the headers of the answer that is about to leave, or nothing. */
@@ -206,7 +207,7 @@ void idempotency_finish(struct request *req, int status, const char *type, const
     f->arg = arg;
 
     if (status >= 500 || status == 429 || n > KEPT_MAX) {
-        pj_idem_abandon_cmd(&cmd, req->idempotency);
+        pj_idem_abandon_cmd(&cmd, req->idempotency, req->idempotency_since);
     } else {
         struct pj_str kept;
         pj_str_init(&kept, KEPT_MAX + 256);

@@ -47,7 +47,8 @@ struct request {
     bool head_only;        /* HEAD */
     struct pj_str headers; /* further lines of the answer */
     char *idempotency;     /* key under which the answer is kept, or NULL */
-    struct pj_task *task;  /* what access.h found; freed with the request */
+    int64_t idempotency_since;
+    struct pj_task *task; /* what access.h found; freed with the request */
     struct pj_repo *repo;
     void *ctx; /* the handler's own, freed with the request */
     void (*ctx_free)(void *ctx);

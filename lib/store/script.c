@@ -17,9 +17,9 @@ extern const struct pj_embedded pj_lua_files[];
 /* Scripts that must not be sent twice when an answer got lost: the second would be refused or count again. All others answer
  * a repetition like the first time. Sorted. */
 static const char *const once_only[] = {
-    "audit_add",   "idem_begin",   "lease_release",  "lease_take",  "log_note",     "outbox_claim",
-    "repo_create", "task_answer",  "task_create",    "task_delete", "task_execute", "task_publish",
-    "task_retry",  "token_create", "user_bootstrap", "user_create", NULL,
+    "audit_add",    "idem_begin",   "lease_release", "lease_take",   "log_note",     "outbox_claim",
+    "repo_delete",  "task_create",  "task_delete",   "task_execute", "task_publish", "task_requeue",
+    "token_create", "token_revoke", "user_delete",   "user_put",     NULL,
 };
 
 /* Words that scripts answer with, and what they mean to a caller. Sorted. */
@@ -145,6 +145,25 @@ static bool name_of(const char *file, char *name, size_t size, int *keys)
     return true;
 }
 
+/* A name in the table that no script has would let one be sent twice. */
+static void check_table(void)
+{
+    char found[64];
+    int keys;
+
+    for (const char *const *p = once_only; *p; p++) {
+        const struct pj_embedded *f = pj_lua_files;
+
+        while (f->name &&
+               (!name_of(f->name, found, sizeof(found), &keys) || strcmp(found, *p) != 0))
+            f++;
+        if (!f->name) {
+            (void)fprintf(stderr, "no Redis script named %s\n", *p);
+            abort();
+        }
+    }
+}
+
 const struct pj_script *pj_script_find(const char *name)
 {
     /* Built once and kept for the process's life: constant in effect. */
@@ -157,6 +176,8 @@ const struct pj_script *pj_script_find(const char *name)
         if (strcmp(scripts[i].name, name) == 0)
             return &scripts[i];
     }
+    if (count == 0)
+        check_table();
     for (const struct pj_embedded *f = pj_lua_files; f->name; f++) {
         if (!name_of(f->name, found, sizeof(found), &keys) || strcmp(found, name) != 0 ||
             count == SCRIPTS_MAX)

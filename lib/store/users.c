@@ -436,6 +436,7 @@ void pj_token_revoke_cmd(struct pj_cmd *cmd, const char *user_id, const char *to
 void pj_token_revoke_all_cmd(struct pj_cmd *cmd, const char *user_id)
 {
     revoke(cmd, user_id, "");
+    cmd->repeatable = true; /* none is left either way */
 }
 
 int pj_token_revoke_reply(const struct redisReply *reply, struct pj_err *err)

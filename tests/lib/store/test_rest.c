@@ -311,20 +311,23 @@ Test(rest, queued_task_can_be_edited_and_deleted_and_a_running_one_not)
     cr_assert_eq(err.cls, PJ_E_NOT_FOUND);
 }
 
+static int64_t since; /* when the last fresh one was begun */
+
 static enum pj_idem begin(const char *key, const char *fingerprint, char *answer, size_t size)
 {
     struct pj_cmd cmd = {0};
     struct pj_err err = {0};
-    enum pj_idem state = PJ_IDEM_FRESH;
-    PJ_CLEANUP(pj_freep) char *text = NULL;
-    size_t n;
+    struct pj_idem_begun begun;
 
     pj_idem_begin_cmd(&cmd, key, fingerprint);
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
 
-    cr_assert_eq(pj_idem_begin_reply(reply, &state, &text, &n, &err), 0, "%s", err.message);
-    (void)snprintf(answer, size, "%s", text ? text : "");
-    return state;
+    cr_assert_eq(pj_idem_begin_reply(reply, &begun, &err), 0, "%s", err.message);
+    (void)snprintf(answer, size, "%s", begun.answer ? begun.answer : "");
+    free(begun.answer);
+    if (begun.state == PJ_IDEM_FRESH)
+        since = begun.since;
+    return begun.state;
 }
 
 Test(rest, same_key_same_answer)
@@ -336,7 +339,7 @@ Test(rest, same_key_same_answer)
     cr_assert_eq(begin(key, "fp1", answer, sizeof(answer)), PJ_IDEM_FRESH);
     cr_assert_eq(begin(key, "fp1", answer, sizeof(answer)), PJ_IDEM_RUNNING);
     cr_assert_eq(begin(key, "fp2", answer, sizeof(answer)), PJ_IDEM_OTHER_BODY);
-    pj_idem_complete_cmd(&cmd, key, pj_view_of("201 {}"));
+    pj_idem_complete_cmd(&cmd, key, since, pj_view_of("201 {}"));
     {
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
     }
@@ -345,7 +348,7 @@ Test(rest, same_key_same_answer)
     cr_assert_eq(begin(key, "fp2", answer, sizeof(answer)), PJ_IDEM_OTHER_BODY);
     (void)pj_idem_key(key, 0, "u:u2", "my key");
     cr_assert_eq(begin(key, "fp1", answer, sizeof(answer)), PJ_IDEM_FRESH, "another user's");
-    pj_idem_abandon_cmd(&cmd, key);
+    pj_idem_abandon_cmd(&cmd, key, since);
     {
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
     }
