@@ -22,7 +22,8 @@
 #include "runner/notify.h"
 #include "runner/workspace.h"
 
-#define HOLD_MS 60000
+#define HOLD_MS                                                                                    \
+    180000 /* longer than a delivery may take: a mail 30 s, a webhook 20, a comment under a fetched token 150 */
 #define LOOK_MS 1000
 #define GIVE_UP_MS ((int64_t)3 * 24 * 3600 * 1000)
 #define RETRY_FACTOR 10 /* of PJ_RETRY_BASE: nobody waits for a mail as a job waits for a forge */
@@ -73,32 +74,32 @@ static int read_task(struct outbox *o, const char *id, struct pj_task *out, stru
 }
 
 /* The task's repository; all members absent when it is gone. */
-static void read_repo(struct outbox *o, const char *id, struct pj_repo *out)
+static int read_repo(struct outbox *o, const char *id, struct pj_repo *out, struct pj_err *err)
 {
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     struct pj_cmd cmd = {0};
-    struct pj_err err;
 
     pj_repo_init(out);
     pj_repo_get_cmd(&cmd, id);
-    if (ask(o, &cmd, &reply, &err) < 0 || pj_repo_reply(reply, out, &err) < 0) {
-        pj_repo_release(out);
-        pj_repo_init(out);
-    }
+    if (ask(o, &cmd, &reply, err) == 0 && pj_repo_reply(reply, out, err) == 0)
+        return 0;
+    pj_repo_init(out);
+    return err->cls == PJ_E_NOT_FOUND ? 0 : -1;
 }
 
-static char *owner_address(struct outbox *o, const char *user_id, struct pj_err *err)
+/* NULL when the owner is gone. */
+static int owner_address(struct outbox *o, const char *user_id, char **address, struct pj_err *err)
 {
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     struct pj_cmd cmd = {0};
     struct pj_user user = {0};
-    char *address = NULL;
 
     pj_user_get_cmd(&cmd, user_id);
-    if (ask(o, &cmd, &reply, err) == 0 && pj_user_reply(reply, &user, err) == 0)
-        address = pj_strdup_or_null(user.email);
+    if (ask(o, &cmd, &reply, err) < 0 || pj_user_reply(reply, &user, err) < 0)
+        return err->cls == PJ_E_NOT_FOUND ? 0 : -1;
+    *address = pj_strdup_or_null(user.email);
     pj_user_release(&user);
-    return address;
+    return 0;
 }
 
 static int send_mail(struct outbox *o, const struct pj_outbox *record, const struct pj_task *task,
@@ -146,8 +147,8 @@ static void settle(struct outbox *o, unsigned partition, const struct pj_outbox 
         state = PJ_OUTBOX_SKIPPED;
     else if (rc < 0)
         state = err->cls == PJ_E_INVALID || retry < 0 ? PJ_OUTBOX_FAILED : PJ_OUTBOX_PENDING;
-    pj_outbox_settle_cmd(&cmd, partition, record->id, state, to, rc < 0 ? err->message : NULL,
-                         retry < 0 ? 0 : retry);
+    pj_outbox_settle_cmd(&cmd, partition, record->id, record->attempts, state, to,
+                         rc < 0 ? err->message : NULL, retry < 0 ? 0 : retry);
     if (ask(o, &cmd, &reply, &trouble) < 0)
         pj_log_err(PJ_LOG_WARN, "outbox_not_settled", &trouble, "record", record->id);
     pj_log(rc < 0 ? PJ_LOG_WARN : PJ_LOG_INFO, "notification", "taskId", record->task_id, "kind",
@@ -215,7 +216,8 @@ static int deliver_mail(struct outbox *o, unsigned partition, const struct pj_ou
     if (add_webhook(o, partition, record, "webhook", o->settings->notify_url, err) < 0 ||
         add_webhook(o, partition, record, "repository", repo->notify_url, err) < 0)
         return -1;
-    *to = owner_address(o, record->owner, err);
+    if (owner_address(o, record->owner, to, err) < 0)
+        return -1;
     if (o->settings->smtp_url == NULL || *to == NULL)
         return PJ_NONE;
     return send_mail(o, record, task, repo->name, *to, err);
@@ -245,7 +247,11 @@ static int deliver(struct outbox *o, unsigned partition, const struct pj_outbox 
             return PJ_NONE; /* deleted meanwhile */
         return -1;
     }
-    read_repo(o, task.repository_id, &repo);
+    rc = read_repo(o, task.repository_id, &repo, err);
+    if (rc < 0) {
+        pj_task_release(&task);
+        return -1;
+    }
     if (strcmp(record->kind, "comment") == 0) {
         *to = pj_strdup_or_null(record->to);
         rc = deliver_comment(o, &task, err);
@@ -260,27 +266,27 @@ static int deliver(struct outbox *o, unsigned partition, const struct pj_outbox 
     return rc;
 }
 
+/* One at a time: a receiver that keeps us waiting must not make the claim of the next record run out, which another would then deliver
+ * too. How many: none or one. */
 static int serve(struct outbox *o, unsigned partition, struct pj_err *err)
 {
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
-    struct pj_outbox records[PJ_OUTBOX_BATCH_MAX] = {0};
+    PJ_CLEANUP(pj_freep) char *to = NULL;
+    struct pj_outbox record;
     struct pj_cmd cmd = {0};
-    size_t count = 0;
-    int rc;
+    struct pj_err why = {0};
+    size_t count;
+    int done;
 
-    pj_outbox_claim_cmd(&cmd, partition, PJ_OUTBOX_BATCH_MAX / 4, HOLD_MS);
-    rc = ask(o, &cmd, &reply, err);
-    if (rc == 0)
-        rc = pj_outbox_claim_reply(reply, records, PJ_OUTBOX_BATCH_MAX, &count, err);
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        PJ_CLEANUP(pj_freep) char *to = NULL;
-        struct pj_err why = {0};
-        int done = deliver(o, partition, &records[i], &to, &why);
-
-        settle(o, partition, &records[i], done, to, &why);
-    }
-    pj_outbox_release(records, count);
-    return rc < 0 ? -1 : (int)count;
+    pj_outbox_claim_cmd(&cmd, partition, 1, HOLD_MS);
+    if (ask(o, &cmd, &reply, err) < 0 || pj_outbox_claim_reply(reply, &record, 1, &count, err) < 0)
+        return -1;
+    if (count == 0)
+        return 0;
+    done = deliver(o, partition, &record, &to, &why);
+    settle(o, partition, &record, done, to, &why);
+    pj_outbox_release(&record, 1);
+    return 1;
 }
 
 /* Mirrors of repositories that were not used lately, or were fetched into too often. */

@@ -90,7 +90,7 @@ int pj_outbox_claim_reply(const struct redisReply *reply, struct pj_outbox *reco
     return 0;
 }
 
-void pj_outbox_settle_cmd(struct pj_cmd *cmd, unsigned partition, const char *id,
+void pj_outbox_settle_cmd(struct pj_cmd *cmd, unsigned partition, const char *id, int64_t attempts,
                           enum pj_outbox_state state, const char *to, const char *error,
                           int64_t retry_ms)
 {
@@ -103,6 +103,7 @@ void pj_outbox_settle_cmd(struct pj_cmd *cmd, unsigned partition, const char *id
     pj_cmd_text(cmd, to);
     pj_cmd_text(cmd, error);
     pj_cmd_int(cmd, retry_ms);
+    pj_cmd_int(cmd, attempts);
 }
 
 void pj_outbox_add_cmd(struct pj_cmd *cmd, unsigned partition, const char *of_id,

@@ -10,7 +10,8 @@ enum pj_outbox_state { PJ_OUTBOX_PENDING, PJ_OUTBOX_SENT, PJ_OUTBOX_FAILED, PJ_O
 extern const char *const pj_outbox_state_words[];
 
 struct pj_outbox {
-    char *id;   /* "msg_<taskId>_<attempt>[_…]": stable */
+    char *
+        id; /* "msg_<taskId>_<when it was executed>_<status>[_…]": the same end has it again, should Redis forget it */
     char *kind; /* "mail", "webhook", or "comment" on the issue that a task came from */
     char *task_id;
     char *owner;         /* user id */
@@ -28,8 +29,9 @@ void pj_outbox_release(struct pj_outbox *records, size_t count);
 void pj_outbox_claim_cmd(struct pj_cmd *cmd, unsigned partition, int64_t max, int64_t hold_ms);
 int pj_outbox_claim_reply(const struct redisReply *reply, struct pj_outbox *records, size_t cap,
                           size_t *count, struct pj_err *err) PJ_MUST_CHECK;
-/* PENDING: again in retry_ms. Others are final. `to` and `error` may be NULL. */
-void pj_outbox_settle_cmd(struct pj_cmd *cmd, unsigned partition, const char *id,
+/* PENDING: again in retry_ms. Others are final. `to` and `error` may be NULL. `attempts` as claimed: who was so slow that another
+ * has claimed it changes nothing. */
+void pj_outbox_settle_cmd(struct pj_cmd *cmd, unsigned partition, const char *id, int64_t attempts,
                           enum pj_outbox_state state, const char *to, const char *error,
                           int64_t retry_ms);
 /* One more record of the same end ("webhook" to a URL), once: a second add of the same suffix does nothing. */

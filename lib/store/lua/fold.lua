@@ -56,12 +56,13 @@ local function hour_of(sums, at)
     sums[hour] = sums[hour] or {s = {}, d = {}, w = {}, m = {}, ds = 0}
     return sums[hour]
 end
--- Sums, notification, retention and index of what ended. Cancelling tells nobody: the owner did it himself. Between two ends of a task
--- its epoch has gone up.
+-- Sums, notification, retention and index of what ended. Cancelling tells nobody: the owner did it himself. A notification has the name
+-- of the order that the end answers and of how it ended: were Redis to forget an end that somebody was told of, the same end of a further
+-- run has the same name, by which receivers know it.
 local function fold_ends(ended, sums, lists, gone, told)
     local when, hot, ob, due = list_of(lists, 'ended'), list_of(lists, 'hot'), list_of(lists, 'ob'), list_of(lists, 'ob:due')
     for _, entry in ipairs(ended) do
-        local id, before, status, owner, epoch, started, executed, n, at, um = unpack(entry)
+        local id, before, status, owner, _, started, executed, n, at, um = unpack(entry)
         local ended_at = tonumber(at)
         local hour = hour_of(sums, ended_at)
         count(hour.s, status, 1)
@@ -83,7 +84,7 @@ local function fold_ends(ended, sums, lists, gone, told)
         local is, was = list_of(lists, 'tasks:s:' .. status), list_of(gone, 'tasks:s:' .. before)
         is[#is + 1], is[#is + 2], was[#was + 1] = '0', id, id
         if status ~= 'cancelled' then
-            local name = 'msg_' .. id .. '_' .. epoch
+            local name = 'msg_' .. id .. '_' .. executed .. '_' .. status
             told[#told + 1], told[#told + 2] = name, id .. ' ' .. owner .. ' ' .. status .. ' ' .. at
             ob[#ob + 1], ob[#ob + 2] = '0', name
             due[#due + 1], due[#due + 2] = at, name

@@ -3,7 +3,6 @@
 -- KEYS[1] the set of due records
 -- ARGV    most, hold ms
 -- Result  {'ok', hash, …}
--- include hash.lua
 -- include fold.lua
 -- include outbox.lua
 fold_all()
@@ -23,13 +22,12 @@ for _, id in ipairs(call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, 
         call('ZREM', KEYS[1], id)
     end
 end
--- Records settled for 30 days are forgotten, the oldest first, a few each time.
-for _, id in ipairs(call('ZRANGE', P .. 'ob', '-', '+', 'BYLEX', 'LIMIT', 0, 5)) do
-    local v = pairs_of(record(id))
-    if (tonumber(v.created or '') or 0) > now - 2592000000 or not v.state or v.state == 'pending' then
-        break
+-- Records settled for 30 days are forgotten, any few at a time: an old task may have a young record, and no order is waited for.
+for _, id in ipairs(call('ZRANDMEMBER', P .. 'ob', 5)) do
+    local v = call('HMGET', P .. 'ob:' .. id, 'created', 'state')
+    if v[2] and v[2] ~= 'pending' and tonumber(v[1]) <= now - 2592000000 then
+        call('DEL', P .. 'ob:' .. id)
+        call('ZREM', P .. 'ob', id)
     end
-    call('DEL', P .. 'ob:' .. id)
-    call('ZREM', P .. 'ob', id)
 end
 return out

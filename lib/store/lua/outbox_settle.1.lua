@@ -1,11 +1,15 @@
 #!lua flags=allow-oom
--- outbox_settle - how a delivery went.
+-- outbox_settle - how a delivery went. Nothing changes when another deliverer has claimed the record meanwhile: he will tell.
 -- KEYS[1] the set of due records
--- ARGV    id, state, to or '', error or '', retry ms
+-- ARGV    id, state, to or '', error or '', retry ms, number of the attempt
 -- Result  {'ok'} | {'not_found'}
 local key = P .. 'ob:' .. ARGV[1]
-if call('EXISTS', key) == 0 then
+local attempts = call('HGET', key, 'attempts')
+if not attempts then
     return {'not_found'}
+end
+if attempts ~= ARGV[6] then
+    return {'ok'}
 end
 call('HSET', key, 'state', ARGV[2], 'error', ARGV[4])
 if ARGV[3] ~= '' then

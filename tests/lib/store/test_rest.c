@@ -409,7 +409,7 @@ Test(rest, notification_is_claimed_by_one_and_settled)
     make_task(&f, "u", true, id);
     take_one(&f, "r1", &lease);
     cr_assert_eq(finish_as(&f, id, lease.epoch, 0, "patch_conflict", NULL, &err), 0);
-    want = pj_asprintf("msg_%s_%lld", id, (long long)lease.epoch);
+    want = pj_asprintf("msg_%s_%lld_needs_review", id, (long long)lease.task->executed_ms);
     pj_leases_release(&lease, 1);
     cr_assert_eq(claim(records, 4), 1);
     cr_assert_str_eq(records[0].id, want);
@@ -418,7 +418,7 @@ Test(rest, notification_is_claimed_by_one_and_settled)
     cr_assert_eq(records[0].attempts, 1);
     pj_outbox_release(records, 1);
     cr_assert_eq(claim(records, 4), 0, "hidden while one delivers");
-    pj_outbox_settle_cmd(&cmd, 0, want, PJ_OUTBOX_PENDING, "u@example.com", "refused", 0);
+    pj_outbox_settle_cmd(&cmd, 0, want, 1, PJ_OUTBOX_PENDING, "u@example.com", "refused", 0);
     {
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
 
@@ -432,7 +432,7 @@ Test(rest, notification_is_claimed_by_one_and_settled)
     {
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
     }
-    pj_outbox_settle_cmd(&cmd, 0, want, PJ_OUTBOX_SENT, NULL, NULL, 0);
+    pj_outbox_settle_cmd(&cmd, 0, want, 2, PJ_OUTBOX_SENT, NULL, NULL, 0);
     {
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
     }
