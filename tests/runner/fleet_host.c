@@ -2,10 +2,12 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "lib/base/fs.h"
 #include "lib/base/mem.h"
@@ -128,14 +130,55 @@ static char *find_work(const char *state)
     return found;
 }
 
+static void on_alarm(int sig)
+{
+    (void)sig;
+}
+
+/* A line for each process that has the file open. */
+static void name_holders(const char *path, struct pj_str *out)
+{
+    struct stat want, st;
+    DIR *proc = opendir("/proc");
+    struct dirent *e;
+    struct pj_str line;
+
+    pj_str_init(&line, 65536);
+    cr_assert_eq(stat(path, &want), 0);
+    while ((e = readdir(proc)) != NULL)
+        for (int fd = 0; fd < 64; fd++) {
+            PJ_CLEANUP(pj_freep) char *of = pj_asprintf("/proc/%s/fd/%d", e->d_name, fd);
+
+            if (e->d_name[0] > '0' && e->d_name[0] <= '9' && stat(of, &st) == 0 &&
+                st.st_ino == want.st_ino && st.st_dev == want.st_dev &&
+                command_line(strtol(e->d_name, NULL, 10), &line))
+                (void)pj_str_putf(out, "%s: %s\n", e->d_name, pj_str_cstr(&line));
+        }
+    (void)closedir(proc);
+    pj_str_release(&line);
+}
+
 /* Spawner and keepers hold the lock of their state folder until nothing of a task is left. */
 static void await_lock(const char *state)
 {
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/runner.lock", state);
     PJ_CLEANUP(pj_closep) int fd = open(path, O_RDWR | O_CLOEXEC);
+    const struct sigaction wake = {.sa_handler = on_alarm};
+    struct sigaction was;
+    struct pj_str who;
 
-    if (fd >= 0)
-        cr_assert_eq(flock(fd, LOCK_EX), 0);
+    if (fd < 0)
+        return;
+    cr_assert_eq(sigaction(SIGALRM, &wake, &was), 0);
+    (void)alarm(FLEET_SOON_MS / 1000);
+    bool held = flock(fd, LOCK_EX) == 0;
+    (void)alarm(0);
+    (void)sigaction(SIGALRM, &was, NULL);
+    pj_str_init(&who, 65536);
+    if (!held)
+        name_holders(path, &who);
+    cr_assert(held, "%s is not let go by\n%s", path, pj_str_cstr(&who));
+    pj_str_release(&who);
 }
 
 void fleet_assert_clean(struct fleet *f)

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 #include "lib/base/proc.h"
 #include "lib/json/codec.h"
 #include "tests/support/model_server.h"
+
+#define AGENT_LEAVES_MS 60000
 
 static void on_event(void *ctx, const char *stream, const char *type, const char *message,
                      const json_t *data)
@@ -150,13 +153,21 @@ static void start_agent(struct rig *rig, char *how, char *what)
                             .fd_count = 2,
                             .death_signal = SIGKILL};
 
-    cr_assert_eq(pj_spawn(&spec, &rig->agent, NULL, &rig->err), 0, "%s", rig->err.message);
+    cr_assert_eq(pj_spawn(&spec, &rig->agent, &rig->agent_fd, &rig->err), 0, "%s",
+                 rig->err.message);
 }
 
+/* It leaves when its gateway is gone; one that does not is a failure, and no reason to wait for ever. */
 static int end_agent(struct rig *rig)
 {
+    struct pollfd gone = {.fd = rig->agent_fd, .events = POLLIN};
     int status;
 
+    if (poll(&gone, 1, AGENT_LEAVES_MS) == 0) {
+        (void)kill(rig->agent, SIGKILL);
+        cr_expect(false, "pj-agent stays when its gateway is gone");
+    }
+    pj_fd_close(&rig->agent_fd);
     while (waitpid(rig->agent, &status, 0) < 0 && errno == EINTR)
         ;
     return status;

@@ -22,6 +22,7 @@ struct rig {
     bool
         plain_root; /* the agent gets none of root's rights over files (CAP_DAC_OVERRIDE and the like) */
     pid_t agent;
+    int agent_fd;
     void *extra; /* of the test */
     struct gateway_result result;
     struct pj_err err;

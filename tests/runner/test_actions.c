@@ -101,9 +101,7 @@ Test(actions, a_cancelled_workflow_says_so)
     open_workflow(&f, "[{\"toolCalls\":[{\"name\":\"run\",\"arguments\":{\"command\":\"echo "
                       "box-is-busy; exec sleep 1000\",\"timeout_s\":600}}]}]");
     run_job(&f);
-    PJ_CLEANUP(pj_freep) char *path = world_stream_path(f.task);
-    while (!world_log_has(&f.w, f.task, "box-is-busy"))
-        cr_assert_not(program_has_ended(&f.job), "%s", program_log(&f.job));
+    world_wait_log(&f.w, f.task, "box-is-busy");
     cr_assert_eq(kill(f.job.pid, SIGTERM), 0);
     task = world_wait_end(&f.w, f.task);
     cr_assert_eq(program_wait(&f.job, WORLD_SOON), 0, "%s", program_log(&f.job));

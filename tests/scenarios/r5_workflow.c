@@ -144,9 +144,7 @@ static void begin(struct stage *t, const struct model_answer *answers, size_t co
     t->task = world_task(&s->w, s->repo, "Write a file", "Do what the title says.",
                          ",\"executor\":\"github_actions\"");
     world_execute(&s->w, t->task);
-    while (!world_log_has(&s->w, t->task, "the workflow was started"))
-        (void)stand_in_wait(forge_server_stand_in(s->forge),
-                            stand_in_count(forge_server_stand_in(s->forge)) + 1, 100);
+    world_wait_log(&s->w, t->task, "the workflow was started");
 }
 
 static void run_workflow(struct stage *t, bool missing_image, bool abrupt)
@@ -220,8 +218,7 @@ Test(r5_workflow, r1_1_and_r5_1_from_execute_to_a_pull_request_with_lines_that_c
     begin(&t, answers, PJ_COUNT_OF(answers), ",\"codeRabbit\":\"off\"");
     run_workflow(&t, false, false);
     /* The model has not answered yet, so the job cannot have ended. */
-    while (!world_log_has(&t.s.w, t.task, "a-line-of-the-box"))
-        cr_assert_not(program_has_ended(&t.workflow), "%s", program_log(&t.workflow));
+    world_wait_log(&t.s.w, t.task, "a-line-of-the-box");
     cr_expect_not(program_has_ended(&t.workflow));
     model_server_release(t.s.model);
     json_t *task = world_wait_status(&t.s.w, t.task, "completed");
@@ -283,8 +280,7 @@ Test(r5_workflow, r5_2_a_cancelled_job_reports_itself)
 
     begin(&t, busy, 1, "");
     run_workflow(&t, false, false);
-    while (!world_log_has(&t.s.w, t.task, "box-is-busy"))
-        cr_assert_not(program_has_ended(&t.workflow), "%s", program_log(&t.workflow));
+    world_wait_log(&t.s.w, t.task, "box-is-busy");
     cr_assert_eq(kill(t.workflow.pid, SIGTERM), 0);
     json_t *task = world_wait_end(&t.s.w, t.task);
     cr_expect_str_eq(scene_status(task), "failed");
@@ -300,8 +296,7 @@ Test(r5_workflow, r7_1_a_job_that_is_killed_is_reported_by_the_last_one)
 
     begin(&t, busy, 1, "");
     run_workflow(&t, false, true);
-    while (!world_log_has(&t.s.w, t.task, "box-is-busy"))
-        cr_assert_not(program_has_ended(&t.workflow), "%s", program_log(&t.workflow));
+    world_wait_log(&t.s.w, t.task, "box-is-busy");
     cr_assert_eq(kill(t.workflow.pid, SIGTERM), 0);
     json_t *task = world_wait_end(&t.s.w, t.task);
     cr_expect_str_eq(scene_error_code(task), "cancelled");

@@ -101,7 +101,9 @@ Test(r6, r6_1_a_resumed_stream_loses_and_repeats_nothing)
     scene_start(&s, chatty, PJ_COUNT_OF(chatty));
     char *task = scene_run(&s, "Talk"), *path = world_stream_path(task);
     bool released = false;
+    int64_t until = pj_mono_ms() + WORLD_TASK;
     while (!seen.ended) {
+        cr_assert_lt(pj_mono_ms(), until, "no end after %zu connections", connections);
         struct sse_reader *r = sse_open(s.w.base, path, WORLD_TOKEN, seen.last_id);
         size_t before = seen.count;
 

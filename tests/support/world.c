@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "lib/base/clock.h"
 #include "lib/base/fs.h"
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
@@ -268,27 +269,47 @@ char *world_stream_path(const char *task)
     return pj_asprintf("/api/v1/tasks/%s/logs/stream", task);
 }
 
-json_t *world_wait_end(struct world *w, const char *task)
+/* Follow the stream to its end, or to an entry that holds `text`, when there is one to wait for. */
+static void follow(struct world *w, const char *task, const char *text)
 {
     PJ_CLEANUP(pj_freep) char *path = world_stream_path(task);
-    PJ_CLEANUP(pj_freep) char *read = pj_asprintf("/tasks/%s", task);
     struct sse_reader *r = sse_open(w->base, path, WORLD_TOKEN, NULL);
+    int64_t until = pj_mono_ms() + WORLD_TASK, left;
     struct sse_event e;
-    bool ended = false;
-    int got;
+    bool found = false, ended = false;
+    int got = -1;
 
-    while (!ended && (got = sse_next(r, &e, WORLD_SOON)) == 1) {
+    while (!found && !ended && (left = until - pj_mono_ms()) > 0 &&
+           (got = sse_next(r, &e, left < WORLD_SOON ? (int)left : WORLD_SOON)) == 1) {
         ended = strcmp(e.name, "end") == 0;
+        found = text != NULL ? strstr(pj_json_str(e.json, "message", ""), text) != NULL : ended;
         sse_event_release(&e);
     }
-    if (!ended) {
+    if (!found) {
         PJ_CLEANUP(pj_freep) char *logs = world_logs(w);
 
-        cr_assert_fail("the stream of %s has not ended (status %d, %s)\n%s", task, sse_status(r),
-                       got == 0 ? "closed" : "silent", logs);
+        cr_assert_fail("the stream of %s has not come to its %s (status %d, %s)\n%s", task,
+                       text != NULL ? text : "end", sse_status(r),
+                       ended      ? "ended"
+                       : got == 0 ? "closed"
+                       : got == 1 ? "without an end"
+                                  : "silent",
+                       logs);
     }
     sse_close(r);
+}
+
+json_t *world_wait_end(struct world *w, const char *task)
+{
+    PJ_CLEANUP(pj_freep) char *read = pj_asprintf("/tasks/%s", task);
+
+    follow(w, task, NULL);
     return world_call(w, "GET", read, NULL, 200);
+}
+
+void world_wait_log(struct world *w, const char *task, const char *text)
+{
+    follow(w, task, text);
 }
 
 json_t *world_wait_status(struct world *w, const char *task, const char *status)

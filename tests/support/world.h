@@ -25,7 +25,8 @@
 #define WORLD_RUNNERS 4
 #define WORLD_ENV 100
 #define WORLD_TOKEN "pj_test_admin_token_0123456789abcdef"
-#define WORLD_SOON 60000 /* generous: a loaded machine under sanitizers */
+#define WORLD_TASK 240000 /* for a whole task, whose stream never ceases */
+#define WORLD_SOON 60000  /* generous: a loaded machine under sanitizers */
 
 struct world {
     char *dir;     /* "/tmp/pjw-XXXXXX" */
@@ -70,6 +71,8 @@ void world_execute(struct world *w, const char *task);
 json_t *world_wait_end(struct world *w, const char *task);
 /* The same, and it must have that status. */
 json_t *world_wait_status(struct world *w, const char *task, const char *status);
+/* Follow it until an entry holds this text in its message; it must come before the end. */
+void world_wait_log(struct world *w, const char *task, const char *text);
 /* All entries of a task's log, oldest first. */
 json_t *world_log(struct world *w, const char *task);
 /* Does an entry hold this text in its message? */
