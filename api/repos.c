@@ -21,6 +21,7 @@
 struct draft {
     struct repo_body body;
     char secret[REPO_SECRET_SIZE]; /* shown once */
+    int credential_source;         /* of the remote that was reached */
 };
 
 static void draft_free(void *ctx)
@@ -160,6 +161,15 @@ void repo_get(struct request *req)
     access_repo(req, req->param[0], false, show_repo);
 }
 
+/* Gone meanwhile is gone for the caller, too. */
+static void refuse_repo(struct request *req, const struct pj_err *err)
+{
+    if (err->cls == PJ_E_NOT_FOUND)
+        reply_not_found(req, "repository");
+    else
+        reply_err(req, err);
+}
+
 static void on_updated(struct request *req, const struct redisReply *reply)
 {
     struct pj_repo repo;
@@ -167,9 +177,24 @@ static void on_updated(struct request *req, const struct redisReply *reply)
 
     pj_repo_init(&repo);
     if (pj_repo_reply(reply, &repo, &err) < 0)
-        reply_err(req, &err);
+        refuse_repo(req, &err);
     else
         reply_json(req, 200, pj_repo_json(&repo));
+    pj_repo_release(&repo);
+}
+
+static void on_edited(struct request *req, const struct redisReply *reply)
+{
+    struct pj_repo repo;
+    struct pj_err err;
+
+    pj_repo_init(&repo);
+    if (pj_repo_reply(reply, &repo, &err) < 0) {
+        refuse_repo(req, &err);
+    } else {
+        audit(req, "repository.edit", repo.id, NULL);
+        reply_json(req, 200, pj_repo_json(&repo));
+    }
     pj_repo_release(&repo);
 }
 
@@ -179,33 +204,67 @@ static void store_repo(struct request *req)
 
     req->repo->updated_ms = pj_now_ms();
     pj_repo_update_cmd(&cmd, req->repo);
-    audit(req, "repository.edit", req->repo->id, NULL);
-    request_redis(req, &cmd, on_updated);
+    request_redis(req, &cmd, on_edited);
+}
+
+/* Asking a remote takes its time, and others may have changed the repository meanwhile: it is read again before it is written, so
+ * that nothing of theirs is taken back. `then` finds it in req->repo. */
+static void read_again(struct request *req, request_then *then)
+{
+    struct pj_cmd cmd = {0};
+
+    pj_repo_get_cmd(&cmd, req->repo->id);
+    request_redis(req, &cmd, then);
+}
+
+/* The remote was reached as `req->repo` says; 0 with what is stored now, as connected, or -1 when answered. */
+static int take_again(struct request *req, const struct redisReply *reply, int credential_source)
+{
+    struct pj_repo *repo = pj_alloc(1, sizeof *repo);
+    struct pj_err err;
+
+    pj_repo_init(repo);
+    pj_repo_free(req->repo);
+    req->repo = repo;
+    if (pj_repo_reply(reply, repo, &err) < 0) {
+        refuse_repo(req, &err);
+        return -1;
+    }
+    repo->status = PJ_REPO_CONNECTED;
+    pj_str_set(&repo->status_cause, NULL);
+    repo->credential_source = credential_source;
+    repo->verified_ms = pj_now_ms();
+    return 0;
+}
+
+static void on_edit_fresh(struct request *req, const struct redisReply *reply)
+{
+    struct draft *d = req->ctx;
+    struct pj_err err;
+
+    if (take_again(req, reply, d->credential_source) < 0)
+        return;
+    repo_body_apply(&d->body, req->repo);
+    if (d->body.has_credential &&
+        repo_secret_seal_credential(req->api, req->repo, d->body.credential.token,
+                                    d->body.credential.username, &err) < 0) {
+        reply_err_status(req, 500, &err);
+        return;
+    }
+    store_repo(req);
 }
 
 /* A new credential or branch is tried before it replaces the old one. */
 static void on_edit_reached(struct request *req, const struct repo_remote_answer *answer)
 {
     struct draft *d = req->ctx;
-    struct pj_repo *repo = req->repo;
-    struct pj_err err;
 
     if (!answer->reached) {
         unreachable(req, &answer->err);
         return;
     }
-    repo_body_apply(&d->body, repo);
-    repo->status = PJ_REPO_CONNECTED;
-    pj_str_set(&repo->status_cause, NULL);
-    repo->credential_source = answer->credential_source;
-    repo->verified_ms = pj_now_ms();
-    if (d->body.has_credential &&
-        repo_secret_seal_credential(req->api, repo, d->body.credential.token,
-                                    d->body.credential.username, &err) < 0) {
-        reply_err_status(req, 500, &err);
-        return;
-    }
-    store_repo(req);
+    d->credential_source = answer->credential_source;
+    read_again(req, on_edit_fresh);
 }
 
 static void edit_found(struct request *req)
@@ -281,9 +340,19 @@ static void on_invalid(struct request *req, const struct redisReply *reply)
     pj_repo_release(&repo);
 }
 
+static void on_verified_fresh(struct request *req, const struct redisReply *reply)
+{
+    struct pj_cmd cmd = {0};
+
+    if (take_again(req, reply, *(const int *)req->ctx) < 0)
+        return;
+    req->repo->updated_ms = req->repo->verified_ms;
+    pj_repo_update_cmd(&cmd, req->repo);
+    request_redis(req, &cmd, on_updated);
+}
+
 static void on_verified(struct request *req, const struct repo_remote_answer *answer)
 {
-    struct pj_repo *repo = req->repo;
     struct pj_cmd cmd = {0};
 
     if (!answer->reached) {
@@ -292,16 +361,12 @@ static void on_verified(struct request *req, const struct repo_remote_answer *an
             return;
         }
         memcpy(request_ctx(req, sizeof(struct pj_err), NULL), &answer->err, sizeof(struct pj_err));
-        pj_repo_status_cmd(&cmd, repo->id, PJ_REPO_INVALID, answer->err.message);
+        pj_repo_status_cmd(&cmd, req->repo->id, PJ_REPO_INVALID, answer->err.message);
         request_redis(req, &cmd, on_invalid);
         return;
     }
-    repo->status = PJ_REPO_CONNECTED;
-    pj_str_set(&repo->status_cause, NULL);
-    repo->credential_source = answer->credential_source;
-    repo->verified_ms = repo->updated_ms = pj_now_ms();
-    pj_repo_update_cmd(&cmd, repo);
-    request_redis(req, &cmd, on_updated);
+    *(int *)request_ctx(req, sizeof(int), NULL) = answer->credential_source;
+    read_again(req, on_verified_fresh);
 }
 
 static void verify_found(struct request *req)

@@ -118,7 +118,8 @@ void task_execute(struct request *req)
     access_task(req, true, execute_found);
 }
 
-static void on_cancelled(struct request *req, const struct redisReply *reply)
+/* 202 while something of it runs. What the store refused was not done, and is not on record as if it was. */
+static void answer_audited(struct request *req, const struct redisReply *reply, const char *action)
 {
     struct pj_task task;
     struct pj_err err;
@@ -127,10 +128,15 @@ static void on_cancelled(struct request *req, const struct redisReply *reply)
     if (pj_task_move_reply(reply, &task, &err) < 0)
         reply_err(req, &err);
     else {
-        audit(req, "task.cancel", task.id, NULL);
+        audit(req, action, task.id, NULL);
         reply_json(req, task.status == PJ_TASK_CANCELLED ? 200 : 202, pj_task_json(&task));
     }
     pj_task_release(&task);
+}
+
+static void on_cancelled(struct request *req, const struct redisReply *reply)
+{
+    answer_audited(req, reply, "task.cancel");
 }
 
 static void cancel_found(struct request *req)
@@ -200,8 +206,7 @@ void task_retry(struct request *req)
 
 static void on_published(struct request *req, const struct redisReply *reply)
 {
-    audit(req, "task.publish", req->task->id, NULL);
-    answer_moved(req, reply, 202);
+    answer_audited(req, reply, "task.publish");
 }
 
 static void submit_publish(struct request *req)

@@ -13,6 +13,7 @@
 #include "lib/base/fs.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "lib/json/codec.h"
 #include "tests/api/raw.h"
 #include "tests/api/writer.h"
 
@@ -40,7 +41,10 @@ static void scene_start(struct scene *s)
     PJ_CLEANUP(pj_freep) char *path = pj_asprintf("%s/silent.json", s->w.dir);
     FILE *f = fopen(path, "we");
     cr_assert_not_null(f);
-    fprintf(f, "[{\"kind\":\"git\",\"host\":\"127.0.0.1:%d\",\"insecure\":true}]", s->port);
+    fprintf(f,
+            "[{\"kind\":\"git\",\"host\":\"127.0.0.1:%d\",\"insecure\":true},"
+            "{\"kind\":\"git\",\"root\":\"%s\"}]",
+            s->port, s->w.remotes);
     cr_assert_eq(fclose(f), 0);
     world_set(&s->w, "PJ_FORGES", path);
     world_api_start(&s->w);
@@ -52,6 +56,19 @@ static void scene_stop(struct scene *s)
     world_stop(&s->w);
 }
 
+static int begin(const struct scene *s, const char *method, const char *path, const char *body)
+{
+    PJ_CLEANUP(pj_freep)
+    char *request = pj_asprintf("%s /api/v1%s HTTP/1.1\r\nHost: a\r\nAuthorization: "
+                                "Bearer " WORLD_TOKEN "\r\nContent-Type: application/json\r\n"
+                                "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
+                                method, path, strlen(body), body);
+    int fd = raw_connect(s->w.base);
+
+    raw_send(fd, request, strlen(request));
+    return fd;
+}
+
 /* Ask for a connection to the silent host; the answer comes later. */
 static int ask(const struct scene *s)
 {
@@ -59,15 +76,8 @@ static int ask(const struct scene *s)
     char *body = pj_asprintf("{\"url\":\"http://127.0.0.1:%d/a/b\",\"credential\":{\"token\":"
                              "\"" CREDENTIAL "\"}}",
                              s->port);
-    PJ_CLEANUP(pj_freep)
-    char *request = pj_asprintf("POST /api/v1/repositories HTTP/1.1\r\nHost: a\r\nAuthorization: "
-                                "Bearer " WORLD_TOKEN "\r\nContent-Type: application/json\r\n"
-                                "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
-                                strlen(body), body);
-    int fd = raw_connect(s->w.base);
 
-    raw_send(fd, request, strlen(request));
-    return fd;
+    return begin(s, "POST", "/repositories", body);
 }
 
 /* pj-remote has reached the silent host. */
@@ -191,6 +201,47 @@ Test(remote_check, few_run_few_wait_and_all_end_with_the_server)
     }
     for (size_t i = 0; i < ALL; i++)
         close(client[i]);
+    scene_stop(&s);
+}
+
+/* It takes seconds to ask a remote: what others change meanwhile stays changed. */
+Test(remote_check, an_edit_that_waits_for_a_remote_takes_nothing_back)
+{
+    static const char *const waits[] = {"PATCH", "POST"};
+    struct scene s;
+    int busy[HELPERS_RUNNING_MAX], server[HELPERS_RUNNING_MAX];
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep) char *id = writer_repository(&s.w, "one");
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/repositories/%s", id);
+    PJ_CLEANUP(pj_freep) char *verify = pj_asprintf("/repositories/%s/verify", id);
+    for (size_t k = 0; k < PJ_COUNT_OF(waits); k++) {
+        for (size_t i = 0; i < HELPERS_RUNNING_MAX; i++) { /* nobody else has a turn */
+            busy[i] = ask(&s);
+            server[i] = reached(&s);
+        }
+        int client = k == 0 ? begin(&s, "PATCH", path, "{\"defaultBranch\":\"main\"}")
+                            : begin(&s, "POST", verify, "{}");
+        for (int i = 0; i < 20;
+             i++) /* Redis answers in order: it was read before the last of these */
+            json_decref(world_call(&s.w, "GET", "/me", NULL, 200));
+        PJ_CLEANUP(pj_freep) char *body = pj_asprintf("{\"checkCommand\":\"make test%zu\"}", k);
+        PJ_CLEANUP(pj_freep) char *command = pj_asprintf("make test%zu", k);
+        json_decref(world_call(&s.w, "PATCH", path, body, 200));
+        for (size_t i = 0; i < HELPERS_RUNNING_MAX; i++)
+            close(server[i]);
+        PJ_CLEANUP(pj_freep) char *answer = raw_read(client, SOON, &(int){0});
+        cr_expect_eq(raw_status(answer), 200, "%s", answer);
+        json_t *repo = world_call(&s.w, "GET", path, NULL, 200);
+        cr_expect_str_eq(pj_json_str(repo, "checkCommand", ""), command, "%s", waits[k]);
+        cr_expect_str_eq(pj_json_str(repo, "status", ""), "connected");
+        json_decref(repo);
+        close(client);
+        for (size_t i = 0; i < HELPERS_RUNNING_MAX; i++) {
+            free(raw_read(busy[i], SOON, &(int){0}));
+            close(busy[i]);
+        }
+    }
     scene_stop(&s);
 }
 
