@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/reply.h"
+#include "api/text.h"
+#include "lib/base/branch.h"
 #include "lib/base/mem.h"
 #include "lib/task/state.h"
 
@@ -60,6 +62,13 @@ static bool is_code(const char *text)
     return strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(text);
 }
 
+static bool is_sha(const char *text)
+{
+    size_t n = strspn(text, "0123456789abcdef");
+
+    return text[n] == '\0' && (n == 40 || n == 64);
+}
+
 static int check(struct request *req, const struct hook_body *b)
 {
     if (b->type == HOOK_FAILED && b->error.code == NULL) {
@@ -70,9 +79,18 @@ static int check(struct request *req, const struct hook_body *b)
         reply_fault(req, "error.code", "is a word of a-z, 0-9 and _");
         return -1;
     }
-    if (b->pr_url != NULL && strncmp(b->pr_url, "https://", 8) != 0 &&
-        strncmp(b->pr_url, "http://", 7) != 0) {
-        reply_fault(req, "prUrl", "starts with https:// or http://");
+    if (b->pr_url != NULL && !text_is_address(b->pr_url)) {
+        reply_fault(req, "prUrl", "starts with https:// or http://, and has no blanks");
+        return -1;
+    }
+    if (b->branch != NULL && !pj_branch_name_valid(b->branch)) {
+        reply_fault(req, "branchName", "is not a name that a branch can have");
+        return -1;
+    }
+    if ((b->base_sha != NULL && !is_sha(b->base_sha)) ||
+        (b->commit_sha != NULL && !is_sha(b->commit_sha))) {
+        reply_fault(req, b->base_sha != NULL && !is_sha(b->base_sha) ? "baseSha" : "commitSha",
+                    "is 40 or 64 hexadecimal digits");
         return -1;
     }
     if (b->logs != NULL && !json_is_string(b->logs) && !json_is_array(b->logs)) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/reply.h"
+#include "api/text.h"
 #include "lib/base/branch.h"
 #include "lib/base/mem.h"
 #include "lib/task/state.h"
@@ -148,6 +149,21 @@ static int check_publish(struct request *req, const struct pj_repo_publish *p)
     return 0;
 }
 
+/* Both become part of a header; a colon ends the user's name there (RFC 7617, section 2). */
+static int check_credential(struct request *req, const struct repo_body_credential *c)
+{
+    if (c->token != NULL && !text_is_one_line(c->token)) {
+        reply_fault(req, "credential.token", "has control characters, maybe a line end");
+        return -1;
+    }
+    if (c->username != NULL &&
+        (!text_is_one_line(c->username) || strchr(c->username, ':') != NULL)) {
+        reply_fault(req, "credential.username", "has a colon or control characters");
+        return -1;
+    }
+    return 0;
+}
+
 static int check(struct request *req, const struct repo_body *b)
 {
     for (size_t i = 0; b->network_allow != NULL && b->network_allow[i] != NULL; i++)
@@ -163,16 +179,15 @@ static int check(struct request *req, const struct repo_body *b)
         reply_fault(req, "defaultBranch", "is not a name that a branch can have");
         return -1;
     }
-    if (b->notify_url != NULL && strncmp(b->notify_url, "https://", 8) != 0 &&
-        strncmp(b->notify_url, "http://", 7) != 0) {
-        reply_fault(req, "notifyUrl", "starts with https:// or http://");
+    if (b->notify_url != NULL && !text_is_address(b->notify_url)) {
+        reply_fault(req, "notifyUrl", "starts with https:// or http://, and has no blanks");
         return -1;
     }
     if (b->agent != NULL && b->agent[0] == NULL) {
         reply_fault(req, "agent", "has at least a program; null takes it away");
         return -1;
     }
-    return check_publish(req, &b->publish);
+    return check_credential(req, &b->credential) < 0 ? -1 : check_publish(req, &b->publish);
 }
 
 int repo_body_read(struct request *req, bool edit, struct repo_body *out)

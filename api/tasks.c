@@ -10,6 +10,7 @@
 #include "api/page.h"
 #include "api/reply.h"
 #include "api/request.h"
+#include "api/text.h"
 #include "lib/base/branch.h"
 #include "lib/base/mem.h"
 #include "lib/store/async.h"
@@ -52,13 +53,18 @@ static void create_free(void *ctx)
     pj_task_release(&c->task);
 }
 
-/* The title becomes the subject of a commit. */
-static bool is_one_line(const char *text)
+/* The title becomes the subject of a commit. NULL: it is not there. -1 when answered. */
+static int check_words(struct request *req, const char *title, const char *description)
 {
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            return false;
-    return true;
+    if (title != NULL && (!text_is_one_line(title) || text_is_blank(title))) {
+        reply_fault(req, "title", "is one line of text, not blank");
+        return -1;
+    }
+    if (description != NULL && text_is_blank(description)) {
+        reply_fault(req, "description", "is blank");
+        return -1;
+    }
+    return 0;
 }
 
 static bool is_provider(const char *word)
@@ -126,16 +132,18 @@ void task_create(struct request *req)
     pj_task_init(&c->task);
     if (request_json(req, fields, CREATE_FIELDS, c) < 0)
         return;
-    if (!is_one_line(c->task.title)) {
-        reply_fault(req, "title", "is one line of text");
+    if (check_words(req, c->task.title, c->task.description) < 0)
         return;
-    }
     if (c->task.base_branch != NULL && !pj_branch_name_valid(c->task.base_branch)) {
         reply_fault(req, "baseBranch", "is not a name that a branch can have");
         return;
     }
     if (c->task.model.provider != NULL && !is_provider(c->task.model.provider)) {
         reply_fault(req, "model.provider", "must be one of openai, anthropic, replay");
+        return;
+    }
+    if (c->task.model.name != NULL && !text_is_one_line(c->task.model.name)) {
+        reply_fault(req, "model.name", "has control characters");
         return;
     }
     if (!pj_id_is_valid(c->task.repository_id)) {
@@ -202,9 +210,7 @@ static void edit_found(struct request *req)
         pj_json_release(fields, EDIT_FIELDS, &e);
         return;
     }
-    if (e.title != NULL && !is_one_line(e.title)) {
-        reply_fault(req, "title", "is one line of text");
-    } else {
+    if (check_words(req, e.title, e.description) == 0) {
         const struct pj_task_edit edit = {e.title, e.description, e.has_limits ? &e.limits : NULL};
         pj_task_edit_cmd(&cmd, req->task->id, &edit);
         request_redis(req, &cmd, on_moved);

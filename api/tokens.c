@@ -6,6 +6,7 @@
 #include "api/people.h"
 #include "api/reply.h"
 #include "api/request.h"
+#include "api/text.h"
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/store/users.h"
@@ -126,7 +127,8 @@ static int check_scopes(struct request *req, struct draft *d)
         return -1;
     }
     for (size_t i = 0; d->scopes[i] != NULL; i++) {
-        if (scopes_parse(d->scopes[i], &bits) < 0) {
+        if (d->scopes[i][0] == '\0' || strpbrk(d->scopes[i], ", ") != NULL ||
+            scopes_parse(d->scopes[i], &bits) < 0) {
             reply_fault(req, "scopes", "'%.60s' is no scope", d->scopes[i]);
             return -1;
         }
@@ -153,6 +155,10 @@ void token_create(struct request *req)
     if (request_json(req, draft_fields, PJ_COUNT_OF(draft_fields), d) < 0 ||
         check_scopes(req, d) < 0)
         return;
+    if (!text_is_one_line(d->name)) {
+        reply_fault(req, "name", "has control characters");
+        return;
+    }
     if (d->expires_ms != 0 && d->expires_ms <= pj_now_ms()) {
         reply_fault(req, "expiresAt", "is in the past");
         return;

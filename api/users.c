@@ -55,6 +55,28 @@ static bool is_email(const char *text)
     return true;
 }
 
+/* Letters, digits, '-' and '_', and what GitHub puts behind an App's name. */
+static bool is_login(const char *text)
+{
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+
+    return n > 0 && (text[n] == '\0' || strcmp(text + n, "[bot]") == 0);
+}
+
+/* Of a new user and of an edit; what is NULL is not there. -1 when answered. */
+static int check_draft(struct request *req, const struct draft *d)
+{
+    if (d->email != NULL && !is_email(d->email)) {
+        reply_fault(req, "email", "is not an address");
+        return -1;
+    }
+    if (d->github_login != NULL && !is_login(d->github_login)) {
+        reply_fault(req, "githubLogin", "is not a login of GitHub");
+        return -1;
+    }
+    return 0;
+}
+
 bool person_id(struct request *req, const char *what)
 {
     bool valid = pj_id_is_valid(req->param[0]);
@@ -136,12 +158,9 @@ void user_create(struct request *req)
     struct pj_cmd cmd = {0};
     char digest[65], name[] = "first";
 
-    if (request_json(req, create_fields, PJ_COUNT_OF(create_fields), d) < 0)
+    if (request_json(req, create_fields, PJ_COUNT_OF(create_fields), d) < 0 ||
+        check_draft(req, d) < 0)
         return;
-    if (!is_email(d->email)) {
-        reply_fault(req, "email", "is not an address");
-        return;
-    }
     int64_t now = pj_now_ms();
     pj_id_new(0, d->id);
     pj_id_new(0, d->token_id);
@@ -183,12 +202,8 @@ void user_edit(struct request *req)
     struct draft *d = request_ctx(req, sizeof *d, draft_free);
     struct pj_cmd cmd = {0};
 
-    if (request_json(req, edit_fields, PJ_COUNT_OF(edit_fields), d) < 0)
+    if (request_json(req, edit_fields, PJ_COUNT_OF(edit_fields), d) < 0 || check_draft(req, d) < 0)
         return;
-    if (d->email != NULL && !is_email(d->email)) {
-        reply_fault(req, "email", "is not an address");
-        return;
-    }
     if (!person_id(req, "user"))
         return;
     const char *login = d->has_login && d->github_login == NULL ? "" : d->github_login;

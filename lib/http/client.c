@@ -284,11 +284,26 @@ static int drive(struct pj_http *http, struct call *call, struct pj_err *err)
     }
 }
 
+/* Values come from settings and from what users gave as a credential; they are not repeated in the message. */
+static int check_headers(const struct pj_http_request *req, struct pj_err *err)
+{
+    for (size_t i = 0; i < req->header_count; i++) {
+        const char *value = req->headers[i].value;
+
+        if (value && strpbrk(value, "\r\n")) {
+            pj_fail(err, PJ_E_INVALID, "the header %s would have a line end in its value",
+                    req->headers[i].name);
+            return pj_err_code(err, "http_header");
+        }
+    }
+    return 0;
+}
+
 int pj_http_do(struct pj_http *http, const struct pj_http_request *req,
                struct pj_http_response *res, struct pj_err *err)
 {
     struct call call = {.req = req, .res = res, .err = err, .started_ms = pj_mono_ms()};
-    struct curl_slist *headers = headers_of(req);
+    struct curl_slist *headers;
     int rc;
 
     call.max_body = req->max_body > 0 ? req->max_body : DEFAULT_MAX_BODY;
@@ -297,6 +312,9 @@ int pj_http_do(struct pj_http *http, const struct pj_http_request *req,
     res->first_byte_ms = -1;
     pj_str_init(&res->head, MAX_HEAD);
     pj_str_init(&res->body, call.max_body);
+    if (check_headers(req, err) < 0)
+        return -1;
+    headers = headers_of(req);
     call.easy = curl_easy_init();
     configure(http, &call, headers);
     curl_multi_add_handle(http->multi, call.easy);

@@ -215,6 +215,39 @@ Test(hooks, r5_3_what_is_not_signed_right_is_refused_and_changes_nothing)
     scene_stop(&s);
 }
 
+/* What a workflow says of a commit goes into commands and pages. */
+Test(hooks, names_and_addresses_of_a_workflow_are_judged)
+{
+    static const struct {
+        const char *member, *field;
+    } rows[] = {
+        {"\"prUrl\":\"https://a/b c\"", "prUrl"},
+        {"\"prUrl\":\"https://a/\\u0001\"", "prUrl"},
+        {"\"branchName\":\"-x\"", "branchName"},
+        {"\"branchName\":\"a..b\"", "branchName"},
+        {"\"baseSha\":\"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz\"", "baseSha"},
+        {"\"baseSha\":\"0123456789012345678901234567890123456789012\"", "baseSha"},
+        {"\"commitSha\":\"--upload-pack=x                         \"", "commitSha"},
+    };
+    struct scene s;
+    struct http_answer a = {0};
+
+    scene_start(&s);
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
+        PJ_CLEANUP(pj_freep) char *id = pj_asprintf("n%zu", i);
+        PJ_CLEANUP(pj_freep)
+        char *body = pj_asprintf("{\"type\":\"task.completed\",\"taskId\":\"%s\",%s}", s.task,
+                                 rows[i].member);
+        send_hook(&s, id, body, &a);
+        cr_expect_eq(a.status, 400, "row %zu: %s", i, a.body);
+        const json_t *first = json_array_get(json_object_get(a.json, "errors"), 0);
+        cr_expect_str_eq(pj_json_str(first, "field", ""), rows[i].field, "row %zu", i);
+    }
+    expect_status(&s, "running");
+    http_answer_release(&a);
+    scene_stop(&s);
+}
+
 Test(hooks, r5_4_unknown_tasks_and_wrong_bodies)
 {
     struct scene s;

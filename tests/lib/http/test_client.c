@@ -117,6 +117,25 @@ Test(client, refuses_plain_http_unless_allowed)
     teardown(&f);
 }
 
+/* A credential with a line end in it would add headers, or a request, of its owner's choice. */
+Test(client, sends_no_header_that_is_more_than_one)
+{
+    static const char *const values[] = {"token a\r\nX-Mine: b", "a\nb", "a\r"};
+
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        struct fixture f = setup("/echo");
+        const struct pj_http_header header = {"Authorization", values[i]};
+        struct pj_http_request req = {
+            .url = f.url, .allow_plain = true, .headers = &header, .header_count = 1};
+        cr_expect_lt(pj_http_do(f.http, &req, &f.res, &f.err), 0);
+        cr_expect_str_eq(f.err.code, "http_header");
+        cr_expect_not_null(strstr(f.err.message, "Authorization"), "%s", f.err.message);
+        cr_expect_null(strstr(f.err.message, "token"), "%s", f.err.message);
+        cr_expect_eq(stand_in_count(f.server), 0);
+        teardown(&f);
+    }
+}
+
 static void fails(const char *path, struct pj_http_request req, enum pj_err_class cls,
                   const char *code)
 {
