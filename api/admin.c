@@ -190,7 +190,7 @@ static void on_depth(void *arg, const struct redisReply *reply, struct pj_err *e
     if (++s->come < s->asked)
         return;
     if (s->err.cls != PJ_E_OK)
-        reply_err(s->req, &s->err);
+        request_store_failed(s->req, &s->err);
     else
         reply_json(s->req, 200,
                    json_pack("{s:I, s:I, s:I}", "queued", (json_int_t)s->sum.queued, "running",

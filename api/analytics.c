@@ -99,7 +99,7 @@ static void on_sums(void *arg, const struct redisReply *reply, struct pj_err *er
         return;
     struct request *req = a->req;
     if (a->err.cls != PJ_E_OK) {
-        reply_err(req, &a->err);
+        request_store_failed(req, &a->err);
         return;
     }
     json_t *doc = pj_analytics_json(a->sums);

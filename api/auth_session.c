@@ -103,6 +103,11 @@ static void on_created(struct request *req, const struct redisReply *reply)
     reply_json(req, 201, json_pack("{s:s}", "expiresAt", pj_rfc3339(login->expires_ms, at)));
 }
 
+static void refuse_login(struct request *req, const char *why)
+{
+    reply_problem(req, 401, "unauthenticated", "log in with a token that is valid", "%s", why);
+}
+
 static void on_login(struct request *req, const struct redisReply *reply)
 {
     struct login *login = req->ctx;
@@ -113,8 +118,16 @@ static void on_login(struct request *req, const struct redisReply *reply)
     char digest[65];
 
     if (pj_token_find_reply(reply, &user, &from, &err) < 0) {
-        reply_problem(req, 401, "unauthenticated", "log in with a token that is valid", "%s",
-                      err.message);
+        if (err.cls == PJ_E_AUTH)
+            refuse_login(req, err.message);
+        else
+            reply_err(req, &err);
+        return;
+    }
+    if (from.kind == PJ_TOKEN_SESSION) { /* its own session would outlive the token's */
+        pj_user_release(&user);
+        pj_token_release(&from);
+        refuse_login(req, "a session opens no other session");
         return;
     }
     pj_token_make(PJ_TOKEN_SESSION, login->text);
@@ -153,8 +166,7 @@ void session_create(struct request *req)
     if (request_json(req, login_fields, PJ_COUNT_OF(login_fields), login) < 0)
         return;
     if (!pj_token_is_plausible(login->token)) {
-        reply_problem(req, 401, "unauthenticated", "log in with a token that is valid",
-                      "this is not a token");
+        refuse_login(req, "this is not a token");
         return;
     }
     pj_token_digest(login->token, digest);

@@ -332,7 +332,7 @@ void events_stream(struct request *req)
         return;
     }
     if (req->head_only)
-        reply_empty(req, 200);
+        reply_bytes(req, 200, "text/event-stream", NULL, 0);
     else if (req->who.admin)
         open_stream(req, NULL);
     else {

@@ -96,7 +96,7 @@ static void on_stored(void *arg, const struct redisReply *reply, struct pj_err *
     struct pj_err local;
 
     if (reply == NULL) {
-        reply_err_status(req, 503, err);
+        request_store_failed(req, err);
         return;
     }
     int rc = pj_events_append_reply(reply, &logs->next, &local);

@@ -6,6 +6,7 @@
 #include "api/access.h"
 #include "api/api.h"
 #include "api/conn.h"
+#include "api/page.h"
 #include "api/reply.h"
 #include "api/request.h"
 #include "lib/base/mem.h"
@@ -75,11 +76,15 @@ static const struct stream_ops download_ops = {on_drained, on_closed};
 
 static bool begin(struct download *d)
 {
+    static const char type[] = "text/plain; charset=utf-8";
     struct request *req = d->req;
 
     d->req = NULL;
     reply_header(req, "Content-Disposition", "attachment; filename=\"%s.log\"", d->task_id);
-    d->conn = reply_stream(req, "text/plain; charset=utf-8", true, false, &download_ops, d);
+    if (req->head_only)
+        reply_bytes(req, 200, type, NULL, 0);
+    else
+        d->conn = reply_stream(req, type, true, false, &download_ops, d);
     return d->conn != NULL;
 }
 
@@ -101,7 +106,10 @@ static void on_text_page(void *arg, const struct redisReply *reply, struct pj_er
             conn_close(d->conn); /* without its last chunk the client sees that the file is cut */
             return;
         }
-        log_error(d->req, reply == NULL ? err : &local);
+        if (reply == NULL)
+            request_store_failed(d->req, err);
+        else
+            log_error(d->req, &local);
         free(d);
         return;
     }
@@ -170,8 +178,7 @@ static void on_page(struct request *req, const struct redisReply *reply)
         char id[PJ_EVENT_ID_SIZE];
         pj_event_id(page.last_attempt, page.last_n, id);
         pj_str_putf(&out, "],\"nextCursor\":\"%s\"}", id);
-        reply_header(req, "Link", "<%.*s?after=%s&limit=%d>; rel=\"next\"", (int)req->head.path.n,
-                     req->head.path.p, id, (int)page.count);
+        page_link(req, "after", id);
     } else {
         pj_str_puts(&out, "],\"nextCursor\":null}");
     }
@@ -204,7 +211,7 @@ static void page_found(struct request *req)
         request_query_int(req, "attempt", 1, 1000000, 0, &only) < 0 ||
         request_query(req, "download", download, sizeof download) < 0)
         return;
-    if (wants_text(req) && !req->head_only) {
+    if (wants_text(req)) {
         start_download(req, only);
         return;
     }

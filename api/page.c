@@ -19,8 +19,13 @@ int page_query(struct request *req, int64_t max, struct page *out)
     return 0;
 }
 
-/* The same request with another cursor (RFC 8288). */
-static void link_next(struct request *req, const char *next)
+/* "cursor=…" or "after=…": where the present page begins. */
+static bool is_place(struct pj_view item)
+{
+    return pj_view_starts(item, "cursor=") || pj_view_starts(item, "after=");
+}
+
+void page_link(struct request *req, const char *name, const char *next)
 {
     struct pj_view rest = req->head.query, item;
     struct pj_str target;
@@ -29,11 +34,11 @@ static void link_next(struct request *req, const char *next)
     pj_str_append(&target, req->head.path.p, req->head.path.n);
     pj_str_putc(&target, '?');
     while (rest.p != NULL && pj_view_cut(&rest, '&', &item))
-        if (item.n > 0 && !pj_view_starts(item, "cursor=")) {
+        if (item.n > 0 && !is_place(item)) {
             pj_str_append(&target, item.p, item.n);
             pj_str_putc(&target, '&');
         }
-    pj_str_putf(&target, "cursor=%s", next);
+    pj_str_putf(&target, "%s=%s", name, next);
     if (!target.full && memchr(target.data, '>', target.len) == NULL)
         reply_header(req, "Link", "<%s>; rel=\"next\"", pj_str_cstr(&target));
     pj_str_release(&target);
@@ -42,7 +47,7 @@ static void link_next(struct request *req, const char *next)
 void page_reply(struct request *req, json_t *items, const char *next)
 {
     if (next != NULL)
-        link_next(req, next);
+        page_link(req, "cursor", next);
     reply_json(req, 200, json_pack("{s:o, s:s?}", "items", items, "nextCursor", next));
 }
 

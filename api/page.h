@@ -17,7 +17,9 @@ struct page {
 int page_query(struct request *req, int64_t max, struct page *out) PJ_MUST_CHECK;
 /* Answer a page; `items` is taken; `next` NULL at the end. */
 void page_reply(struct request *req, json_t *items, const char *next);
-/* The same for a list that is wholly at hand and taken; without a limit all of it. The cursor is a place in it. */
+/* The Link to the next page (RFC 8288): this request, with `name` as the place to go on from. */
+void page_link(struct request *req, const char *name, const char *next);
+/* The same as page_reply() for a list that is wholly at hand and taken; without a limit all of it. The cursor is a place in it. */
 void page_reply_of(struct request *req, json_t *all);
 
 #endif

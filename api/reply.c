@@ -199,7 +199,8 @@ static void deliver(struct request *req, int status, const char *type, char *byt
     if (server_draining(conn->server))
         conn->close_after = true;
     pack(req, type, &bytes, &n);
-    build_head(req, &head, status, type, (ssize_t)n, conn->close_after);
+    bool unknown = req->head_only && bytes == NULL; /* HEAD of what GET gives without a length */
+    build_head(req, &head, status, type, unknown ? -1 : (ssize_t)n, conn->close_after);
     if (req->head_only || status == 304 || status == 204) {
         free(bytes);
         bytes = NULL;
@@ -459,5 +460,7 @@ struct conn *reply_stream(struct request *req, const char *type, bool chunked, b
     request_free(req);
     conn_stream_begin(conn, &head, chunked, beats, ops, arg);
     pj_str_release(&head);
+    if (beats && server_draining(conn->server)) /* those that were open have been told */
+        conn_stream_end(conn);
     return conn;
 }

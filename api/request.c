@@ -76,6 +76,24 @@ static void keep_head(struct request *req, const char *raw, const struct http_he
     http_head_move(&req->head, head, raw, req->raw);
 }
 
+/* Several lines are one list (RFC 9110, 5.3): a proxy may add a line of its own behind what the client wrote. */
+static void take_client(struct request *req)
+{
+    PJ_CLEANUP(pj_str_release) struct pj_str list;
+
+    pj_str_init(&list, HTTP_HEAD_MAX);
+    for (size_t i = 0; i < req->head.header_count; i++) {
+        const struct http_header *h = &req->head.header[i];
+        if (!pj_view_is_nocase(h->name, "x-forwarded-for"))
+            continue;
+        if (list.len > 0)
+            pj_str_putc(&list, ',');
+        pj_str_append(&list, h->value.p, h->value.n);
+    }
+    cidr_client(server_trusted(req->conn->server), req->conn->peer,
+                pj_view_n(pj_str_cstr(&list), list.len), req->client);
+}
+
 struct request *request_new(struct conn *conn, const char *raw, const struct http_head *head)
 {
     struct request *req = pj_alloc(1, sizeof *req);
@@ -94,8 +112,7 @@ struct request *request_new(struct conn *conn, const char *raw, const struct htt
     }
     take_request_id(req);
     if (conn->trusted) {
-        cidr_client(server_trusted(conn->server), conn->peer,
-                    http_header(&req->head, "x-forwarded-for"), req->client);
+        take_client(req);
         req->secure = pj_view_is(http_header(&req->head, "x-forwarded-proto"), "https");
     }
     return req;
@@ -292,8 +309,14 @@ static void on_redis(void *arg, const struct redisReply *reply, struct pj_err *e
     free(p);
     if (reply != NULL)
         then(req, reply);
-    else if (err->cls == PJ_E_UNAVAILABLE || err->cls == PJ_E_TIMEOUT ||
-             err->cls == PJ_E_CANCELLED || err->cls == PJ_E_AUTH)
+    else
+        request_store_failed(req, err);
+}
+
+void request_store_failed(struct request *req, const struct pj_err *err)
+{
+    if (err->cls == PJ_E_UNAVAILABLE || err->cls == PJ_E_TIMEOUT || err->cls == PJ_E_CANCELLED ||
+        err->cls == PJ_E_AUTH)
         reply_problem(req, 503, err->code[0] != '\0' ? err->code : "store_unavailable",
                       "try again in a moment; the operator finds the cause in /readyz and the log",
                       "%s", err->message);
@@ -378,6 +401,7 @@ int request_query_int(struct request *req, const char *name, int64_t min, int64_
 int request_query_known(struct request *req, const char *const *names)
 {
     struct pj_view rest = req->head.query, item, key;
+    unsigned seen = 0; /* bits of names[] */
 
     while (rest.p != NULL && pj_view_cut(&rest, '&', &item)) {
         char name[64];
@@ -386,8 +410,14 @@ int request_query_known(struct request *req, const char *const *names)
             continue;
         while (names[i] != NULL && !pj_view_is(key, names[i]))
             i++;
-        if (names[i] != NULL)
+        if (names[i] != NULL && (seen & 1u << i) == 0) {
+            seen |= 1u << i;
             continue;
+        }
+        if (names[i] != NULL) {
+            reply_fault(req, names[i], "is given twice");
+            return -1;
+        }
         if (http_unescape(key, true, name, sizeof name) < 0)
             snprintf(name, sizeof name, "query");
         reply_fault(req, name, "there is no such query parameter here");

@@ -78,6 +78,9 @@ void *request_ctx(struct request *req, size_t size, void (*ctx_free)(void *ctx))
  * never called. The command's content is taken. */
 typedef void request_then(struct request *req, const struct redisReply *reply);
 void request_redis(struct request *req, struct pj_cmd *cmd, request_then *then);
+/* Answer a request whose command came back with `err` instead of a reply. What is wrong between Redis and us is never the caller's
+ * fault: 503, or 500. */
+void request_store_failed(struct request *req, const struct pj_err *err);
 
 /* Store a task, together with those of other requests in the same round; `then` as above, with a reply for pj_task_create_reply(). */
 void request_create(struct request *req, const struct pj_task *task, bool execute,
@@ -91,7 +94,7 @@ int request_query(struct request *req, const char *name, char *out, size_t cap) 
 /* The same for a whole number in min..max, with a default. 0 or -1 (answered). */
 int request_query_int(struct request *req, const char *name, int64_t min, int64_t max, int64_t def,
                       int64_t *out) PJ_MUST_CHECK;
-/* Refuse query parameters that are not among `names` (NULL-terminated): 0, or -1 when answered with 400. */
+/* Refuse query parameters that are not among `names` (at most 32, NULL-terminated), or come twice: 0, or -1 when answered with 400. */
 int request_query_known(struct request *req, const char *const *names) PJ_MUST_CHECK;
 
 #endif

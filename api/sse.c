@@ -229,15 +229,15 @@ static bool begin(struct viewer *v, const struct pj_events_page *page)
     return true;
 }
 
-static void refuse(struct viewer *v, struct pj_err *err)
+static void refuse(struct viewer *v, const struct pj_err *store, const struct pj_err *err)
 {
     struct request *req = v->req;
 
     v->req = NULL;
-    if (err->cls == PJ_E_NOT_FOUND && strcmp(err->code, "logs_expired") == 0)
+    if (store != NULL)
+        request_store_failed(req, store);
+    else if (err->cls == PJ_E_NOT_FOUND && strcmp(err->code, "logs_expired") == 0)
         reply_err_status(req, 410, err);
-    else if (err->cls == PJ_E_UNAVAILABLE || err->cls == PJ_E_CANCELLED || err->cls == PJ_E_TIMEOUT)
-        reply_err_status(req, 503, err);
     else
         reply_err(req, err);
     free_viewer(v);
@@ -256,7 +256,7 @@ static void on_page(void *arg, const struct redisReply *reply, struct pj_err *er
     }
     if (reply == NULL || pj_events_page_reply(reply, &page, &local) < 0) {
         if (v->req != NULL)
-            refuse(v, reply == NULL ? err : &local);
+            refuse(v, reply == NULL ? err : NULL, &local);
         else
             conn_close(v->conn); /* the client resumes where it is */
         return;
@@ -320,7 +320,7 @@ static void stream_found(struct request *req)
         return;
     }
     if (req->head_only) {
-        reply_empty(req, 200);
+        reply_bytes(req, 200, "text/event-stream", NULL, 0);
         return;
     }
     struct viewer *v = pj_alloc(1, sizeof *v);

@@ -38,7 +38,7 @@ static void finish(struct list *l)
     struct request *req = l->req;
 
     if (l->failed) {
-        reply_err(req, &l->err);
+        request_store_failed(req, &l->err);
         return;
     }
     pj_task_list_merge(l->pages, l->asked, (size_t)l->page.limit, &merged);

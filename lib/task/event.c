@@ -5,6 +5,9 @@
 #include "lib/base/clock.h"
 #include "lib/json/codec.h"
 
+/* No log has so many entries; a script of Redis still counts and writes it exactly (Lua: 14 digits). */
+#define NUMBER_MAX 1000000000000
+
 const char *const pj_event_stream_words[] = {"system", "agent", "stdout", "stderr", NULL};
 const char *const pj_event_type_words[] = {"info",  "warn",  "error",      "llm_request", "tool",
                                            "patch", "check", "pr_created", "status",      NULL};
@@ -91,7 +94,8 @@ int pj_event_id_parse(struct pj_view id, int64_t *attempt, int64_t *n, struct pj
         return 0;
     }
     if (pj_view_cut(&rest, '-', &head) && pj_parse_i64(head, attempt) == 0 &&
-        pj_parse_i64(rest, n) == 0 && *attempt >= 0 && *n >= 0 && *attempt < INT32_MAX)
+        pj_parse_i64(rest, n) == 0 && *attempt >= 0 && *n >= 0 && *attempt < INT32_MAX &&
+        *n <= NUMBER_MAX)
         return 0;
     (void)pj_fail(err, PJ_E_INVALID, "\"%.*s\" is no log id: it has the form <attempt>-<n>",
                   id.n > 60 ? 60 : (int)id.n, id.p);
