@@ -37,9 +37,10 @@ static void check_mode(struct doctor *d, const char *what, const char *path)
 static void check_files(struct doctor *d)
 {
     static const char *const names[] = {
-        "ANTHROPIC_API_KEY", "GITHUB_APP_PRIVATE_KEY", "GITHUB_TOKEN",     "GITHUB_WEBHOOK_SECRET",
-        "OPENAI_API_KEY",    "PJ_BOOTSTRAP_TOKEN",     "PJ_NOTIFY_SECRET", "PJ_REDIS_PASSWORD",
-        "PJ_SECRET_KEY",     "PJ_SMTP_PASSWORD"};
+        "ANTHROPIC_API_KEY",     "GITHUB_APP_PRIVATE_KEY", "GITHUB_TOKEN",
+        "GITHUB_WEBHOOK_SECRET", "OPENAI_API_KEY",         "PJ_BOOTSTRAP_TOKEN",
+        "PJ_NOTIFY_SECRET",      "PJ_REDIS_PASSWORD",      "PJ_REDIS_SENTINEL_PASSWORD",
+        "PJ_SECRET_KEY",         "PJ_SMTP_PASSWORD"};
     const char *config = getenv("PJ_CONFIG");
 
     for (size_t i = 0; i < PJ_COUNT_OF(names); i++) {

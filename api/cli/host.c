@@ -28,6 +28,10 @@ static const struct pj_setting table[] = {
     {"PJ_REDIS_KEY_FILE", PJ_SET_STR, AT(redis.key_file), NULL, 0, 0, NULL, "its key"},
     {"PJ_REDIS_PASSWORD", PJ_SET_SECRET, AT(redis.password), NULL, 0, 0, NULL,
      "password for Redis"},
+    {"PJ_REDIS_SENTINEL_PASSWORD", PJ_SET_SECRET, AT(redis.sentinel_password), NULL, 0, 0, NULL,
+     "for its sentinels"},
+    {"PJ_REDIS_SENTINEL_USER", PJ_SET_STR, AT(redis.sentinel_user), NULL, 0, 0, NULL,
+     "user at the sentinels"},
     {"PJ_REDIS_URL", PJ_SET_STR, AT(redis.url), "redis://127.0.0.1:6379/0", 0, 0, NULL,
      "address of Redis"},
 };

@@ -1,8 +1,8 @@
 {{/* Settings and secrets: which program knows which name. A test compares these tables with the programs' own. */}}
 
 {{- define "pj.secretNames" -}}
-api: [GITHUB_APP_PRIVATE_KEY, GITHUB_TOKEN, GITHUB_WEBHOOK_SECRET, PJ_BOOTSTRAP_TOKEN, PJ_REDIS_PASSWORD, PJ_SECRET_KEY]
-runner: [ANTHROPIC_API_KEY, CODERABBIT_API_KEY, GITHUB_APP_PRIVATE_KEY, GITHUB_TOKEN, OPENAI_API_KEY, PJ_NOTIFY_SECRET, PJ_REDIS_PASSWORD, PJ_SECRET_KEY, PJ_SMTP_PASSWORD]
+api: [GITHUB_APP_PRIVATE_KEY, GITHUB_TOKEN, GITHUB_WEBHOOK_SECRET, PJ_BOOTSTRAP_TOKEN, PJ_REDIS_PASSWORD, PJ_REDIS_SENTINEL_PASSWORD, PJ_SECRET_KEY]
+runner: [ANTHROPIC_API_KEY, CODERABBIT_API_KEY, GITHUB_APP_PRIVATE_KEY, GITHUB_TOKEN, OPENAI_API_KEY, PJ_NOTIFY_SECRET, PJ_REDIS_PASSWORD, PJ_REDIS_SENTINEL_PASSWORD, PJ_SECRET_KEY, PJ_SMTP_PASSWORD]
 {{- end -}}
 
 {{/* Secrets that the chart makes itself when they are not given. */}}
@@ -57,6 +57,14 @@ redis://{{ include "pj.fullname" . }}-redis:6379/0
 {{- end -}}
 {{- end -}}
 
+{{/* Refuses what is meant for sentinels when there are none: the programs would not start with it. */}}
+{{- define "pj.redisSentinels" -}}
+{{- $given := or (include "pj.secretGiven" (dict "root" . "name" "PJ_REDIS_SENTINEL_PASSWORD")) .Values.settings.PJ_REDIS_SENTINEL_USER -}}
+{{- if and $given (not (contains "-sentinel://" (include "pj.redisUrl" .))) -}}
+{{- fail "PJ_REDIS_SENTINEL_PASSWORD, PJ_REDIS_SENTINEL_USER: only with a redis.url of redis-sentinel:// or rediss-sentinel://" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The environment of one program. Call with (dict "root" $ "program" "api" "own" (list map …)); later maps win. */}}
 {{- define "pj.env" -}}
 {{- $root := .root -}}
@@ -71,6 +79,7 @@ redis://{{ include "pj.fullname" . }}-redis:6379/0
 {{- if $root.Values.caBundle.existingConfigMap -}}
 {{- $_ := set $all "PJ_CA_FILE" "/etc/pithyjaunt/files/ca.crt" -}}
 {{- end -}}
+{{- include "pj.redisSentinels" $root -}}
 {{- if include "pj.redisTls" $root -}}
 {{- with $root.Values.redis.tls -}}
 {{- if or .ca.existingSecret .ca.existingConfigMap -}}

@@ -183,18 +183,26 @@ static int dial(struct pj_redis *redis, const struct pj_redis_addr *addr, struct
 /* What this sentinel, which is connected, knows of the primary. */
 static int ask_sentinel(struct pj_redis *redis, struct pj_redis_addr *primary, struct pj_err *err)
 {
-    PJ_CLEANUP(pj_cmd_release) struct pj_cmd cmd = {0};
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
-    struct pj_err unknown;
+    struct pj_cmd cmds[PJ_QUESTION_MAX] = {0};
+    size_t n = pj_redis_ask_primary(&redis->target, cmds);
+    int rc = 0;
 
-    pj_redis_ask_primary(&redis->target, &cmd);
-    if (exchange(redis, &cmd, false, &reply, err) < 0)
-        return -1;
+    for (size_t i = 0; i < n; i++) {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
+        struct pj_err why = {0};
+
+        if (rc == 0 && (rc = exchange(redis, &cmds[i], false, &reply, err)) == 0 &&
+            (rc = pj_redis_take_primary(reply, i == n - 1, primary, &why)) < 0) {
+            (void)fail_connect(redis, &why, err);
+            if (why.cls == PJ_E_AUTH) { /* no use in trying again */
+                err->cls = why.cls;
+                (void)pj_err_code(err, why.code);
+            }
+        }
+        pj_cmd_release(&cmds[i]);
+    }
     drop(redis);
-    if (pj_redis_take_primary(reply, primary) == 0)
-        return 0;
-    (void)pj_fail(&unknown, PJ_E_UNAVAILABLE, PJ_SENTINEL_UNKNOWN);
-    return fail_connect(redis, &unknown, err);
+    return rc < 0 ? -1 : 0;
 }
 
 /* Ask one sentinel after another for the primary. */

@@ -1,7 +1,8 @@
 /* conn.h - the blocking Redis connection: one caller, timeouts, reconnecting with backoff.
  *
  * URL forms (PJ_REDIS_URL): redis://[user:password@]host[:port][/db], unix://[user:password@]/path[?db=n], and
- * redis-sentinel://[user:password@]h1[:port],h2[:port]/master[/db]. rediss:// and rediss-sentinel:// are the same under TLS, the
+ * redis-sentinel://[user:password@]h1[:port],h2[:port]/master[/db], where user and password are the primary's: what sentinels want is set
+ * apart, as they have accounts of their own. rediss:// and rediss-sentinel:// are the same under TLS, the
  * latter for the sentinels and the servers that they name. TLS is OpenSSL's (lib/crypto/tls.h), whatever hiredis was built with:
  * of hiredis only the parser of replies is used. The program ignores SIGPIPE: the server may have closed the connection. */
 #ifndef PJ_STORE_CONN_H
@@ -24,7 +25,9 @@ struct pj_redis_tls {
 struct pj_redis_options {
     const char *url;      /* borrowed by _new(), copied */
     const char *password; /* PJ_REDIS_PASSWORD: used when the URL has none; may be NULL */
-    const char *name;     /* CLIENT SETNAME, say "pj-api"; may be NULL */
+    /* PJ_REDIS_SENTINEL_USER, PJ_REDIS_SENTINEL_PASSWORD: for sentinels that ask; may be NULL */
+    const char *sentinel_user, *sentinel_password;
+    const char *name; /* CLIENT SETNAME, say "pj-api"; may be NULL */
     struct pj_redis_tls tls;
     int connect_ms; /* 0: 2000 */
     int command_ms; /* 0: 5000; a command's block_ms comes on top */
@@ -33,7 +36,7 @@ struct pj_redis_options {
 
 /* The same as programs keep it: by the names of their settings (PJ_REDIS_URL, …); all NULL when unset. */
 struct pj_redis_settings {
-    char *url, *password, *ca_file, *cert_file, *key_file;
+    char *url, *password, *sentinel_user, *sentinel_password, *ca_file, *cert_file, *key_file;
 };
 /* Borrowed from `settings`; `general_ca_file` is PJ_CA_FILE. What is not in the settings can be set afterwards. */
 struct pj_redis_options pj_redis_options_of(const struct pj_redis_settings *settings,
@@ -51,6 +54,7 @@ struct pj_redis_target {                           /* a parsed URL */
     char *path;   /* unix socket */
     char *master; /* name of the master at the sentinels, NULL without */
     char *user, *password;
+    char *sentinel_user, *sentinel_password;
     int db;
     bool tls;
 };

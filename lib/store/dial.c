@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include "lib/crypto/tls.h"
 
@@ -11,6 +12,8 @@ struct pj_redis_options pj_redis_options_of(const struct pj_redis_settings *sett
     return (struct pj_redis_options){
         .url = settings->url,
         .password = settings->password,
+        .sentinel_user = settings->sentinel_user,
+        .sentinel_password = settings->sentinel_password,
         .name = name,
         .tls = {settings->ca_file, general_ca_file, settings->cert_file, settings->key_file},
     };
@@ -74,23 +77,57 @@ int pj_redis_check(const struct pj_redis_options *options, struct pj_err *err)
     return 0;
 }
 
-void pj_redis_ask_primary(const struct pj_redis_target *target, struct pj_cmd *cmd)
+static void put_login(struct pj_cmd *cmd, const char *user, const char *password)
 {
-    pj_cmd_start(cmd, "SENTINEL");
-    pj_cmd_text(cmd, "get-master-addr-by-name");
-    pj_cmd_text(cmd, target->master);
+    pj_cmd_start(cmd, "AUTH");
+    if (user)
+        pj_cmd_text(cmd, user);
+    pj_cmd_text(cmd, password);
 }
 
-int pj_redis_take_primary(const struct redisReply *reply, struct pj_redis_addr *primary)
+size_t pj_redis_ask_primary(const struct pj_redis_target *target,
+                            struct pj_cmd cmds[PJ_QUESTION_MAX])
 {
-    char *host = pj_reply_count(reply) == 2 ? pj_reply_dup(pj_reply_at(reply, 0)) : NULL;
+    size_t n = 0;
 
+    if (target->sentinel_password)
+        put_login(&cmds[n++], target->sentinel_user, target->sentinel_password);
+    pj_cmd_start(&cmds[n], "SENTINEL");
+    pj_cmd_text(&cmds[n], "get-master-addr-by-name");
+    pj_cmd_text(&cmds[n++], target->master);
+    return n;
+}
+
+/* What the table of Redis's errors advises is meant for the primary. */
+static int refused(struct pj_err *err)
+{
+    if (strncmp(err->message, "Redis: NOAUTH", strlen("Redis: NOAUTH")) == 0)
+        return pj_err_remedy(err, "Set PJ_REDIS_SENTINEL_PASSWORD, and for a user of its own "
+                                  "PJ_REDIS_SENTINEL_USER.");
+    if (err->cls == PJ_E_AUTH || strstr(err->message, "AUTH"))
+        return pj_err_remedy(err, "Compare PJ_REDIS_SENTINEL_USER and PJ_REDIS_SENTINEL_PASSWORD "
+                                  "with requirepass and the users of the sentinels.");
+    return pj_err_remedy(err, "See whether PJ_REDIS_URL names sentinels, with their ports.");
+}
+
+int pj_redis_take_primary(const struct redisReply *reply, bool last, struct pj_redis_addr *primary,
+                          struct pj_err *err)
+{
+    char *host;
+
+    if (pj_reply_error(reply, err) < 0) {
+        (void)refused(err);
+        return pj_err_wrap(err, "a sentinel refuses");
+    }
+    if (!last)
+        return 0;
+    host = pj_reply_count(reply) == 2 ? pj_reply_dup(pj_reply_at(reply, 0)) : NULL;
     if (!host)
-        return -1;
+        return pj_fail(err, PJ_E_UNAVAILABLE, "the sentinel does not know this master");
     free(primary->host);
     primary->host = host;
     primary->port = (int)pj_reply_int(pj_reply_at(reply, 1), PJ_REDIS_PORT);
-    return 0;
+    return 1;
 }
 
 size_t pj_redis_greeting(const struct pj_redis_target *target, const char *name,
@@ -98,12 +135,8 @@ size_t pj_redis_greeting(const struct pj_redis_target *target, const char *name,
 {
     size_t n = 0;
 
-    if (target->password) {
-        pj_cmd_start(&cmds[n], "AUTH");
-        if (target->user)
-            pj_cmd_text(&cmds[n], target->user);
-        pj_cmd_text(&cmds[n++], target->password);
-    }
+    if (target->password)
+        put_login(&cmds[n++], target->user, target->password);
     if (target->db) {
         pj_cmd_start(&cmds[n], "SELECT");
         pj_cmd_int(&cmds[n++], target->db);

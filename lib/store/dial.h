@@ -10,10 +10,14 @@ struct pj_tls;
 int pj_redis_aim(const struct pj_redis_options *options, struct pj_redis_target *target,
                  struct pj_tls **tls, struct pj_err *err) PJ_MUST_CHECK;
 
-/* What a sentinel is asked; and the primary out of its answer (host owned by the caller), -1 when it knows none. */
-#define PJ_SENTINEL_UNKNOWN "the sentinel does not know this master"
-void pj_redis_ask_primary(const struct pj_redis_target *target, struct pj_cmd *cmd);
-int pj_redis_take_primary(const struct redisReply *reply, struct pj_redis_addr *primary);
+#define PJ_QUESTION_MAX 2
+/* What a sentinel is sent: AUTH when it is to be, and last the question for the primary. */
+size_t pj_redis_ask_primary(const struct pj_redis_target *target,
+                            struct pj_cmd cmds[PJ_QUESTION_MAX]);
+/* One answer: 1 when it was the last and `primary` is filled (host owned by the caller), 0 for AUTH's, -1 with what is wrong with this
+ * sentinel or with what it was told, in words of its own settings. */
+int pj_redis_take_primary(const struct redisReply *reply, bool last, struct pj_redis_addr *primary,
+                          struct pj_err *err) PJ_MUST_CHECK;
 
 #define PJ_GREETING_MAX 4
 /* The commands to send first (AUTH, SELECT, CLIENT SETNAME), as many as apply; each must be answered without an error. */

@@ -106,29 +106,44 @@ static void greet(struct pj_alink *link)
     }
 }
 
-static void on_primary(void *arg, const struct redisReply *reply)
+static void on_sentinel(struct pj_alink *link, const struct redisReply *reply, bool last)
 {
-    struct pj_alink *link = arg;
-    struct pj_session *session = link->session;
+    struct pj_session *session;
+    struct pj_err err = {0};
+    int rc;
 
     if (!reply)
         return;
-    if (pj_redis_take_primary(reply, &link->primary) < 0) {
-        retry_later(link, PJ_SENTINEL_UNKNOWN, "");
-        return;
+    session = link->session;
+    rc = pj_redis_take_primary(reply, last, &link->primary, &err);
+    if (rc < 0) {
+        retry_later(link, err.message, err.remedy);
+    } else if (rc == 1) {
+        link->session = NULL;
+        pj_session_end(session);
+        start(link);
     }
-    link->session = NULL;
-    pj_session_end(session);
-    start(link);
+}
+
+static void on_login(void *arg, const struct redisReply *reply)
+{
+    on_sentinel(arg, reply, false);
+}
+
+static void on_primary(void *arg, const struct redisReply *reply)
+{
+    on_sentinel(arg, reply, true);
 }
 
 static void ask_sentinel(struct pj_alink *link)
 {
-    struct pj_cmd cmd = {0};
+    struct pj_cmd cmds[PJ_QUESTION_MAX] = {0};
+    size_t n = pj_redis_ask_primary(&link->target, cmds);
 
-    pj_redis_ask_primary(&link->target, &cmd);
-    pj_session_send(link->session, &cmd, false, on_primary, link);
-    pj_cmd_release(&cmd);
+    for (size_t i = 0; i < n; i++) {
+        pj_session_send(link->session, &cmds[i], false, i == n - 1 ? on_primary : on_login, link);
+        pj_cmd_release(&cmds[i]);
+    }
 }
 
 static void on_open(void *owner)

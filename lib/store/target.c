@@ -199,6 +199,28 @@ static int parse(struct pj_view url, struct pj_redis_target *out, struct pj_err 
     return bad_url(err, "unknown scheme");
 }
 
+/* Whoever sets them believes that they are used. */
+static int take_sentinel_login(const struct pj_redis_options *options, struct pj_redis_target *out,
+                               struct pj_err *err)
+{
+    bool user = options->sentinel_user && options->sentinel_user[0];
+    bool password = options->sentinel_password && options->sentinel_password[0];
+
+    if ((user || password) && !out->master) {
+        (void)pj_fail(err, PJ_E_INVALID, "%s is set, but PJ_REDIS_URL names no sentinels",
+                      password ? "PJ_REDIS_SENTINEL_PASSWORD" : "PJ_REDIS_SENTINEL_USER");
+        return pj_err_remedy(err, "Write redis-sentinel:// or rediss-sentinel:// there, or unset "
+                                  "what is meant for sentinels.");
+    }
+    if (user && !password) {
+        (void)pj_fail(err, PJ_E_INVALID, "PJ_REDIS_SENTINEL_USER is set without a password");
+        return pj_err_remedy(err, "Set PJ_REDIS_SENTINEL_PASSWORD, too.");
+    }
+    out->sentinel_user = user ? pj_strdup(options->sentinel_user) : NULL;
+    out->sentinel_password = password ? pj_strdup(options->sentinel_password) : NULL;
+    return 0;
+}
+
 int pj_redis_target_parse(const struct pj_redis_options *options, struct pj_redis_target *out,
                           struct pj_err *err)
 {
@@ -210,20 +232,31 @@ int pj_redis_target_parse(const struct pj_redis_options *options, struct pj_redi
     }
     if (!target.password && options->password && options->password[0])
         target.password = pj_strdup(options->password);
+    if (take_sentinel_login(options, &target, err) < 0) {
+        pj_redis_target_release(&target);
+        return -1;
+    }
     *out = target;
     return 0;
+}
+
+static void wipe(char *secret)
+{
+    if (secret)
+        pj_wipe(secret, strlen(secret));
+    free(secret);
 }
 
 void pj_redis_target_release(struct pj_redis_target *target)
 {
     for (size_t i = 0; i < PJ_REDIS_ADDRS_MAX; i++)
         free(target->addr[i].host);
-    if (target->password)
-        pj_wipe(target->password, strlen(target->password));
+    wipe(target->password);
+    wipe(target->sentinel_password);
     free(target->path);
     free(target->master);
     free(target->user);
-    free(target->password);
+    free(target->sentinel_user);
     *target = (struct pj_redis_target){0};
 }
 

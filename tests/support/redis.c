@@ -20,7 +20,7 @@
 #define START_MS 15000
 
 /* In the child, after fork: the server, which dies with us. */
-static void become_server(const char *config, pid_t parent)
+static void become_server(const char *config, const char *mode, pid_t parent)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -30,8 +30,18 @@ static void become_server(const char *config, pid_t parent)
     (void)dup2(null, 0);
     (void)dup2(null, 1);
     (void)dup2(null, 2);
-    (void)execlp("redis-server", "redis-server", config, (char *)NULL);
+    (void)execlp("redis-server", "redis-server", config, mode, (char *)NULL);
     _exit(127);
+}
+
+pid_t test_redis_serve(const char *config, const char *mode)
+{
+    pid_t parent = getpid(), pid = fork();
+
+    cr_assert_geq(pid, 0);
+    if (pid == 0)
+        become_server(config, mode, parent);
+    return pid;
 }
 
 static void await_answer(const struct test_redis *redis)
@@ -72,13 +82,9 @@ static void configure(const struct test_redis *redis, const char *path)
 static void launch(struct test_redis *redis)
 {
     PJ_CLEANUP(pj_freep) char *config = pj_asprintf("%s/redis.conf", redis->dir);
-    pid_t parent = getpid();
 
     configure(redis, config);
-    redis->pid = fork();
-    cr_assert_geq(redis->pid, 0);
-    if (redis->pid == 0)
-        become_server(config, parent);
+    redis->pid = test_redis_serve(config, NULL);
     await_answer(redis);
 }
 

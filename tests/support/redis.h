@@ -26,6 +26,8 @@ void test_redis_start_tls(struct test_redis *redis, const char *appendfsync);
 char *test_redis_cert(const struct test_redis *redis, const char *file);
 /* From the next connection on another certificate ("expired", NULL: as it is), and client certificates: "no", "yes", "optional". */
 void test_redis_tls(const struct test_redis *redis, const char *name, const char *clients);
+/* A redis-server with the configuration in that file; it dies with the test process. `mode`: NULL, or "--sentinel". Not waited for. */
+pid_t test_redis_serve(const char *config, const char *mode);
 /* Ends every connection of clients and subscribers but the one that asks for it. */
 void test_redis_cut(const struct test_redis *redis);
 /* A port of 127.0.0.1 that nobody listens on. */
