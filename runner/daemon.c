@@ -12,6 +12,7 @@
 #include "lib/store/keys.h"
 #include "lib/store/queue.h"
 #include "lib/store/runners.h"
+#include "runner/ends.h"
 #include "runner/health.h"
 #include "runner/preflight.h"
 
@@ -106,9 +107,12 @@ static void on_guard(evutil_socket_t fd, short what, void *arg)
 
 static void on_reap(evutil_socket_t fd, short what, void *arg)
 {
+    struct daemon *d = arg;
+
     (void)fd;
     (void)what;
-    reaper_tick(arg);
+    ends_tick(d->ends);
+    reaper_tick(d);
 }
 
 static void on_janitor(evutil_socket_t fd, short what, void *arg)
@@ -266,6 +270,7 @@ static int start(struct daemon *d, struct pj_err *err)
         health_new(d, d->settings->metrics_listen, &d->health, err) < 0)
         return -1;
     d->gather = pj_gather_new(d->base, d->redis);
+    d->ends = ends_new(d->redis);
     takes_init(d);
     watch(d);
     pj_sub_add(d->doorbell, pj_key_runner_channel(channel, d->settings->name), on_subscribed, d);
@@ -287,6 +292,7 @@ static void stop(struct daemon *d)
     pj_aredis_free(d->wakeups);
     pj_gather_free(d->gather);
     pj_aredis_free(d->redis);
+    ends_free(d->ends);
     for (size_t i = 0; i < d->slot_count; i++)
         slot_release(&d->slots[i]);
     free(d->slots);

@@ -6,6 +6,7 @@
  *
  *     daemon.c  loop, events, drain       takes.c   bells and takes (takes.h)
  *     slot.c    one attempt: start, orders, outcome      slot_settle.c   its end
+ *     ends.c    ends that Redis may forget (ends.h)
  *     keep.c    renewing, heartbeat       reaper.c  expired work of any runner      janitor.c  retention
  *     helper.c  the outbox process        health.c  probes and metrics */
 #ifndef RUNNER_DAEMON_H
@@ -50,6 +51,7 @@ struct slot {
     int64_t deadline_mono; /* the attempt's end */
     int outcome_fd, control_fd;
     struct pj_str outcome;
+    struct pj_cmd end; /* that was sent last */
     bool job_ended;
     bool departing; /* its end was sent */
     int job_status;
@@ -63,6 +65,7 @@ struct daemon {
     struct pj_meta meta;
     struct pj_aredis *redis, *wakeups;
     struct pj_gather *gather; /* what slots ask for in one turn of the loop */
+    struct ends *ends;
     struct pj_sub *doorbell;
     struct spawner spawner;
     struct helper *outbox;

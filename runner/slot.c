@@ -108,6 +108,7 @@ static void clear(struct slot *slot)
     pj_fd_close(&slot->outcome_fd);
     pj_fd_close(&slot->control_fd);
     pj_str_clear(&slot->outcome);
+    pj_cmd_release(&slot->end);
     pj_leases_release(&slot->lease, 1);
     slot->lease = (struct pj_lease){0};
     slot->state = SLOT_FREE;

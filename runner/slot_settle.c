@@ -4,6 +4,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/store/repos.h"
+#include "runner/ends.h"
 #include "runner/job.h"
 #include "runner/slot_impl.h"
 
@@ -36,13 +37,15 @@ static void on_finished(void *arg, const struct redisReply *reply, struct pj_err
         settle_later(slot, err);
         return;
     }
-    if (rc < 0)
+    if (rc < 0) {
         pj_log_err(PJ_LOG_WARN, "finish_refused", err, "taskId", slot->lease.task->id);
-    else
+    } else {
         pj_log(PJ_LOG_INFO, "task_finished", "taskId", slot->lease.task->id, "status",
                pj_task_status_word((enum pj_task_status)done.status), "attempt",
                PJ_I64(slot->lease.task->attempt), "durationMs", PJ_I64(done.duration_ms), "tokens",
                PJ_I64(done.tokens), NULL);
+        ends_keep(slot->daemon->ends, slot->lease.task->id, &slot->end);
+    }
     slot_leave(slot);
 }
 
@@ -86,6 +89,8 @@ void slot_finish(struct slot *slot, const struct pj_outcome *outcome)
 {
     if (outcome->repository_invalid)
         mark_invalid(slot, outcome->error.detail);
+    pj_lease_finish_cmd(&slot->end, slot->lease.task->id, slot->lease.epoch,
+                        slot->lease.task->attempt, outcome);
     pj_gather_finish(slot->daemon->gather, slot->lease.task->id, slot->lease.epoch,
                      slot->lease.task->attempt, outcome, on_finished, slot);
     if (!slot->departing)

@@ -22,6 +22,7 @@ struct call {
 struct pj_aredis {
     struct pj_alink link;
     int command_ms;
+    unsigned ups;              /* how often there was a connection */
     struct call *first, *last; /* in order of submit */
     size_t pending;
     struct event *tick; /* runs while something is pending */
@@ -133,6 +134,7 @@ static void on_up(void *owner)
 {
     struct pj_aredis *r = owner;
 
+    r->ups++;
     for (struct call *c = r->first; c; c = c->next) {
         if (!c->sent && !c->refused && !send_call(r, c, false))
             return;
@@ -246,6 +248,11 @@ void pj_aredis_submit(struct pj_aredis *r, struct pj_cmd *cmd, pj_aredis_cb *cb,
 bool pj_aredis_is_up(const struct pj_aredis *r)
 {
     return r->link.state == PJ_LINK_UP;
+}
+
+unsigned pj_aredis_connections(const struct pj_aredis *r)
+{
+    return r->ups;
 }
 
 size_t pj_aredis_pending(const struct pj_aredis *r)

@@ -25,6 +25,8 @@ void pj_aredis_free(struct pj_aredis *redis);
 #define PJ_AREDIS_PENDING_MAX 10000
 void pj_aredis_submit(struct pj_aredis *redis, struct pj_cmd *cmd, pj_aredis_cb *cb, void *arg);
 bool pj_aredis_is_up(const struct pj_aredis *redis); /* connected and authenticated: readiness */
+/* How often it came up so far: another number means that Redis was away meanwhile, and may have forgotten its last second. */
+unsigned pj_aredis_connections(const struct pj_aredis *redis);
 size_t pj_aredis_pending(const struct pj_aredis *redis);
 /* Why it is not up: a borrowed message, "" when it is. */
 const char *pj_aredis_last_error(const struct pj_aredis *redis);

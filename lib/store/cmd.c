@@ -21,6 +21,17 @@ void pj_cmd_move(struct pj_cmd *to, struct pj_cmd *from)
     *from = (struct pj_cmd){0};
 }
 
+void pj_cmd_copy(struct pj_cmd *to, const struct pj_cmd *from)
+{
+    *to = *from;
+    to->cap = from->len;
+    to->buf = pj_alloc(from->len + 1, 1);
+    memcpy(to->buf, from->buf, from->len);
+    to->arg_cap = from->argc;
+    to->ends = pj_alloc(from->argc + 1, sizeof(*to->ends));
+    memcpy(to->ends, from->ends, from->argc * sizeof(*to->ends));
+}
+
 void pj_cmd_add(struct pj_cmd *cmd, const void *bytes, size_t n)
 {
     if (cmd->cap - cmd->len < n + 1) {

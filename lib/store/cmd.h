@@ -35,6 +35,8 @@ struct pj_cmd {
 void pj_cmd_release(struct pj_cmd *cmd);
 /* Hand over: *to gets the content, *from is empty. */
 void pj_cmd_move(struct pj_cmd *to, struct pj_cmd *from);
+/* *to, which is empty, becomes the same once more; *from has arguments. */
+void pj_cmd_copy(struct pj_cmd *to, const struct pj_cmd *from);
 void pj_cmd_start(struct pj_cmd *cmd, const char *name);
 /* EVALSHA of lua/<name>: the key count is the one in the file's name. */
 void pj_cmd_script(struct pj_cmd *cmd, const char *name);

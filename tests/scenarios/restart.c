@@ -40,3 +40,38 @@ Test(restart, a_redis_that_comes_back_finds_the_task_going_on)
     free(task);
     scene_stop(&s);
 }
+
+/* Redis comes back as it was before the task had ended: the runner, which knows, says it again, and nothing runs twice. */
+Test(restart, an_end_that_redis_forgot_stands_again_without_a_second_run)
+{
+    static const struct model_answer answers[] = {
+        {.trouble = MODEL_GATE,
+         .text = "I write.",
+         .calls = {{"write_file", "{\"path\":\"new.txt\",\"content\":\"x\\n\"}"}}},
+        SCENE_FINISH,
+    };
+    struct scene s;
+
+    memset(&s, 0, sizeof s);
+    s.model = model_server_start(0, answers, 2);
+    world_start(&s.w);
+    world_use_openai(&s.w, s.model);
+    scene_open(&s, ",\"codeRabbit\":\"off\"");
+    char *task = scene_run(&s, "Write a file");
+    cr_assert(model_server_wait(s.model, 1, WORLD_SOON));
+    {
+        PJ_CLEANUP(pj_redis_freep) struct pj_redis *redis = test_redis_connect(&s.w.redis);
+        PJ_CLEANUP(pj_reply_freep)
+        struct redisReply *off = test_redis_words(redis, "CONFIG", "SET", "save", "", NULL);
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *saved = test_redis_words(redis, "SAVE", NULL);
+    }
+    model_server_release(s.model);
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    test_redis_kill(&s.w.redis);
+    test_redis_restart(&s.w.redis);
+    cr_assert(program_wait_log(&s.w.runner[0], "end_restored", WORLD_SOON));
+    rolling_assert_once(&s, task);
+    cr_expect_eq(model_server_count(s.model), 2, "it ran once");
+    free(task);
+    scene_stop(&s);
+}
