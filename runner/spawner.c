@@ -4,23 +4,16 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "lib/base/clock.h"
 #include "lib/base/fs.h"
-#include "lib/base/log.h"
-#include "lib/base/proc.h"
-#include "lib/base/view.h"
-
-#define JOB_FDS 3
+#include "runner/keeper.h"
 
 enum message_kind { MESSAGE_RUN = 1, MESSAGE_KILL, MESSAGE_ENDED };
 
@@ -33,8 +26,14 @@ struct message {
 #define MESSAGE_HEAD offsetof(struct message, work_dir)
 
 struct keeper {
-    pid_t pid; /* 0: free */
+    enum {
+        KEEPER_NONE,
+        KEEPER_ALIVE,
+        KEEPER_LOST
+    } state; /* lost: killed; its orphans are being ended */
+    pid_t pid;
     uint32_t token;
+    int status;
 };
 
 struct spawner_fences {
@@ -49,163 +48,6 @@ struct server {
     sigset_t signals;
 };
 
-/* ---- the keeper: one job and all that comes of it ---- */
-
-static void kill_children(void)
-{
-    PJ_CLEANUP(pj_closep) int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
-    struct pj_str text;
-    struct pj_view rest, word;
-    struct pj_err err;
-    int64_t pid;
-
-    if (fd < 0)
-        return;
-    pj_str_init(&text, 1 << 20);
-    if (pj_fs_read_fd(fd, &text, &err) == 0) {
-        rest = pj_view_n(text.data, text.len);
-        while (pj_view_cut(&rest, ' ', &word))
-            if (pj_parse_i64(word, &pid) == 0 && pid > 1)
-                (void)kill((pid_t)pid, SIGKILL);
-    }
-    pj_str_release(&text);
-}
-
-/* Reap what has ended. True while the job itself lives. */
-static bool reap(pid_t job, bool alive, int *status)
-{
-    for (;;) {
-        int st;
-        pid_t pid = waitpid(-1, &st, WNOHANG);
-
-        if (pid <= 0)
-            return alive;
-        if (pid == job) {
-            alive = false;
-            *status = WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st);
-        }
-    }
-}
-
-/* What a keeper waits for: signals, and the time of its job's fence. */
-struct watch {
-    int signals, timer;
-    const _Atomic int64_t *fence;
-};
-
-/* Ring when the fence is due. Where none can be set the daemon's own guard is what there is. */
-static void set_timer(const struct watch *w)
-{
-    int64_t at = atomic_load(w->fence);
-    const struct itimerspec when = {
-        .it_value = {.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000}};
-
-    (void)timerfd_settime(w->timer, TFD_TIMER_ABSTIME, &when, NULL);
-}
-
-static bool is_fenced(const struct watch *w)
-{
-    int64_t at = atomic_load(w->fence);
-    uint64_t times;
-
-    if (read(w->timer, &times, sizeof(times)) < 0)
-        return false;
-    if (at != 0 && pj_mono_ms() >= at)
-        return true;
-    set_timer(w); /* it was moved on */
-    return false;
-}
-
-/* True when we are asked to end the job. */
-static bool take_signals(const struct watch *w)
-{
-    struct signalfd_siginfo info;
-    bool asked = false;
-
-    while (read(w->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
-        asked = asked || info.ssi_signo == SIGTERM;
-    return asked;
-}
-
-static int keep(const struct watch *w, pid_t job)
-{
-    int status = 0;
-    bool alive = true, fenced = false;
-
-    set_timer(w);
-    while (alive) {
-        struct pollfd p[] = {{.fd = w->signals, .events = POLLIN},
-                             {.fd = w->timer, .events = POLLIN}};
-
-        if (poll(p, PJ_COUNT_OF(p), -1) < 0 && errno != EINTR)
-            (void)kill(job, SIGKILL);
-        if (take_signals(w))
-            (void)kill(job, SIGKILL);
-        if (!fenced && is_fenced(w)) {
-            fenced = true;
-            (void)kill(job, SIGKILL);
-        }
-        alive = reap(job, alive, &status);
-    }
-    /* Killing a parent hands us its children, so again until there are none. */
-    for (;;) {
-        kill_children();
-        if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
-            return fenced ? SPAWNER_FENCED : status;
-    }
-}
-
-PJ_NORETURN static void keeper_main(struct server *s, const struct message *m,
-                                    const int fds[JOB_FDS], pid_t spawner)
-{
-    const struct pj_spawn_fd map[] = {
-        {STDERR_FILENO, STDERR_FILENO},
-        {fds[0], SPAWNER_FD_SPEC},
-        {fds[1], SPAWNER_FD_OUTCOME},
-        {fds[2], SPAWNER_FD_CONTROL},
-    };
-    struct pj_spawn spec = {
-        .path = "/proc/self/exe",
-        .argv = s->argv,
-        .envp = environ,
-        .fds = map,
-        .fd_count = PJ_COUNT_OF(map),
-        .death_signal = SIGKILL,
-        .new_session = true,
-    };
-    const struct watch watch = {
-        .signals = signalfd(-1, &s->signals, SFD_CLOEXEC | SFD_NONBLOCK),
-        .timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK),
-        .fence = &s->fences->at_ms[m->place],
-    };
-    struct pj_err err = {0};
-    pid_t job;
-    int status;
-
-    (void)prctl(PR_SET_NAME, "pj-keeper");
-    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != spawner)
-        _exit(125);
-    (void)close(s->sock);
-    (void)close(s->chld);
-    if (watch.signals < 0 || watch.timer < 0) {
-        (void)pj_fail_errno(&err, errno, "clock of a keeper");
-        pj_log_err(PJ_LOG_ERROR, "job_not_started", &err, NULL, NULL);
-        _exit(125);
-    }
-    if (pj_spawn(&spec, &job, NULL, &err) < 0) {
-        pj_log_err(PJ_LOG_ERROR, "job_not_started", &err, NULL, NULL);
-        _exit(125);
-    }
-    for (size_t i = 0; i < JOB_FDS; i++)
-        (void)close(fds[i]);
-    status = keep(&watch, job);
-    if (m->work_dir[0] != '\0' && pj_fs_remove_tree(m->work_dir, &err) < 0)
-        pj_log_err(PJ_LOG_ERROR, "folder_not_removed", &err, "folder", m->work_dir);
-    _exit(status & 0xff);
-}
-
 /* ---- the spawner: starts keepers, tells of their ends ---- */
 
 static int tell_ended(const struct server *s, uint32_t token, int status)
@@ -215,11 +57,18 @@ static int tell_ended(const struct server *s, uint32_t token, int status)
     return send(s->sock, &m, MESSAGE_HEAD, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
-static struct keeper *find(struct server *s, pid_t pid, uint32_t token)
+static struct keeper *find_pid(struct server *s, pid_t pid)
 {
     for (size_t i = 0; i < SPAWNER_PLACES; i++)
-        if (pid != 0 ? s->keepers[i].pid == pid
-                     : s->keepers[i].pid != 0 && s->keepers[i].token == token)
+        if (s->keepers[i].state == KEEPER_ALIVE && s->keepers[i].pid == pid)
+            return &s->keepers[i];
+    return NULL;
+}
+
+static struct keeper *find_token(struct server *s, uint32_t token)
+{
+    for (size_t i = 0; i < SPAWNER_PLACES; i++)
+        if (s->keepers[i].state == KEEPER_ALIVE && s->keepers[i].token == token)
             return &s->keepers[i];
     return NULL;
 }
@@ -227,24 +76,32 @@ static struct keeper *find(struct server *s, pid_t pid, uint32_t token)
 static struct keeper *find_free(struct server *s)
 {
     for (size_t i = 0; i < SPAWNER_PLACES; i++)
-        if (s->keepers[i].pid == 0)
+        if (s->keepers[i].state == KEEPER_NONE)
             return &s->keepers[i];
     return NULL;
 }
 
-static void run(struct server *s, const struct message *m, const int fds[JOB_FDS])
+static void run(struct server *s, const struct message *m, const int fds[KEEPER_FDS])
 {
     struct keeper *k = m->place < SPAWNER_PLACES ? find_free(s) : NULL;
     pid_t self = getpid();
     pid_t pid = k == NULL ? -1 : fork();
 
-    if (pid == 0)
-        keeper_main(s, m, fds, self);
+    if (pid == 0) {
+        (void)close(s->sock);
+        (void)close(s->chld);
+        keeper_main(&(struct keeper_job){.spawner = self,
+                                         .argv = s->argv,
+                                         .fds = {fds[0], fds[1], fds[2]},
+                                         .work_dir = m->work_dir,
+                                         .signals = &s->signals,
+                                         .fence = &s->fences->at_ms[m->place]});
+    }
     if (k == NULL || pid < 0)
         (void)tell_ended(s, m->token, 125);
     else
-        *k = (struct keeper){.pid = pid, .token = m->token};
-    for (size_t i = 0; i < JOB_FDS; i++)
+        *k = (struct keeper){.state = KEEPER_ALIVE, .pid = pid, .token = m->token};
+    for (size_t i = 0; i < KEEPER_FDS; i++)
         (void)close(fds[i]);
 }
 
@@ -253,15 +110,15 @@ static void run(struct server *s, const struct message *m, const int fds[JOB_FDS
 static void run_or_tell(struct server *s, const struct message *m, const struct msghdr *msg)
 {
     const struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-    int fds[JOB_FDS];
+    int fds[KEEPER_FDS];
     size_t n = c != NULL && c->cmsg_type == SCM_RIGHTS && c->cmsg_len > CMSG_LEN(0)
                    ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(*fds)
                    : 0;
 
-    n = n < JOB_FDS ? n : JOB_FDS;
+    n = n < KEEPER_FDS ? n : KEEPER_FDS;
     if (n > 0)
         memcpy(fds, CMSG_DATA(c), n * sizeof(*fds));
-    if (n == JOB_FDS) {
+    if (n == KEEPER_FDS) {
         run(s, m, fds);
         return;
     }
@@ -276,13 +133,13 @@ static int serve_message(struct server *s)
     struct message m = {0};
     union {
         struct cmsghdr head;
-        char space[CMSG_SPACE(JOB_FDS * sizeof(int))];
+        char space[CMSG_SPACE(KEEPER_FDS * sizeof(int))];
     } control = {0};
     struct iovec iov = {.iov_base = &m, .iov_len = sizeof(m) - 1};
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
                          .msg_control = control.space,
-                         .msg_controllen = CMSG_LEN(JOB_FDS * sizeof(int))};
+                         .msg_controllen = CMSG_LEN(KEEPER_FDS * sizeof(int))};
     ssize_t n = recvmsg(s->sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     struct keeper *k;
 
@@ -292,39 +149,75 @@ static int serve_message(struct server *s)
         return -1;
     if (m.kind == MESSAGE_RUN) {
         run_or_tell(s, &m, &msg);
-    } else if (m.kind == MESSAGE_KILL && (k = find(s, 0, m.token)) != NULL) {
+    } else if (m.kind == MESSAGE_KILL && (k = find_token(s, m.token)) != NULL) {
         (void)kill(k->pid, SIGTERM);
     }
     return 0;
 }
 
-/* Keepers that ended. An orphan of a keeper that was itself killed is reaped here too, and ended first. */
+static bool is_keeper(void *ctx, pid_t pid)
+{
+    return find_pid(ctx, pid) != NULL;
+}
+
+static void forget(struct server *s, struct keeper *k)
+{
+    (void)tell_ended(s, k->token, k->status);
+    k->state = KEEPER_NONE;
+}
+
+/* Whatever else is our child has lost its keeper, which somebody killed. Until none of that is left no such job has ended. */
+static void end_orphans(struct server *s)
+{
+    if (keeper_kill_children(is_keeper, s) > 0)
+        return; /* their ends are told to us */
+    for (size_t i = 0; i < SPAWNER_PLACES; i++)
+        if (s->keepers[i].state == KEEPER_LOST)
+            forget(s, &s->keepers[i]);
+}
+
+/* Keepers that ended, and what they left when they were killed. */
 static void serve_children(struct server *s)
 {
     struct signalfd_siginfo info;
+    bool lost = false;
     int st;
     pid_t pid;
 
     while (read(s->chld, &info, sizeof(info)) > 0)
         ;
     while ((pid = waitpid(-1, &st, WNOHANG)) > 0) {
-        struct keeper *k = find(s, pid, 0);
+        struct keeper *k = find_pid(s, pid);
 
         if (k == NULL)
             continue;
-        (void)tell_ended(s, k->token, WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st));
-        k->pid = 0;
+        k->status = WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st);
+        if (WIFEXITED(st))
+            forget(s, k);
+        else
+            k->state = KEEPER_LOST;
     }
+    for (size_t i = 0; i < SPAWNER_PLACES; i++)
+        lost = lost || s->keepers[i].state == KEEPER_LOST;
+    if (lost)
+        end_orphans(s);
 }
 
 static void end_all(struct server *s)
 {
     for (size_t i = 0; i < SPAWNER_PLACES; i++)
-        if (s->keepers[i].pid != 0)
+        if (s->keepers[i].state == KEEPER_ALIVE)
             (void)kill(s->keepers[i].pid, SIGTERM);
-    for (;;)
-        if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
+    for (;;) {
+        (void)keeper_kill_children(is_keeper, s);
+        pid_t pid = waitpid(-1, NULL, 0);
+        struct keeper *k = pid > 0 ? find_pid(s, pid) : NULL;
+
+        if (pid < 0 && errno == ECHILD)
             return;
+        if (k != NULL)
+            k->state = KEEPER_NONE;
+    }
 }
 
 PJ_NORETURN static void server_main(int sock, int keep_fd, const struct spawner_fences *fences,
@@ -399,7 +292,7 @@ void spawner_fence(struct spawner *s, unsigned place, int64_t at_ms)
 int spawner_run(struct spawner *s, const struct spawner_job *job, struct pj_err *err)
 {
     struct message m = {.kind = MESSAGE_RUN, .token = job->token, .place = job->place};
-    const int fds[JOB_FDS] = {job->spec, job->outcome, job->control};
+    const int fds[KEEPER_FDS] = {job->spec, job->outcome, job->control};
     union {
         struct cmsghdr head;
         char space[CMSG_SPACE(sizeof(fds))];

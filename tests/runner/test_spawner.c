@@ -130,6 +130,30 @@ Test(spawner, tells_the_exit_code_and_removes_the_folder)
     stop(&r);
 }
 
+/* The kernel may choose it when memory runs out. Its job dies with it, and what that had started is not left to itself. */
+Test(spawner, a_killed_keeper_leaves_nothing_and_its_job_has_ended)
+{
+    struct run r;
+    struct spawner_event ev;
+    char line[100];
+    long keeper, orphan;
+
+    start(&r);
+    job(&r, 9, "setsid sh -c 'trap \"\" TERM; exec sleep 1000' & echo $PPID $!; wait");
+    read_line(&r, line, sizeof(line));
+    cr_assert_eq(sscanf(line, "%ld %ld", &keeper, &orphan), 2, "%s", line);
+    cr_assert_eq(kill((pid_t)keeper, SIGKILL), 0);
+    ev = await(&r);
+    cr_expect_eq(ev.token, 9);
+    cr_expect_eq(ev.status, 128 + SIGKILL);
+    cr_expect(is_gone(orphan), "it goes on by itself");
+    job(&r, 10, "exit 4"); /* the spawner goes on, too */
+    ev = await(&r);
+    cr_expect_eq(ev.token, 10);
+    cr_expect_eq(ev.status, 4);
+    stop(&r);
+}
+
 /* Nobody moves its fence on, as a daemon does that stands still. */
 Test(spawner, a_job_whose_fence_is_reached_is_ended_with_all_it_started)
 {
