@@ -11,6 +11,7 @@ struct auth;
 struct cidr_list;
 struct event_base;
 struct fanout;
+struct guard;
 struct helpers;
 struct limits;
 struct pages;
@@ -28,6 +29,7 @@ struct api {
     struct pj_aredis *redis;
     struct pj_gather *gather; /* new tasks, many in one script */
     struct fanout *fanout;
+    struct guard *guard; /* of open streams */
     struct helpers *helpers;
     struct server *server;
     struct server *metrics_server; /* NULL without PJ_METRICS_LISTEN */

@@ -41,10 +41,15 @@ int scopes_parse(const char *text, unsigned *bits);
 unsigned scopes_of_role(bool admin);
 const char *scope_name(unsigned bit);
 
+struct pj_token;
+/* What a token may of what its user's role may. */
+unsigned auth_scopes(const struct pj_token *token, bool admin);
+
 struct caller {
     char user_id[PJ_ID_SIZE + 12];
     char token_id[PJ_ID_SIZE + 12];
     char email[256];
+    char digest[65]; /* of the token's text */
     bool admin;
     bool session; /* came by cookie */
     unsigned scopes;

@@ -16,7 +16,6 @@
 #define FOUND_MS 800 /* a revocation is felt within a second */
 
 struct found {
-    char digest[65];
     int64_t until_ms;
     int64_t expires_ms; /* of the token, 0: never */
     struct caller who;
@@ -76,7 +75,7 @@ static void check_scope(struct request *req)
                       "this token lacks the scope %s", scope_name(need));
 }
 
-static unsigned effective_scopes(const struct pj_token *token, bool admin)
+unsigned auth_scopes(const struct pj_token *token, bool admin)
 {
     unsigned bits = SCOPE_SELF, one;
 
@@ -104,11 +103,11 @@ static void on_found(struct request *req, const struct redisReply *reply)
     }
     struct found *f = slot_of(req->api->auth, digest);
     memset(f, 0, sizeof *f);
-    memcpy(f->digest, digest, sizeof f->digest);
+    memcpy(f->who.digest, digest, sizeof f->who.digest);
     f->until_ms = pj_mono_ms() + FOUND_MS;
     f->expires_ms = token.expires_ms;
     f->who.admin = user.role == PJ_ROLE_ADMIN;
-    f->who.scopes = effective_scopes(&token, f->who.admin);
+    f->who.scopes = auth_scopes(&token, f->who.admin);
     snprintf(f->who.user_id, sizeof f->who.user_id, "%s", user.id);
     snprintf(f->who.token_id, sizeof f->who.token_id, "%s", token.id);
     snprintf(f->who.email, sizeof f->who.email, "%s", user.email != NULL ? user.email : "");
@@ -160,7 +159,7 @@ void auth_request(struct request *req)
     pj_token_digest(text, digest);
     pj_wipe(text, sizeof text);
     const struct found *f = slot_of(req->api->auth, digest);
-    if (memcmp(f->digest, digest, sizeof digest) == 0 && f->until_ms > pj_mono_ms() &&
+    if (memcmp(f->who.digest, digest, sizeof digest) == 0 && f->until_ms > pj_mono_ms() &&
         (f->expires_ms == 0 || f->expires_ms > pj_now_ms())) {
         bool session = req->who.session;
         req->who = f->who;

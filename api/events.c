@@ -10,6 +10,7 @@
 #include "api/api.h"
 #include "api/conn.h"
 #include "api/fanout.h"
+#include "api/guard.h"
 #include "api/logs.h"
 #include "api/reply.h"
 #include "api/request.h"
@@ -31,6 +32,7 @@ struct watcher {
     struct api *api;
     struct conn *conn;
     struct status_watch watch;
+    struct guarded guarded;
     bool admin;
     char user_id[64];
     char **shared;
@@ -76,6 +78,7 @@ static void on_closed(void *arg)
     w->conn = NULL;
     w->api->metrics.sse_viewers--;
     fanout_unwatch_status(w->api->fanout, &w->watch);
+    guard_leave(&w->guarded);
     event_del(w->refresh);
     release(w);
 }
@@ -264,6 +267,13 @@ static void on_refresh(evutil_socket_t fd, short what, void *arg)
     pj_aredis_submit(w->api->redis, &cmd, on_shared, w);
 }
 
+static void close_watcher(void *arg)
+{
+    const struct watcher *w = arg;
+
+    conn_close(w->conn);
+}
+
 struct opening {
     struct stamp from;
     bool resumed;
@@ -284,8 +294,10 @@ static void open_stream(struct request *req, char **shared)
     for (unsigned k = 0; o.resumed && k < w->api->partitions; k++)
         w->last[k] = before(w, o.from);
     w->watch = (struct status_watch){.message = on_message, .lost = on_lost, .arg = w};
+    guard_join(req, &w->guarded, close_watcher, w);
     w->conn = reply_stream(req, "text/event-stream", false, true, &watcher_ops, w);
     if (w->conn == NULL) {
+        guard_leave(&w->guarded);
         w->gone = true;
         release(w);
         return;

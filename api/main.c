@@ -13,6 +13,7 @@
 #include "api/bootstrap.h"
 #include "api/cidr.h"
 #include "api/fanout.h"
+#include "api/guard.h"
 #include "api/helpers.h"
 #include "api/limits.h"
 #include "api/pages.h"
@@ -209,6 +210,7 @@ static int build(struct api *api, struct pj_err *err)
         fanout_new(api, &api->fanout, err) < 0)
         return -1;
     api->gather = pj_gather_new(api->base, api->redis);
+    api->guard = guard_new(api);
     note_public_url(api);
     return 0;
 }
@@ -222,6 +224,7 @@ static void tear_down(struct api *api)
     pj_gather_free(api->gather);
     pj_aredis_free(api->redis);
     fanout_free(api->fanout);
+    guard_free(api->guard);
     limits_free(api->limits);
     auth_free(api->auth);
     pages_free(api->pages);

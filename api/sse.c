@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "api/conn.h"
 #include "api/fanout.h"
+#include "api/guard.h"
 #include "api/logs.h"
 #include "api/reply.h"
 #include "api/request.h"
@@ -26,6 +27,7 @@ struct viewer {
     struct conn *conn;
     struct hub *hub;
     struct hub_member member;
+    struct guarded guarded;
     char task_id[40];
     int64_t only_attempt; /* 0: all */
     struct log_id last;   /* the last entry sent, or asked to resume after */
@@ -54,6 +56,7 @@ static void on_closed(void *arg)
     v->gone = true;
     v->conn = NULL;
     v->member.conn = NULL;
+    guard_leave(&v->guarded);
     if (v->hub != NULL) {
         hub_leave(v->hub, &v->member);
         v->hub = NULL;
@@ -197,6 +200,13 @@ static void caught_up(struct viewer *v, const struct pj_events_page *page)
     }
 }
 
+static void close_viewer(void *arg)
+{
+    const struct viewer *v = arg;
+
+    conn_close(v->conn);
+}
+
 /* The first page decides how the request is answered. Returns false when it was, without a stream. */
 static bool begin(struct viewer *v, const struct pj_events_page *page)
 {
@@ -215,9 +225,12 @@ static bool begin(struct viewer *v, const struct pj_events_page *page)
     json_decref(doc);
     v->status = req->task->status;
     v->req = NULL;
+    guard_join(req, &v->guarded, close_viewer, v);
     v->conn = reply_stream(req, "text/event-stream", false, true, &viewer_ops, v);
-    if (v->conn == NULL)
+    if (v->conn == NULL) {
+        guard_leave(&v->guarded);
         return false;
+    }
     v->member.conn = v->conn;
     v->api->metrics.sse_opened++;
     struct pj_str frame;

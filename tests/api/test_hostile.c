@@ -277,6 +277,18 @@ Test(hostile, head_of_what_has_no_length_says_what_it_is)
     world_stop(&w);
 }
 
+static int open_stream(const struct world *w, const char *token, const char *path)
+{
+    PJ_CLEANUP(pj_freep)
+    char *request = pj_asprintf("GET /api/v1/%s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "
+                                "%s\r\n\r\n",
+                                path, token);
+    int fd = raw_connect(w->base);
+
+    raw_send(fd, request, strlen(request));
+    return fd;
+}
+
 /* A stream whose first page comes late begins when streams have been told to end: it must not hold the process up. */
 Test(hostile, a_stream_that_opens_while_the_server_stops_ends_at_once)
 {
@@ -298,12 +310,7 @@ Test(hostile, a_stream_that_opens_while_the_server_stops_ends_at_once)
     for (size_t i = 0; i < 2; i++) {
         PJ_CLEANUP(pj_freep)
         char *path = i == 0 ? pj_strdup("events") : pj_asprintf("tasks/%s/logs/stream", task);
-        PJ_CLEANUP(pj_freep)
-        char *request = pj_asprintf("GET /api/v1/%s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "
-                                    "%s\r\n\r\n",
-                                    path, i == 0 ? token : WORLD_TOKEN);
-        fd[i] = raw_connect(w.base);
-        raw_send(fd[i], request, strlen(request));
+        fd[i] = open_stream(&w, i == 0 ? token : WORLD_TOKEN, path);
     }
     struct http_answer a = {0};
     http_call(w.base, "GET", "/livez", NULL, NULL, NULL, &a); /* the two were read before this */
@@ -317,6 +324,52 @@ Test(hostile, a_stream_that_opens_while_the_server_stops_ends_at_once)
         close(fd[i]);
     }
     cr_expect_eq(program_wait(&w.api, 15000), 0);
+    world_stop(&w);
+}
+
+/* A stream may last for days, and shows what its token may see: it ends with the token, and with the rights. */
+Test(hostile, a_stream_ends_with_the_token_that_opened_it)
+{
+    enum { REVOKED, REVOKED_LOG, DEMOTED, GOOD, STREAMS };
+    struct world w;
+    int fd[STREAMS], closed = 0;
+    char *id = NULL;
+
+    world_start(&w);
+    world_api_start(&w);
+    PJ_CLEANUP(pj_freep) char *repository = writer_repository(&w, "one");
+    PJ_CLEANUP(pj_freep) char *task = writer_task(&w, repository);
+    PJ_CLEANUP(pj_freep) char *log = pj_asprintf("tasks/%s/logs/stream", task);
+    PJ_CLEANUP(pj_freep) char *token = new_token(&w, WORLD_TOKEN, &id);
+    json_t *admin =
+        world_call(&w, "POST", "/users", "{\"email\":\"a@b.c\",\"role\":\"admin\"}", 201);
+    fd[REVOKED] = open_stream(&w, token, "events");
+    fd[REVOKED_LOG] = open_stream(&w, token, log);
+    fd[DEMOTED] = open_stream(&w, pj_json_str(admin, "token", ""), "events");
+    fd[GOOD] = open_stream(&w, WORLD_TOKEN, "events");
+    for (int viewers = 0; viewers < STREAMS;) { /* all are open */
+        struct http_answer a = {0};
+        http_call(w.base, "GET", "/metrics", WORLD_TOKEN, NULL, NULL, &a);
+        const char *at = strstr(a.body, "\npj_sse_viewers ");
+        cr_assert_not_null(at);
+        viewers = (int)strtol(at + strlen("\npj_sse_viewers "), NULL, 10);
+        http_answer_release(&a);
+    }
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/tokens/%s", id);
+    json_decref(world_call(&w, "DELETE", path, NULL, 204));
+    PJ_CLEANUP(pj_freep) char *user = pj_asprintf("/users/%s", pj_json_str(admin, "id", ""));
+    json_decref(world_call(&w, "PATCH", user, "{\"role\":\"user\"}", 200));
+    for (int i = 0; i < GOOD; i++) {
+        PJ_CLEANUP(pj_freep) char *text = raw_read(fd[i], SOON, &closed);
+        cr_expect_eq(raw_status(text), 200, "stream %d: %s", i, text);
+        cr_expect(closed, "stream %d goes on: %s", i, text);
+    }
+    PJ_CLEANUP(pj_freep) char *text = raw_read(fd[GOOD], 100, &closed);
+    cr_expect_not(closed, "who still may is left alone");
+    for (int i = 0; i < STREAMS; i++)
+        close(fd[i]);
+    json_decref(admin);
+    free(id);
     world_stop(&w);
 }
 
