@@ -42,6 +42,7 @@ struct chaos {
     size_t count;
     int64_t until_ms;
     char *hook_secret;
+    bool tls;                   /* PJ_CHAOS_LINK: unix, tls (by name, over TCP) */
     bool everysec;              /* PJ_CHAOS_FSYNC: always (all acknowledged is kept), everysec */
     int64_t kill_ms[KILLS_MAX]; /* when Redis was killed */
     size_t kill_count;

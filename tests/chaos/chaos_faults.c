@@ -141,6 +141,11 @@ static void cut_link(struct chaos *c)
     link_break(&c->link, LINK_CUT, 1 + (int)chaos_roll(c, 2000));
 }
 
+static void tear_link(struct chaos *c)
+{
+    link_break(&c->link, LINK_TEAR, 1 + (int)chaos_roll(c, 500));
+}
+
 static void stall_link(struct chaos *c)
 {
     link_break(&c->link, LINK_STALL, LONGER_THAN_LEASE);
@@ -284,6 +289,7 @@ static struct {
     {"kill -9 Redis", 2, kill_redis, 0},
     {"freeze Redis past all leases", 1, freeze_redis, 0},
     {"cut the link to Redis", 2, cut_link, 0},
+    {"tear the link within a message", 2, tear_link, 0},
     {"stall the link past all leases", 1, stall_link, 0},
     {"delay the link, 100 ms a piece", 1, delay_link, 0},
     {"fill the runners' disk", 1, fill_disk, 0},

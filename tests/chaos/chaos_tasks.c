@@ -1,7 +1,8 @@
 /* Tasks under constant faults, with real programs, boxes, remotes and a forge; afterwards every task is held against what was
  * accepted. A short form runs with the other tests; PJ_CHAOS_SECONDS makes it longer, PJ_CHAOS_SEED repeats a run's choices,
- * PJ_CHAOS_FSYNC=everysec lets Redis forget what the README says it may. */
+ * PJ_CHAOS_FSYNC=everysec lets Redis forget what the README says it may, PJ_CHAOS_LINK=tls has it reached by name and under TLS. */
 #include "tests/chaos/chaos.h"
+#include "tests/support/localhost.h"
 
 /* A task takes about a second in its box, and talks. */
 static const struct model_answer work[] = {
@@ -174,11 +175,39 @@ void chaos_settle(struct chaos *c)
     }
 }
 
+static bool env_is(const char *name, const char *value)
+{
+    return getenv(name) && strcmp(getenv(name), value) == 0;
+}
+
 static int64_t from_env(const char *name, int64_t def)
 {
     int64_t n;
 
     return getenv(name) && pj_parse_i64(pj_view_of(getenv(name)), &n) == 0 ? n : def;
+}
+
+/* A Redis that keeps what it was told, and the relay before it. */
+static void set_up_redis(struct chaos *c)
+{
+    struct world *w = &c->s.w;
+    const char *appendfsync = c->everysec ? "everysec" : "always";
+
+    test_redis_stop(&w->redis);
+    if (!c->tls) {
+        test_redis_start_durable(&w->redis, appendfsync);
+        link_start(&c->link, w->dir, w->redis.socket);
+        world_set(w, "PJ_REDIS_URL", c->link.url);
+        return;
+    }
+    test_redis_start_tls(&w->redis, appendfsync);
+    link_start_tcp(&c->link, w->redis.tls_port);
+    PJ_CLEANUP(pj_freep) char *ca = test_redis_cert(&w->redis, "ca.crt");
+    PJ_CLEANUP(pj_freep)
+    char *url = pj_asprintf("rediss://%s:%d/0", localhost_is_known() ? "localhost" : "127.0.0.1",
+                            c->link.port);
+    world_set(w, "PJ_REDIS_URL", url);
+    world_set(w, "PJ_REDIS_CA_FILE", ca);
 }
 
 static void set_up(struct chaos *c)
@@ -189,10 +218,7 @@ static void set_up(struct chaos *c)
     s->model = model_server_start(0, work, 1);
     world_start(&s->w);
     chaos_small_disk(c);
-    test_redis_stop(&s->w.redis);
-    test_redis_start_durable(&s->w.redis, c->everysec ? "everysec" : "always");
-    link_start(&c->link, s->w.dir, s->w.redis.socket);
-    world_set(&s->w, "PJ_REDIS_URL", c->link.url);
+    set_up_redis(c);
     world_set(&s->w, "PJ_LEASE_TTL", "3s");
     world_set(&s->w, "PJ_JANITOR_INTERVAL", "1s");
     world_set(&s->w, "PJ_RUNNER_SLOTS", "2");
@@ -213,9 +239,10 @@ Test(chaos, whatever_dies_nothing_is_lost_and_nothing_happens_twice)
     static struct chaos c;
 
     c.random = (unsigned)from_env("PJ_CHAOS_SEED", pj_now_ms() & 0xffffff);
-    c.everysec = getenv("PJ_CHAOS_FSYNC") && strcmp(getenv("PJ_CHAOS_FSYNC"), "everysec") == 0;
-    fprintf(stderr, "PJ_CHAOS_SEED=%u, appendfsync %s\n", c.random,
-            c.everysec ? "everysec" : "always");
+    c.everysec = env_is("PJ_CHAOS_FSYNC", "everysec");
+    c.tls = env_is("PJ_CHAOS_LINK", "tls");
+    fprintf(stderr, "PJ_CHAOS_SEED=%u, appendfsync %s, %s\n", c.random,
+            c.everysec ? "everysec" : "always", c.tls ? "TLS" : "Unix socket");
     set_up(&c);
     if (c.everysec) /* the repository is older than what may be forgotten */
         chaos_pass(&c, 2 * FORGET_MS);

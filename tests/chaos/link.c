@@ -2,6 +2,8 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -22,9 +24,15 @@ struct order {
     int ms;
 };
 
+union address {
+    struct sockaddr any;
+    struct sockaddr_un un;
+    struct sockaddr_in in;
+};
+
 struct relay {
     int listener, control;
-    const char *target;
+    union address target;
     int fd[PAIRS_MAX][2]; /* client, server; -1: free */
     int64_t hold_until[PAIRS_MAX]
                       [2]; /* what waits at that end is passed on then; 0: nothing does */
@@ -32,20 +40,52 @@ struct relay {
     int64_t fault_until;
 };
 
-static int dial(const char *path, bool listening)
+static union address at_path(const char *path)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
+    union address at = {.un = {.sun_family = AF_UNIX}};
 
-    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-    if (listening)
-        rc = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 ? listen(fd, 200) : -1;
-    else
-        rc = connect(fd, (struct sockaddr *)&addr, sizeof(addr));
-    if (rc < 0) {
+    (void)snprintf(at.un.sun_path, sizeof(at.un.sun_path), "%s", path);
+    return at;
+}
+
+static union address at_port(int port)
+{
+    return (union address){.in = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+}
+
+static socklen_t size_of(const union address *at)
+{
+    return at->any.sa_family == AF_UNIX ? sizeof(at->un) : sizeof(at->in);
+}
+
+/* What is small is not held back for more. */
+static void hurry(int fd)
+{
+    static const int on = 1;
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* refused by a Unix socket */
+}
+
+static int dial(const union address *at)
+{
+    int fd = socket(at->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (connect(fd, &at->any, size_of(at)) < 0) {
         (void)close(fd);
         return -1;
     }
+    hurry(fd);
+    return fd;
+}
+
+static int listen_at(const union address *at)
+{
+    int fd = socket(at->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    cr_assert_eq(bind(fd, &at->any, size_of(at)), 0);
+    cr_assert_eq(listen(fd, 200), 0);
     return fd;
 }
 
@@ -65,11 +105,12 @@ static bool is_on(const struct relay *r, enum link_fault fault)
 static void welcome(struct relay *r)
 {
     int client = accept4(r->listener, NULL, NULL, SOCK_CLOEXEC);
-    int server = is_on(r, LINK_CUT) ? -1 : dial(r->target, false);
+    int server = is_on(r, LINK_CUT) ? -1 : dial(&r->target);
 
     for (int i = 0; client >= 0 && server >= 0 && i < PAIRS_MAX; i++) {
         if (r->fd[i][0] >= 0)
             continue;
+        hurry(client);
         r->fd[i][0] = client;
         r->fd[i][1] = server;
         return;
@@ -80,12 +121,14 @@ static void welcome(struct relay *r)
         (void)close(server);
 }
 
-/* All of `n`, or the pair is done with. */
+/* All that there is (when it is torn, half of it), or the pair is done with. */
 static void pass_on(struct relay *r, int i, int from)
 {
     static char buf[1 << 16];
     ssize_t n = read(r->fd[i][from], buf, sizeof(buf));
+    bool torn = n > 0 && is_on(r, LINK_TEAR);
 
+    n = torn ? n / 2 : n;
     r->hold_until[i][from] = 0;
     for (ssize_t done = 0; n > 0 && done < n;) {
         ssize_t put = send(r->fd[i][!from], buf + done, (size_t)(n - done), MSG_NOSIGNAL);
@@ -95,7 +138,7 @@ static void pass_on(struct relay *r, int i, int from)
         else
             done += put;
     }
-    if (n <= 0)
+    if (n <= 0 || torn)
         close_pair(r, i);
 }
 
@@ -155,18 +198,19 @@ static void turn(struct relay *r)
         obey(r);
 }
 
-void link_start(struct link *link, const char *dir, const char *target)
+static void start(struct link *link, const union address *from, const union address *to)
 {
     static struct relay relay;
+    union address bound = {0};
+    socklen_t n = sizeof(bound);
     int control[2];
 
-    (void)snprintf(link->socket, sizeof(link->socket), "%s/link.sock", dir);
-    (void)snprintf(link->url, sizeof(link->url), "unix://%s", link->socket);
     cr_assert_eq(pipe2(control, O_CLOEXEC), 0);
-    relay.listener = dial(link->socket, true);
-    cr_assert_geq(relay.listener, 0, "%s", link->socket);
+    relay.listener = listen_at(from);
+    cr_assert_eq(getsockname(relay.listener, &bound.any, &n), 0);
+    link->port = bound.any.sa_family == AF_INET ? ntohs(bound.in.sin_port) : 0;
     relay.control = control[0];
-    relay.target = target;
+    relay.target = *to;
     memset(relay.fd, -1, sizeof(relay.fd));
     link->control = control[1];
     link->pid = fork();
@@ -179,6 +223,25 @@ void link_start(struct link *link, const char *dir, const char *target)
     }
     (void)close(relay.listener);
     (void)close(control[0]);
+}
+
+void link_start(struct link *link, const char *dir, const char *target)
+{
+    const union address to = at_path(target);
+    union address from;
+
+    (void)snprintf(link->socket, sizeof(link->socket), "%s/link.sock", dir);
+    from = at_path(link->socket);
+    start(link, &from, &to);
+    (void)snprintf(link->url, sizeof(link->url), "unix://%s", link->socket);
+}
+
+void link_start_tcp(struct link *link, int target)
+{
+    const union address from = at_port(0), to = at_port(target);
+
+    start(link, &from, &to);
+    (void)snprintf(link->url, sizeof(link->url), "redis://127.0.0.1:%d/0", link->port);
 }
 
 void link_break(struct link *link, enum link_fault fault, int ms)
