@@ -14,7 +14,7 @@
 #define PJ_CHUNK_LINES_MAX 4096
 
 /* Append `count` entries, the first numbered `first`: `lines` is one JSON text a line, each ended by '\n'. epoch -1: whoever
- * holds it (webhooks), with `attempt` the current one. */
+ * holds it (webhooks), with `attempt` the current one; several may number at once, and who comes second is told to resend. */
 void pj_events_append_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt,
                           int64_t first, int64_t count, struct pj_view lines);
 /* *next is the number expected next. 0: stored, now or before. PJ_NONE: nothing was stored, resend from *next (a hole, or part of

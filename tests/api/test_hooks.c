@@ -139,6 +139,26 @@ Test(hooks, r5_1_a_valid_completion_is_applied_once)
     scene_stop(&s);
 }
 
+/* The alert is an entry of its own in the same log: it has the number that the line was to have. */
+Test(hooks, r6_1_the_only_line_beside_an_alert_is_stored)
+{
+    struct scene s;
+    struct http_answer a = {0};
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_freep)
+    char *body = pj_asprintf("{\"type\":\"task.progress\",\"taskId\":\"%s\",\"logs\":\"the only "
+                             "line\",\"usage\":{\"model\":{\"provider\":\"p\",\"name\":\"m\"},"
+                             "\"promptTokens\":60000,\"completionTokens\":5}}",
+                             s.task);
+    send_hook(&s, "msg-1", body, &a);
+    cr_expect_eq(a.status, 200, "%s", a.body);
+    cr_expect(world_log_has(&s.w, s.task, "more than 50000"));
+    cr_expect(world_log_has(&s.w, s.task, "the only line"));
+    http_answer_release(&a);
+    scene_stop(&s);
+}
+
 Test(hooks, r5_2_a_failure_ends_as_its_code_says)
 {
     static const struct {

@@ -28,13 +28,21 @@ elseif v[1] ~= 'running' or string.match(v[3] or '', '^%d+') ~= ARGV[2] or (v[2]
     return {'stale_lease', v[1]}
 end
 local n, first, count = tonumber(v[5] or 0), tonumber(ARGV[4]), tonumber(ARGV[5])
+local place = ARGV[3] .. '-' .. ARGV[4]
 if first + count - 1 <= n then
-    return n + 1
+    if ARGV[2] ~= '-1' then
+        return n + 1 -- who holds the lease numbers alone: it was stored before
+    end
+    local there = call('XRANGE', KEYS[1] .. ':log', place, place)[1]
+    if there and there[2][4] == ARGV[6] then
+        return n + 1
+    end
+    return {'resend', n + 1} -- another had these numbers first
 end
 if first ~= n + 1 then
     return {'resend', n + 1}
 end
-call('XADD', KEYS[1] .. ':log', ARGV[3] .. '-' .. ARGV[4], 'c', ARGV[5], 'l', ARGV[6])
+call('XADD', KEYS[1] .. ':log', place, 'c', ARGV[5], 'l', ARGV[6])
 call('HSET', KEYS[1], 'n', n + count)
 call('PUBLISH', P .. 'c:' .. ARGV[1], 'L ' .. ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. ARGV[5] .. '\n' .. ARGV[6])
 return n + count + 1

@@ -86,6 +86,35 @@ Test(log, a_chunk_is_stored_once_and_a_hole_is_refused)
     cr_assert_eq(ask_int(&f, "XLEN", pj_key_task_sub((char[PJ_KEY_SIZE]){0}, id, "log"), NULL), 2);
 }
 
+/* Two webhooks read the same last number, or a note of ours came in between: neither has another's line for its own. */
+Test(log, of_two_who_take_the_same_number_both_are_stored)
+{
+    static const struct {
+        int64_t first;
+        const char *line;
+        int want;
+        int64_t next;
+    } steps[] = {
+        {1, "{\"m\":\"a\"}\n", 0, 2},       {1, "{\"m\":\"b\"}\n", PJ_NONE, 2},
+        {2, "{\"m\":\"b\"}\n", 0, 3},       {1, "{\"m\":\"a\"}\n", 0, 3},
+        {2, "{\"m\":\"b\"}\n", 0, 3},       {2, "{\"m\":\"c\"}\n", PJ_NONE, 3},
+        {1, "{\"m\":\"d\"}\n", PJ_NONE, 3},
+    };
+
+    for (size_t i = 0; i < PJ_COUNT_OF(steps); i++) {
+        struct pj_cmd cmd = {0};
+        struct pj_err err = {0};
+        int64_t next;
+
+        pj_events_append_cmd(&cmd, id, -1, 1, steps[i].first, 1, pj_view_of(steps[i].line));
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_expect_eq(pj_events_append_reply(reply, &next, &err), steps[i].want, "step %zu", i);
+        cr_expect_eq(next, steps[i].next, "step %zu: %lld", i, (long long)next);
+    }
+    cr_assert_eq(ask_int(&f, "XLEN", pj_key_task_sub((char[PJ_KEY_SIZE]){0}, id, "log"), NULL), 2);
+}
+
 Test(log, pages_meet_without_gap_or_overlap)
 {
     int64_t next, n = 0, first = 1;
