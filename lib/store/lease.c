@@ -270,21 +270,24 @@ void pj_lease_finish_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch,
 int pj_lease_finish_reply(const struct redisReply *reply, struct pj_finished *out,
                           struct pj_err *err)
 {
-    struct pj_view rest, status = {0}, repeated = {0}, duration = {0};
+    struct pj_view rest, status = {0}, repeated = {0}, since = {0}, until = {0};
+    int64_t since_ms, until_ms;
 
     if (pj_reply_text(pj_reply_only(reply), &rest, err) < 0)
         return -1;
     (void)pj_view_cut(&rest, ' ', &repeated);
     (void)pj_view_cut(&rest, ' ', &status);
-    (void)pj_view_cut(&rest, ' ', &duration);
+    (void)pj_view_cut(&rest, ' ', &since);
+    (void)pj_view_cut(&rest, ' ', &until);
     out->repeated = pj_view_is(repeated, "1");
     for (out->status = 0; pj_task_status_words[out->status]; out->status++) {
         if (pj_view_is(status, pj_task_status_words[out->status]))
             break;
     }
-    if (!pj_task_status_words[out->status] || pj_parse_i64(duration, &out->duration_ms) < 0 ||
-        pj_parse_i64(rest, &out->tokens) < 0)
+    if (!pj_task_status_words[out->status] || pj_parse_i64(since, &since_ms) < 0 ||
+        pj_parse_i64(until, &until_ms) < 0 || pj_parse_i64(rest, &out->tokens) < 0)
         return pj_fail(err, PJ_E_PROTOCOL, "unexpected answer of Redis to the end of a task");
+    out->duration_ms = until_ms - since_ms;
     return 0;
 }
 

@@ -16,10 +16,10 @@ local function repair(id, h, now)
         right = false
     elseif h.slot == 'b' and not call('ZSCORE', P .. 'bk:' .. h.owner, id) or h.slot == '' then
         call('HSET', P .. 't:' .. id, 'slot', 'b')
-        enqueue_one(id, h.owner, h.priority)
+        enqueue_one(id, h.owner, priority_of(h))
         right = false
     end
-    if h.slot ~= 'l' and h.deadline and not call('ZSCORE', P .. 'deadline', id) then
+    if h.slot ~= 'l' and hold(h).deadline and not call('ZSCORE', P .. 'deadline', id) then
         call('ZADD', P .. 'deadline', h.deadline, id)
         right = false
     end

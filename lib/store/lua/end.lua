@@ -1,15 +1,18 @@
 -- end.lua - the end of a task. Needs state.lua.
-local NO_SUMS = {}
+local NO_SUMS, ended_at, ended_text = {}, nil, nil
 -- The end of a task. `set`: further names and values for the hash, or nil; `by`: the epoch of who ends it, '-': nobody's. The caller has
 -- checked that it may. What follows from an end (analytics, the owner's notification, retention, packing) stands in the entry of `ev`,
 -- which fold.lua works off in batches.
 local function finish(id, h, status, set, by, now)
     local t, sums = P .. 't:' .. id, NO_SUMS
-    if h.called then
+    if h.tokens then
         sums = call('HGETALL', t .. ':um')
         call('DEL', t .. ':um')
     end
-    local at = string.format('%d', now)
+    if now ~= ended_at then
+        ended_at, ended_text = now, string.format('%d', now)
+    end
+    local at = ended_text
     if set then
         local n = #set
         set[n + 1], set[n + 2], set[n + 3], set[n + 4], set[n + 5], set[n + 6] = 'status', status, 'slot', '', 'fin', at .. ' ' .. by
@@ -31,7 +34,7 @@ local function finish(id, h, status, set, by, now)
         left = left or {}
         left[h.owner] = (left[h.owner] or 0) + 1
     end
-    if h.slot ~= 'l' and h.deadline then
+    if h.slot ~= 'l' and hold(h).deadline then
         undated[#undated + 1] = id
     end
 end

@@ -61,6 +61,7 @@ end
 -- run has the same name, by which receivers know it.
 local function fold_ends(ended, sums, lists, gone, told)
     local when, hot, ob, due = list_of(lists, 'ended'), list_of(lists, 'hot'), list_of(lists, 'ob'), list_of(lists, 'ob:due')
+    local is, was, last_status, last_before
     for _, entry in ipairs(ended) do
         local id, before, status, owner, _, started, executed, n, at, um = unpack(entry)
         local ended_at = tonumber(at)
@@ -81,7 +82,10 @@ local function fold_ends(ended, sums, lists, gone, told)
             when[#when + 1], when[#when + 2] = at, id
             hot[#hot + 1], hot[#hot + 2] = at, id
         end
-        local is, was = list_of(lists, 'tasks:s:' .. status), list_of(gone, 'tasks:s:' .. before)
+        if status ~= last_status or before ~= last_before then
+            is, was = list_of(lists, 'tasks:s:' .. status), list_of(gone, 'tasks:s:' .. before)
+            last_status, last_before = status, before
+        end
         is[#is + 1], is[#is + 2], was[#was + 1] = '0', id, id
         if status ~= 'cancelled' then
             local name = 'msg_' .. id .. '_' .. executed .. '_' .. status

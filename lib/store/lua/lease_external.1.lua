@@ -14,7 +14,7 @@ end
 call('HSET', KEYS[1], 'slot', 'x', 'updated', now_ms())
 call('ZREM', P .. 'lease', id)
 call('SADD', P .. 'external', id)
-if h.deadline then
+if hold(h).deadline then
     call('ZADD', P .. 'deadline', h.deadline, id)
 end
 return {'ok'}

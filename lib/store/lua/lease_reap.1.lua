@@ -18,7 +18,7 @@ local ttl, limit, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local lost, late = {ARGV[4], ARGV[5], ARGV[6], ARGV[7]}, {ARGV[8], ARGV[9], ARGV[10], ARGV[11]}
 local now, out = now_ms(), {'ok', 0}
 local function add(id, kind, h)
-    out[#out + 1] = {id, kind, h and h.runner or ''}
+    out[#out + 1] = {id, kind, h and hold(h).runner or ''}
     if #out == most + 2 then
         out[2] = 1
     end
@@ -58,7 +58,7 @@ for _, id in ipairs(call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, 
     local h = load_task(id)
     if h and h.status == 'running' and h.slot == 'l' then
         local kind
-        if h.deadline and h.deadline <= now then
+        if hold(h).deadline and h.deadline <= now then
             kind = time_out(id, h)
         else
             note(id, h, 'warn', 'The runner ' .. h.runner .. ' was lost.', now)

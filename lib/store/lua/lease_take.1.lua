@@ -11,7 +11,7 @@
 local runner, ttl, timeout, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = now_ms()
 local at, until_ms, leases = string.format('%d', now), string.format('%d', now + ttl), {}
-local out, had, never = {'ok', at, until_ms}, 0, {}
+local out, had, never, find, sub = {'ok', at, until_ms}, 0, {}, string.find, string.sub
 -- No epoch is handed out twice, though Redis may have forgotten a lease with its last second: it is not below the time.
 local function lease_text(epoch, deliveries, started, limit)
     return string.format('%d %d %s %s %s %d %s', epoch, deliveries, at, started, ARGV[3], started + (tonumber(limit) or timeout), runner)
@@ -21,12 +21,16 @@ local function first_lease(limit)
     never[limit] = never[limit] or lease_text(now, 1, at, limit)
     return never[limit]
 end
-local function lease(id)
+local ONLY_GIVEN = {}
+local function lease(id, owner)
     local t = P .. 't:' .. id
-    local hash, m = call('HGETALL', t), {}
-    local n = #hash
-    local d = hash[2]
-    if n ~= 2 then
+    local hash, m, d = nil, ONLY_GIVEN, nil
+    local n = call('HLEN', t) -- mostly one, and that is cheaper than the whole
+    if n == 1 then
+        d = call('HGET', t, 'd')
+    else
+        hash, m = call('HGETALL', t), {}
+        n = #hash
         for i = 1, n, 2 do
             m[hash[i]] = hash[i + 1]
         end
@@ -35,12 +39,14 @@ local function lease(id)
     if not d then
         return false
     end
-    local _, execute, owner, repo, _, limit = given(d)
-    if (m.status or (execute == '1' and 'running')) ~= 'running' or (m.slot or 'b') ~= 'b' then
+    -- As given() does, whose owner is known.
+    local created = find(d, '\0', 1, true)
+    if (m.status or (sub(d, created + 1, created + 1) == '1' and 'running')) ~= 'running' or (m.slot or 'b') ~= 'b' then
         return false
     end
-    local text
-    limit = m.lTimeout or limit
+    local repo_end = find(d, '\0', created + #owner + 4, true)
+    local limit, text = find(d, '\0', repo_end + 1, true) + 1, nil
+    limit = m.lTimeout or sub(d, limit, find(d, '\0', limit, true) - 1)
     if m.lease then
         local epoch, deliveries, _, started, _, deadline = string.match(m.lease, LEASE)
         text = lease_text(math.max(epoch + 1, now), deliveries + 1, started == '-' and at or started, limit)
@@ -52,9 +58,9 @@ local function lease(id)
     end
     call('HSET', t, 'slot', 'l', 'stage', 'preparing', 'lease', text)
     leases[2 * had + 1], leases[2 * had + 2] = until_ms, id
-    lines[had + 1] = id .. ' ' .. owner .. ' ' .. repo .. ' running running preparing ' .. (m.attempt or '1') .. ' ' .. (m.n or '0')
-        .. ' ' .. at
-    if n ~= 2 then -- younger members stand behind
+    lines[had + 1] = id .. ' ' .. owner .. ' ' .. sub(d, created + #owner + 4, repo_end - 1) .. ' running running preparing '
+        .. (m.attempt or '1') .. ' ' .. (m.n or '0') .. ' ' .. at
+    if hash then -- younger members stand behind
         hash[n + 1], hash[n + 2], hash[n + 3], hash[n + 4], hash[n + 5], hash[n + 6] = 'slot', 'l', 'stage', 'preparing', 'lease', text
         d = hash
     end
@@ -68,7 +74,7 @@ while had < want do
     local tasks, users, some_left = pick(want - had)
     look = look or some_left
     for i, id in ipairs(tasks) do
-        if not lease(id) then
+        if not lease(id, users[i]) then
             left = left or {}
             left[users[i]] = (left[users[i]] or 0) + 1
         end

@@ -42,7 +42,7 @@ local function pick(want)
             break
         end
         local looked, times, n, running, last = turns(top, want - had, cap)
-        local stay, gone, uv, run = {}, nil, nil, nil
+        local stay, texts, gone, uv, run = {}, {}, nil, nil, nil
         for i = 1, looked do
             local user, wanted = top[2 * i - 1], n[i]
             local got = wanted > 0 and call('ZPOPMIN', P .. 'bk:' .. user, wanted) or {}
@@ -64,7 +64,9 @@ local function pick(want)
                 gone[#gone + 1] = user
                 uv[#uv + 1], uv[#uv + 2] = user, times[i] - wanted + found
             else
-                stay[#stay + 1], stay[#stay + 2] = times[i], user
+                local time = times[i] -- many have the same
+                texts[time] = texts[time] or string.format('%.17g', time)
+                stay[#stay + 1], stay[#stay + 2] = texts[time], user
             end
         end
         at = last and math.max(at or last, last) or at

@@ -9,10 +9,11 @@ local function requeue(id, h, counts, limit, lost, now)
         finish(id, h, 'cancelled', nil, '-', now)
         return 'cancelled'
     end
-    if counts and tonumber(h.deliveries) >= limit then
+    if counts and tonumber(hold(h).deliveries) >= limit then
         end_with(id, h, lost[1], lost[2], lost[3], lost[4], now)
         return 'lost'
     end
+    hold(h)
     call('HSET', P .. 't:' .. id, 'stage', 'waiting', 'slot', 'b', 'lease', unleased(h.epoch + 1,
         counts and h.deliveries or h.deliveries - 1, now, h.started, h.default, h.deadline and string.format('%.0f', h.deadline) or '-'))
     freed[#freed + 1] = id

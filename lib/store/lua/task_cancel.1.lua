@@ -21,7 +21,7 @@ if h.slot ~= 'l' and h.slot ~= 'x' then
     finish(id, h, 'cancelled', nil, '-', now)
 elseif h.cancel == '' then
     call('HSET', KEYS[1], 'cancel', now, 'updated', now)
-    if h.runner ~= '' then
+    if hold(h).runner ~= '' then
         call('PUBLISH', ARGV[3] .. h.runner, 'cancel ' .. id)
     end
 end

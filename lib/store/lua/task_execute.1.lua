@@ -23,5 +23,5 @@ if ARGV[3] ~= '' then
     call('HSET', KEYS[1], 'executor', ARGV[3])
 end
 announce(id, h, h.status, 'running', 'waiting', now)
-enqueue_one(id, h.owner, h.priority)
+enqueue_one(id, h.owner, priority_of(h))
 return commit({'ok', call('HGETALL', KEYS[1])})

@@ -39,6 +39,6 @@ call('DEL', KEYS[1] .. ':pack')
 h.attempt, h.n = tostring(h.attempt + 1), '0'
 announce(id, h, h.status, status, execute and 'waiting' or '', now)
 if execute then
-    enqueue_one(id, h.owner, h.priority)
+    enqueue_one(id, h.owner, priority_of(h))
 end
 return commit({'ok', call('HGETALL', KEYS[1])})

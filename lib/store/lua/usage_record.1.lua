@@ -10,7 +10,7 @@ local refusal = fence(h, ARGV[2], ARGV[3])
 if refusal then
     return refusal
 end
-local before = h.tokens
+local before = tonumber(h.tokens or 0)
 if call('SADD', KEYS[1] .. ':calls', ARGV[4]) == 0 then
     return {'ok', before, before}
 end
