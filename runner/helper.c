@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "runner/daemon.h"
 
 #define AGAIN_MS 5000
+#define LEAVE_MS 10000 /* for what it is delivering */
 
 struct helper {
     struct daemon *daemon;
@@ -130,8 +132,12 @@ void helper_free(struct helper *h)
     if (h == NULL)
         return;
     if (h->pid != 0) {
-        /* What it is delivering is claimed again by another after a minute. */
-        (void)kill(h->pid, SIGKILL);
+        struct pollfd p = {.fd = h->pidfd, .events = POLLIN};
+
+        /* What it is delivering would be delivered again by another, were it killed. A further signal is somebody in a hurry. */
+        pj_fd_close(&h->input);
+        if (poll(&p, 1, LEAVE_MS) <= 0)
+            (void)kill(h->pid, SIGKILL);
         reap(h);
     }
     event_free(h->again);

@@ -25,6 +25,8 @@
 #define HOLD_MS                                                                                    \
     180000 /* longer than a delivery may take: a mail 30 s, a webhook 20, a comment under a fetched token 150 */
 #define LOOK_MS 1000
+#define SETTLE_MS                                                                                  \
+    25000 /* and the last try takes its time: what is not on record is delivered again when the claim runs out */
 #define GIVE_UP_MS ((int64_t)3 * 24 * 3600 * 1000)
 #define RETRY_FACTOR 10 /* of PJ_RETRY_BASE: nobody waits for a mail as a job waits for a forge */
 #define RETRY_MAX_MS ((int64_t)4 * 3600 * 1000)
@@ -133,15 +135,25 @@ static int send_mail(struct outbox *o, const struct pj_outbox *record, const str
     return rc;
 }
 
+/* True when the daemon has gone. */
+static bool wait_for_next(int64_t ms)
+{
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    return poll(&p, 1, (int)ms) > 0;
+}
+
 static void settle(struct outbox *o, unsigned partition, const struct pj_outbox *record, int rc,
                    const char *to, const struct pj_err *err)
 {
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = NULL;
     int64_t retry = outbox_retry_ms(o->settings->retry_base_ms, pj_now_ms() - record->created_ms,
-                                    record->attempts);
+                                    record->attempts),
+            until = pj_mono_ms() + SETTLE_MS;
     enum pj_outbox_state state = PJ_OUTBOX_SENT;
     struct pj_cmd cmd = {0};
     struct pj_err trouble;
+    int stored;
 
     if (rc == PJ_NONE)
         state = PJ_OUTBOX_SKIPPED;
@@ -149,7 +161,12 @@ static void settle(struct outbox *o, unsigned partition, const struct pj_outbox 
         state = err->cls == PJ_E_INVALID || retry < 0 ? PJ_OUTBOX_FAILED : PJ_OUTBOX_PENDING;
     pj_outbox_settle_cmd(&cmd, partition, record->id, record->attempts, state, to,
                          rc < 0 ? err->message : NULL, retry < 0 ? 0 : retry);
-    if (ask(o, &cmd, &reply, &trouble) < 0)
+    do
+        stored = pj_redis_do(o->redis, &cmd, &reply, &trouble);
+    while (stored < 0 && trouble.cls == PJ_E_UNAVAILABLE && pj_mono_ms() < until &&
+           !wait_for_next(LOOK_MS));
+    pj_cmd_release(&cmd);
+    if (stored < 0)
         pj_log_err(PJ_LOG_WARN, "outbox_not_settled", &trouble, "record", record->id);
     pj_log(rc < 0 ? PJ_LOG_WARN : PJ_LOG_INFO, "notification", "taskId", record->task_id, "kind",
            record->kind, "template", record->template_name, "state", pj_outbox_state_words[state],
@@ -301,14 +318,6 @@ static void tidy_cache(const void *ctx)
         pj_log_err(PJ_LOG_WARN, "mirror_not_packed", &err, NULL, NULL);
 }
 
-/* True when the daemon has gone. */
-static bool wait_for_next(int64_t ms)
-{
-    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
-
-    return poll(&p, 1, (int)ms) > 0;
-}
-
 int outbox_main(const struct runner_settings *settings)
 {
     const struct pj_redis_options options =
@@ -333,7 +342,7 @@ int outbox_main(const struct runner_settings *settings)
     for (;;) {
         int served = 0;
 
-        for (unsigned p = 0; p < o.meta.partitions; p++) {
+        for (unsigned p = 0; p < o.meta.partitions && !wait_for_next(0); p++) {
             int n = serve(&o, p, &err);
 
             if (n < 0 && err.cls != PJ_E_UNAVAILABLE)
