@@ -38,7 +38,7 @@ struct job_log {
     struct line lines[2]; /* stdout, stderr */
     size_t line_max;      /* bytes kept of a line: enough that a secret before the cut is whole */
     int64_t last_sent_ms, retry_at_ms, retry_wait_ms;
-    int64_t output_bytes;
+    int64_t output_bytes, stored_bytes; /* said by the box; what its entries take in the store */
     bool output_dropped;
     json_t *marks; /* members that the next entry gets; NULL when none wait */
 };
@@ -163,6 +163,8 @@ static void add(struct job_log *log, enum pj_event_stream stream, enum pj_event_
     c->count++;
     log->next_n++;
     log->waiting.bytes += c->lines.len - before;
+    if (stream != PJ_STREAM_SYSTEM)
+        log->stored_bytes += (int64_t)(c->lines.len - before);
     json_decref(members);
 }
 
@@ -186,10 +188,11 @@ static void add_masked(struct job_log *log, enum pj_event_stream stream, enum pj
     pj_str_release(&masked);
 }
 
-/* Has the box room for one more entry? What the box says is bounded; the first one too many is told of. */
+/* Has the box room for one more entry? What the box says is bounded, and so is what is made of it: an empty line is an entry, too. The first
+ * one too many is told of. */
 static bool has_room(struct job_log *log)
 {
-    if (log->output_bytes <= JOB_LOG_OUTPUT_MAX)
+    if (log->output_bytes <= JOB_LOG_OUTPUT_MAX && log->stored_bytes <= JOB_LOG_OUTPUT_MAX)
         return true;
     if (!log->output_dropped) {
         log->output_dropped = true;

@@ -19,9 +19,8 @@
 #define JOB_LOG_CHUNK_MS 50
 #define JOB_LOG_WAITING_MAX ((size_t)4 * 1024 * 1024) /* beyond: full */
 #define JOB_LOG_KEPT_MAX ((size_t)1024 * 1024) /* sent chunks kept for a store that lost them */
-#define JOB_LOG_OUTPUT_MAX                                                                         \
-    ((int64_t)64 * 1024 *                                                                          \
-     1024) /* of output an attempt, and of what the agent says: the rest is dropped, and said so */
+/* Of output an attempt, and of what the agent says, as it came and as it is stored: the rest is dropped, and said so. */
+#define JOB_LOG_OUTPUT_MAX ((int64_t)64 * 1024 * 1024)
 
 /* Store entries first..first+count-1 (`lines`: one entry a line, each ended by LF). 0: stored. PJ_NONE: nothing was stored,
  * *resend_from is the number that the store expects (a hole, or a part was there). UNAVAILABLE: try later. Any other failure

@@ -32,6 +32,7 @@ struct gateway {
     bool alerted;      /* token_alert was given */
     bool overflowed;   /* the last turn did not fit; a second time ends the run */
     bool told_dropped; /* convert.c: what has no form in the provider's format was told of */
+    int64_t served_ms; /* the pump was, whatever the agent sent */
     int rates;         /* rate limits in a row that another agent was handed */
     struct gateway_result *result;
 };

@@ -99,6 +99,15 @@ static int on_log(struct gateway *gw, const json_t *frame, const struct pj_pump 
     return 0;
 }
 
+/* Who floods the log waits for it, as output of the box does at its pipe. */
+static int wait_for_log(struct gateway *gw, const struct pj_pump *pump, struct pj_err *err)
+{
+    while (gw->config.hooks.busy && gw->config.hooks.busy(gw->config.hooks.ctx))
+        if (pj_wire_wait(-1, 0, BUSY_MS, pump, err) < 0)
+            return -1;
+    return 0;
+}
+
 static int on_lines(struct gateway *gw, const json_t *frame, const struct pj_pump *pump,
                     struct pj_err *err)
 {
@@ -107,12 +116,12 @@ static int on_lines(struct gateway *gw, const json_t *frame, const struct pj_pum
     const json_t *lines = json_object_get(frame, "lines"), *line;
     size_t i;
 
-    (void)pump;
-    (void)err;
     json_array_foreach(lines, i, line)
     {
         if (json_is_string(line))
             gateway_event(gw, stream, "info", json_string_value(line), NULL);
+        if (wait_for_log(gw, pump, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -279,13 +288,15 @@ static int accept_agent(struct gateway *gw, const struct pj_pump *pump, struct p
     }
 }
 
-/* Who floods the log waits for it, as output of the box does at its pipe. */
-static int wait_for_log(struct gateway *gw, const struct pj_pump *pump, struct pj_err *err)
+/* A box that always has one more message for us must not keep the job from orders, and from looking after what the box does. */
+static int serve_pump(struct gateway *gw, const struct pj_pump *pump, struct pj_err *err)
 {
-    while (gw->config.hooks.busy && gw->config.hooks.busy(gw->config.hooks.ctx))
-        if (pj_wire_wait(-1, 0, BUSY_MS, pump, err) < 0)
-            return -1;
-    return 0;
+    int64_t now = pj_mono_ms();
+
+    if (now - gw->served_ms < BUSY_MS)
+        return 0;
+    gw->served_ms = now;
+    return pj_wire_wait(-1, 0, 0, pump, err) < 0 ? -1 : 0;
 }
 
 static int converse(struct gateway *gw, const struct pj_pump *pump, struct pj_err *err)
@@ -300,7 +311,7 @@ static int converse(struct gateway *gw, const struct pj_pump *pump, struct pj_er
             rc = dispatch(gw, payload, pump, err);
         if (rc == PJ_NONE)
             return 0;
-        if (rc < 0 || wait_for_log(gw, pump, err) < 0)
+        if (rc < 0 || wait_for_log(gw, pump, err) < 0 || serve_pump(gw, pump, err) < 0)
             return -1;
     }
 }

@@ -378,3 +378,38 @@ Test(job_log, drops_what_the_agent_says_beyond_the_same_bound)
     free(block);
     pj_str_release(&s.text);
 }
+
+static int count_bytes(void *ctx, int64_t first, size_t count, struct pj_view lines,
+                       int64_t *resend_from, struct pj_err *err)
+{
+    (void)first;
+    (void)count;
+    (void)resend_from;
+    (void)err;
+    *(int64_t *)ctx += (int64_t)lines.n;
+    return 0;
+}
+
+/* An empty line is one byte of output, and an entry of a hundred: it is the store that must not be filled. */
+Test(job_log, empty_lines_take_no_more_of_the_store_than_long_ones)
+{
+    int64_t stored[2] = {0};
+
+    for (size_t i = 0; i < PJ_COUNT_OF(stored); i++) {
+        const struct job_log_config config = {.attempt = 1, .send = count_bytes, .ctx = &stored[i]};
+        struct job_log *log = job_log_new(&config);
+        char lines[4096];
+
+        memset(lines, '\n', sizeof(lines));
+        for (int k = 0; k < 256; k++) {
+            if (i == 0)
+                job_log_output(log, PJ_STREAM_STDOUT, pj_view_n(lines, sizeof(lines)));
+            for (size_t n = 0; i == 1 && n < sizeof(lines); n++)
+                job_log_event(log, PJ_STREAM_AGENT, PJ_EVENT_INFO, "", NULL);
+            flush(log);
+        }
+        cr_expect_gt(stored[i], JOB_LOG_OUTPUT_MAX);
+        cr_expect_lt(stored[i], JOB_LOG_OUTPUT_MAX + 4096, "%lld bytes", (long long)stored[i]);
+        job_log_free(log);
+    }
+}
