@@ -16,6 +16,8 @@
 #include "lib/task/task.h"
 
 #define PAGE_MAX 1000
+#define PIECE_BYTES (256 * 1024) /* what a client that does not read its download makes us hold */
+#define PAGE_BYTES (1024 * 1024) /* and of a page: it ends earlier where lines are long */
 
 static void log_error(struct request *req, const struct pj_err *err)
 {
@@ -25,6 +27,18 @@ static void log_error(struct request *req, const struct pj_err *err)
         reply_err(req, err);
 }
 
+/* The first `count` lines of a page are used: there is more, behind the last of them. */
+static void cut_page(struct pj_events_page *page, size_t count)
+{
+    if (count == page->count)
+        return;
+    page->count = count;
+    page->more = true;
+    while (count > 0 && pj_event_line_id(page->lines[count - 1], &page->last_attempt,
+                                         &page->last_n) < 0) /* damaged: one before it tells */
+        count--;
+}
+
 /* The whole log as text, a page at a time: the next one is read when the kernel took the last. */
 struct download {
     struct api *api;
@@ -32,6 +46,7 @@ struct download {
     struct conn *conn;
     char task_id[40];
     int64_t only_attempt, attempt, n;
+    int64_t page; /* lines to ask for: fewer where they are long */
     bool asking, gone, last;
 };
 
@@ -88,13 +103,35 @@ static bool begin(struct download *d)
     return d->conn != NULL;
 }
 
+/* As much of the page as may wait for the client; the next one begins behind it. */
+static void put_piece(struct download *d, struct pj_events_page *page)
+{
+    struct pj_str text;
+    size_t bytes = 0, count = 0;
+
+    for (; count < page->count && bytes < PIECE_BYTES; count++)
+        bytes += page->lines[count].n + 64;
+    pj_str_init(&text, bytes + 1);
+    for (size_t i = 0; i < count; i++)
+        put_line(&text, page->lines[i]);
+    d->page = count < page->count ? (int64_t)count : 2 * d->page;
+    if (d->page > PAGE_MAX)
+        d->page = PAGE_MAX;
+    cut_page(page, count);
+    d->attempt = page->last_attempt;
+    d->n = page->last_n;
+    d->last = !page->more;
+    conn_stream_write(d->conn, pj_str_cstr(&text), text.len);
+    if (text.len == 0)
+        conn_stream_kick(d->conn);
+    pj_str_release(&text);
+}
+
 static void on_text_page(void *arg, const struct redisReply *reply, struct pj_err *err)
 {
     struct download *d = arg;
     struct pj_events_page page = {0};
     struct pj_err local;
-    struct pj_str text;
-    size_t bytes = 0;
 
     d->asking = false;
     if (d->gone) {
@@ -118,18 +155,7 @@ static void on_text_page(void *arg, const struct redisReply *reply, struct pj_er
         pj_events_page_release(&page);
         return;
     }
-    for (size_t i = 0; i < page.count; i++)
-        bytes += page.lines[i].n + 64;
-    pj_str_init(&text, bytes + 1);
-    for (size_t i = 0; i < page.count; i++)
-        put_line(&text, page.lines[i]);
-    d->attempt = page.last_attempt;
-    d->n = page.last_n;
-    d->last = !page.more;
-    conn_stream_write(d->conn, pj_str_cstr(&text), text.len);
-    if (text.len == 0)
-        conn_stream_kick(d->conn);
-    pj_str_release(&text);
+    put_piece(d, &page);
     pj_events_page_release(&page);
 }
 
@@ -138,7 +164,7 @@ static void ask(struct download *d)
     struct pj_cmd cmd = {0};
 
     d->asking = true;
-    pj_events_page_cmd(&cmd, d->task_id, d->attempt, d->n, PAGE_MAX, d->only_attempt);
+    pj_events_page_cmd(&cmd, d->task_id, d->attempt, d->n, d->page, d->only_attempt);
     pj_aredis_submit(d->api->redis, &cmd, on_text_page, d);
 }
 
@@ -149,6 +175,7 @@ static void start_download(struct request *req, int64_t attempt)
     d->api = req->api;
     d->req = req;
     d->only_attempt = attempt;
+    d->page = PAGE_MAX;
     snprintf(d->task_id, sizeof d->task_id, "%s", req->task->id);
     ask(d);
 }
@@ -159,21 +186,22 @@ static void on_page(struct request *req, const struct redisReply *reply)
     struct pj_events_page page = {0};
     struct pj_err err;
     struct pj_str out;
-    size_t bytes = 128;
+    size_t bytes = 128, count = 0;
 
     if (pj_events_page_reply(reply, &page, &err) < 0) {
         log_error(req, &err);
         return;
     }
-    for (size_t i = 0; i < page.count; i++)
-        bytes += page.lines[i].n + 1;
+    for (; count < page.count && bytes < PAGE_BYTES; count++)
+        bytes += page.lines[count].n + 1;
     pj_str_init(&out, bytes);
     pj_str_puts(&out, "{\"items\":[");
-    for (size_t i = 0; i < page.count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (i > 0)
             pj_str_putc(&out, ',');
         pj_str_append(&out, page.lines[i].p, page.lines[i].n);
     }
+    cut_page(&page, count);
     if (page.more) {
         char id[PJ_EVENT_ID_SIZE];
         pj_event_id(page.last_attempt, page.last_n, id);

@@ -19,6 +19,7 @@
 #include "lib/store/tasks.h"
 
 #define REPLAY_PAGE 500
+#define REPLAY_BYTES (256 * 1024) /* what a viewer that does not read makes us hold */
 #define TURNS_MAX 3 /* replays in vain before the ring's beginning is taken for the next entry */
 
 struct viewer {
@@ -33,8 +34,9 @@ struct viewer {
     struct log_id last;   /* the last entry sent, or asked to resume after */
     int status;           /* the last one shown */
     int turns;
-    bool asking; /* a command is under way */
-    bool gone;   /* the connection has closed; free with the reply */
+    int64_t page; /* lines to ask for: fewer where they are long */
+    bool asking;  /* a command is under way */
+    bool gone;    /* the connection has closed; free with the reply */
     bool resumed;
     bool ending;
 };
@@ -153,17 +155,17 @@ static void on_drained(void *arg)
 
 static const struct stream_ops viewer_ops = {on_drained, on_closed};
 
-static void send_page(struct viewer *v, const struct pj_events_page *page)
+/* As much of the page as may wait for the viewer; false when that was not all of it. */
+static bool send_page(struct viewer *v, const struct pj_events_page *page)
 {
     struct pj_str frames;
-    size_t bytes = 0;
+    size_t bytes = 0, i = 0;
 
-    if (page->count == 0)
-        return;
-    for (size_t i = 0; i < page->count; i++)
+    for (; i < page->count && bytes < REPLAY_BYTES; i++)
         bytes += page->lines[i].n + 96;
+    const size_t count = i;
     pj_str_init(&frames, bytes);
-    for (size_t i = 0; i < page->count; i++) {
+    for (i = 0; i < count; i++) {
         struct log_id id;
         if (pj_event_line_id(page->lines[i], &id.attempt, &id.n) == 0 &&
             log_id_compare(id, v->last) > 0) {
@@ -174,6 +176,10 @@ static void send_page(struct viewer *v, const struct pj_events_page *page)
     }
     conn_stream_write(v->conn, frames.data, frames.len);
     pj_str_release(&frames);
+    v->page = count < page->count ? (int64_t)count : 2 * v->page;
+    if (v->page > REPLAY_PAGE)
+        v->page = REPLAY_PAGE;
+    return count == page->count;
 }
 
 /* Everything stored is sent: what now? */
@@ -279,8 +285,7 @@ static void on_page(void *arg, const struct redisReply *reply, struct pj_err *er
         pj_events_page_release(&page);
         return;
     }
-    send_page(v, &page);
-    if (!page.more)
+    if (send_page(v, &page) && !page.more)
         caught_up(v, &page);
     else /* `drained` asks for the next one */
         conn_stream_kick(v->conn);
@@ -292,7 +297,7 @@ static void replay(struct viewer *v)
     struct pj_cmd cmd = {0};
 
     v->asking = true;
-    pj_events_page_cmd(&cmd, v->task_id, v->last.attempt, v->last.n, REPLAY_PAGE, v->only_attempt);
+    pj_events_page_cmd(&cmd, v->task_id, v->last.attempt, v->last.n, v->page, v->only_attempt);
     pj_aredis_submit(v->api->redis, &cmd, on_page, v);
 }
 
@@ -342,6 +347,7 @@ static void stream_found(struct request *req)
     v->last = from;
     v->resumed = resumed;
     v->only_attempt = attempt;
+    v->page = REPLAY_PAGE;
     v->member.confirmed = on_confirmed;
     v->member.ended = on_hub_end;
     v->member.arg = v;
