@@ -80,7 +80,7 @@ int pj_user_list_reply(const struct redisReply *reply, struct pj_user_page *out,
                        struct pj_err *err) PJ_MUST_CHECK;
 void pj_user_page_release(struct pj_user_page *page);
 
-/* NOT_FOUND when the user is gone. */
+/* NOT_FOUND when the user is gone; AUTH `unauthenticated` for a session ("session of <token id>") whose token is. */
 void pj_token_create_cmd(struct pj_cmd *cmd, const struct pj_token *token, const char *digest);
 int pj_token_create_reply(const struct redisReply *reply, struct pj_err *err) PJ_MUST_CHECK;
 /* One call answers who is calling: AUTH `unauthenticated` when unknown, AUTH `token_expired`. */

@@ -2,14 +2,20 @@
 -- token_create - one more token of a user.
 -- KEYS[1] the hash of the user
 -- ARGV    user id, token id, digest, then names and values of the token
--- Result  {'ok'} | {'not_found'}
+-- Result  {'ok'} | {'not_found'} | {'unauthenticated'}: the session's token was revoked meanwhile
+-- include hash.lua
 if call('EXISTS', KEYS[1]) == 0 then
     return {'not_found'}
 end
+local token = pairs_of({unpack(ARGV, 4)})
+local from = token.kind == 'session' and string.match(token.name or '', '^session of (.*)$')
+if from and call('HEXISTS', KEYS[1] .. ':tok', from) == 0 then
+    return {'unauthenticated'}
+end
 local key = P .. 'tok:' .. ARGV[3]
 call('HSET', key, 'user', ARGV[1], 'created', now_ms(), unpack(ARGV, 4))
-local expires = tonumber(call('HGET', key, 'expires') or '') or 0
-if expires > 0 and call('HGET', key, 'kind') == 'session' then
+local expires = tonumber(token.expires or '') or 0
+if expires > 0 and token.kind == 'session' then
     call('PEXPIREAT', key, expires)
 end
 call('HSET', KEYS[1] .. ':tok', ARGV[2], ARGV[3])

@@ -164,7 +164,8 @@ Test(users, token_expires_and_is_revoked)
         cr_assert_str_eq(err.code, "last_admin_token");
     }
     cr_assert_eq(who_is("first token text", email, sizeof(email), &err), 0, "%s", err.message);
-    cr_assert_eq(put_user(false, "u2", "b@example.com", PJ_ROLE_ADMIN, "second token text", &err), 0);
+    cr_assert_eq(put_user(false, "u2", "b@example.com", PJ_ROLE_ADMIN, "second token text", &err),
+                 0);
     pj_token_revoke_cmd(&cmd, "u1", "toku1");
     {
         PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
@@ -172,4 +173,46 @@ Test(users, token_expires_and_is_revoked)
         cr_assert_eq(pj_token_revoke_reply(reply, &err), 0);
     }
     cr_assert_lt(who_is("first token text", email, sizeof(email), &err), 0);
+}
+
+static int open_session(const char *id, const char *of, struct pj_err *err)
+{
+    struct pj_token token = {.id = pj_strdup(id),
+                             .user_id = pj_strdup("u1"),
+                             .name = pj_asprintf("session of %s", of),
+                             .kind = PJ_TOKEN_SESSION,
+                             .expires_ms = INT64_C(4102444800000)};
+    struct pj_cmd cmd = {0};
+    char digest[65];
+
+    pj_token_digest(id, digest);
+    pj_token_create_cmd(&cmd, &token, digest);
+    pj_token_release(&token);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    return pj_token_create_reply(reply, err);
+}
+
+/* Between the look at the token and the session it was revoked: a session made now would be one that no revocation ends. */
+Test(users, no_session_comes_of_a_token_that_was_revoked_meanwhile)
+{
+    struct pj_err err = {0};
+    struct pj_cmd cmd = {0};
+    char email[80];
+
+    cr_assert_eq(put_user(true, "u1", "a@example.com", PJ_ROLE_ADMIN, "first token text", &err), 0);
+    cr_assert_eq(put_user(false, "u2", "b@example.com", PJ_ROLE_ADMIN, "second token text", &err),
+                 0);
+    cr_assert_eq(open_session("session before", "toku1", &err), 0, "%s", err.message);
+    cr_assert_eq(who_is("session before", email, sizeof(email), &err), 0, "%s", err.message);
+    pj_token_revoke_cmd(&cmd, "u1", "toku1");
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_token_revoke_reply(reply, &err), 0, "%s", err.message);
+    }
+    cr_assert_lt(who_is("session before", email, sizeof(email), &err), 0);
+    cr_assert_lt(open_session("session after", "toku1", &err), 0);
+    cr_assert_eq(err.cls, PJ_E_AUTH);
+    cr_assert_lt(who_is("session after", email, sizeof(email), &err), 0);
 }
