@@ -97,7 +97,7 @@ void pj_gather_free(struct pj_gather *g)
 
 /* Where one more of this kind may be added. */
 static struct batch **batch_for(struct pj_gather *g, enum kind kind, const char *task_id,
-                               pj_aredis_cb *cb, void *arg)
+                                pj_aredis_cb *cb, void *arg)
 {
     unsigned partition = pj_partition_of_task(task_id);
     struct batch **slot = &g->open;

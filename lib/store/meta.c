@@ -29,8 +29,10 @@ static int read_meta(struct pj_redis *redis, unsigned partitions, struct pj_meta
     (void)pj_fail(err, PJ_E_CONFLICT, "the data in Redis has schema %lld, this program knows %d",
                   (long long)out->schema, PJ_SCHEMA);
     if (out->schema < PJ_SCHEMA) {
-        (void)pj_err_remedy(err, "Nothing was changed. Let the version that wrote it end its tasks, then name another "
-                                 "Redis or database in PJ_REDIS_URL (pj up: another folder with --data).");
+        (void)pj_err_remedy(
+            err,
+            "Nothing was changed. Let the version that wrote it end its tasks, then name another "
+            "Redis or database in PJ_REDIS_URL (pj up: another folder with --data).");
         return pj_err_code(err, "schema_older");
     }
     (void)pj_err_remedy(

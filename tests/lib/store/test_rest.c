@@ -355,33 +355,65 @@ Test(rest, same_key_same_answer)
     cr_assert_eq(begin(key, "fp9", answer, sizeof(answer)), PJ_IDEM_FRESH);
 }
 
-Test(rest, create_under_a_key_finds_the_task_it_made)
+/* A task under `key`, as it is afterwards; whether it was there before. */
+static bool create_under(const char *key, struct pj_task *task)
 {
-    char id[PJ_ID_SIZE], other[PJ_ID_SIZE], key[PJ_KEY_SIZE], answer[8];
-    struct pj_task task;
+    char id[PJ_ID_SIZE];
     struct pj_cmd cmd = {0};
     struct pj_err err = {0};
     bool existing;
 
+    pj_id_new(0, id);
+    pj_task_init(task);
+    task->id = pj_strdup(id);
+    task->owner = pj_strdup("u1");
+    task->repository_id = pj_strdup("r");
+    task->title = pj_strdup("t");
+    task->description = pj_strdup("");
+    pj_task_create_cmd(&cmd, task, true, key);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    cr_assert_eq(pj_task_create_reply(reply, task, &existing, &err), 0, "%s", err.message);
+    return existing;
+}
+
+Test(rest, create_under_a_key_finds_the_task_it_made)
+{
+    char key[PJ_KEY_SIZE], answer[8];
+    struct pj_task task, again;
+
     (void)pj_idem_key(key, 0, "u:u1", "k");
     cr_assert_eq(begin(key, "fp", answer, sizeof(answer)), PJ_IDEM_FRESH);
-    for (int i = 0; i < 2; i++) {
-        pj_id_new(0, i ? other : id);
-        pj_task_init(&task);
-        task.id = pj_strdup(i ? other : id);
-        task.owner = pj_strdup("u1");
-        task.repository_id = pj_strdup("r");
-        task.title = pj_strdup("t");
-        pj_task_create_cmd(&cmd, &task, true, key);
-        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
-
-        cr_assert_eq(pj_task_create_reply(reply, &task, &existing, &err), 0, "%s", err.message);
-        cr_assert_eq(existing, i == 1);
-        cr_assert_str_eq(task.id, id);
-        pj_task_release(&task);
-    }
+    cr_assert_not(create_under(key, &task));
+    cr_assert_null(task.description, "an empty text is none, as whoever reads it again finds");
+    cr_assert(create_under(key, &again));
+    cr_assert_str_eq(again.id, task.id);
+    cr_assert_eq(again.created_ms, task.created_ms);
+    cr_assert_eq(again.executed_ms, task.executed_ms);
+    cr_assert_eq(again.status, task.status);
+    cr_assert_eq(again.stage, task.stage);
+    cr_assert_null(again.description);
+    pj_task_release(&task);
+    pj_task_release(&again);
     cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:tasks", NULL), 1);
     cr_assert_eq(ask_int(&f, "XLEN", "pj:{p0}:ready", NULL), 1);
+}
+
+Test(rest, create_under_the_key_of_a_deleted_task_makes_another_and_the_key_lapses)
+{
+    char key[PJ_KEY_SIZE], hash[PJ_KEY_SIZE];
+    struct pj_task task, again;
+
+    (void)pj_idem_key(key, 0, "h:r", "delivery"); /* of a sender whose keys nobody begins */
+    cr_assert_not(create_under(key, &task));
+    cr_assert_gt(ask_int(&f, "PTTL", key, NULL), 23 * 3600 * 1000);
+    cr_assert_eq(ask_int(&f, "DEL", pj_key_task(hash, task.id), NULL), 1);
+    cr_assert_not(create_under(key, &again));
+    cr_assert_str_neq(again.id, task.id);
+    pj_task_release(&again);
+    cr_assert(create_under(key, &again), "the key names the new one");
+    pj_task_release(&task);
+    pj_task_release(&again);
 }
 
 static size_t claim(struct pj_outbox *records, size_t cap)
