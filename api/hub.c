@@ -172,11 +172,18 @@ static void end_viewers(struct hub *hub, struct log_id last, int status, bool sh
 
     hub->ended = true;
     TAILQ_FOREACH(m, &hub->members, link)
-    if (m->state == MEMBER_LIVE && m->end_offset == UINT64_MAX) {
-        m->end_offset = hub->ring.end;
-        m->end_id = (struct log_id){last.attempt, last.n + 1};
-        m->end_status = status;
-        m->end_shown = shown;
+    {
+        bool beyond = m->state == MEMBER_WAITING; /* it named a place that no entry will reach */
+        if (beyond) {
+            m->state = MEMBER_LIVE;
+            m->offset = hub->ring.end;
+        }
+        if (m->state == MEMBER_LIVE && m->end_offset == UINT64_MAX) {
+            m->end_offset = hub->ring.end;
+            m->end_id = (struct log_id){last.attempt, last.n + 1};
+            m->end_status = status;
+            m->end_shown = shown && !beyond;
+        }
     }
     schedule(hub);
 }

@@ -268,6 +268,44 @@ Test(stream, a_stream_runs_through_all_attempts_and_can_be_narrowed_to_one)
     scene_stop(&s);
 }
 
+/* Who comes back with the id of an end, when the task runs anew, names a place that no entry has: he hears of the next end all the
+ * same, also when another viewer keeps the hub at the last entry and nothing more is written. */
+Test(stream, who_resumes_behind_an_end_is_told_the_next_one)
+{
+    struct scene s;
+    struct sse_event e = {0};
+    bool ended = false;
+
+    scene_start(&s);
+    writer_append(&s.wr, 3, 40);
+    writer_finish(&s.wr, "llm_service", NULL);
+    writer_end(&s.wr);
+    PJ_CLEANUP(pj_freep) char *retry = pj_asprintf("/tasks/%s/retry", s.task);
+    json_decref(world_call(&s.w, "POST", retry, "{\"execute\":true}", 202));
+    writer_begin(&s.wr, &s.w, s.task);
+    struct sse_reader *first = sse_open(s.w.base, s.path, WORLD_TOKEN, NULL);
+    for (int logs = 0; logs < 3; sse_event_release(&e)) {
+        cr_assert_eq(sse_next(first, &e, SOON), 1);
+        logs += strcmp(e.name, "log") == 0;
+    }
+    struct sse_reader *back = sse_open(s.w.base, s.path, WORLD_TOKEN, "1-4");
+    cr_assert_eq(sse_next(back, &e, SOON), 1);
+    sse_event_release(&e);
+    for (int i = 0; i < 20; i++) /* Redis answers in order: he has joined */
+        json_decref(world_call(&s.w, "GET", "/me", NULL, 200));
+    writer_finish(&s.wr, "llm_service", NULL);
+    while (!ended && sse_next(back, &e, SOON) == 1) {
+        ended = strcmp(e.name, "end") == 0;
+        cr_expect(!ended || strcmp(e.id, "2-1") == 0, "%s", e.id);
+        cr_expect_str_neq(e.name, "log");
+        sse_event_release(&e);
+    }
+    cr_expect(ended, "he was never told");
+    sse_close(first);
+    sse_close(back);
+    scene_stop(&s);
+}
+
 Test(stream, a_draining_server_tells_streams_to_come_back)
 {
     struct scene s;
