@@ -5,6 +5,7 @@
 #include "api/api.h"
 #include "api/reply.h"
 #include "lib/base/clock.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/store/async.h"
 #include "lib/store/events.h"
@@ -89,6 +90,29 @@ bool hook_logs_too_large(const struct hook_logs *logs)
 
 static void send_chunk(struct hook_logs *logs);
 
+static void on_told(void *arg, const struct redisReply *reply, struct pj_err *err)
+{
+    struct hook_logs *logs = arg;
+
+    if (reply == NULL || pj_events_note_reply(reply, err) < 0)
+        pj_log_err(PJ_LOG_WARN, "note_failed", err, "taskId", logs->req->task->id);
+    logs->then(logs->req);
+}
+
+/* As a job does that says too much: the rest is not kept, the log tells so once, and the task goes on. */
+static void drop_rest(struct hook_logs *logs, bool first)
+{
+    struct pj_cmd cmd = {0};
+
+    if (!first) {
+        logs->then(logs->req);
+        return;
+    }
+    pj_events_note_cmd(&cmd, logs->req->task->id, PJ_EVENT_WARN,
+                       "The workflow sent more than 128 MiB of logs: the rest is not kept.");
+    pj_aredis_submit(logs->req->api->redis, &cmd, on_told, logs);
+}
+
 static void on_stored(void *arg, const struct redisReply *reply, struct pj_err *err)
 {
     struct hook_logs *logs = arg;
@@ -100,7 +124,9 @@ static void on_stored(void *arg, const struct redisReply *reply, struct pj_err *
         return;
     }
     int rc = pj_events_append_reply(reply, &logs->next, &local);
-    if (rc < 0) {
+    if (rc < 0 && strcmp(local.code, "log_full") == 0) {
+        drop_rest(logs, logs->next == 1);
+    } else if (rc < 0) {
         reply_err(req, &local);
     } else if (rc == PJ_NONE && ++logs->tries > TRIES_MAX) {
         reply_problem(req, 503, "unavailable", "send the webhook again",

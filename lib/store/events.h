@@ -18,7 +18,7 @@
 void pj_events_append_cmd(struct pj_cmd *cmd, const char *task_id, int64_t epoch, int64_t attempt,
                           int64_t first, int64_t count, struct pj_view lines);
 /* *next is the number expected next. 0: stored, now or before. PJ_NONE: nothing was stored, resend from *next (a hole, or part of
- * it was there). CONFLICT `stale_lease`, `stale_attempt`. UNAVAILABLE `store_full` when Redis is full. */
+ * it was there). CONFLICT `stale_lease`, `stale_attempt`. LIMIT `log_full` (epoch -1; *next 1: for the first time). UNAVAILABLE `store_full` when Redis is full. */
 int pj_events_append_reply(const struct redisReply *reply, int64_t *next,
                            struct pj_err *err) PJ_MUST_CHECK;
 /* As append, but the store numbers it: one entry of the system at the end of the current attempt's log, whatever the state. */

@@ -30,6 +30,7 @@ static const struct pj_refusal refusals[] = {
      "Make another user an administrator first."},
     {"last_admin_token", PJ_E_CONFLICT, "without this token nobody could administer any more",
      "Make another token of an administrator first, with the scopes `*` or `admin:write`."},
+    {"log_full", PJ_E_LIMIT, "the task's log has grown too long, nothing was stored", NULL},
     {"logs_expired", PJ_E_NOT_FOUND, "the logs of this task are older than the retention period",
      NULL},
     {"changed", PJ_E_CONFLICT, "it was changed meanwhile",

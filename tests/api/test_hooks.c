@@ -159,6 +159,35 @@ Test(hooks, r6_1_the_only_line_beside_an_alert_is_stored)
     scene_stop(&s);
 }
 
+/* The workflow has said too much already: the rest is not kept, which the log says once, and what else it reports counts. */
+Test(hooks, r6_4_a_log_without_end_is_cut_and_the_task_goes_on)
+{
+    struct scene s;
+    struct http_answer a = {0};
+
+    scene_start(&s);
+    PJ_CLEANUP(pj_redis_freep) struct pj_redis *redis = test_redis_connect(&s.w.redis);
+    PJ_CLEANUP(pj_freep) char *key = pj_asprintf("pj:{p0}:t:%s", s.task);
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *full = test_redis_words(redis, "HSET", key, "sent:1", "134217728", NULL);
+    PJ_CLEANUP(pj_freep)
+    char *body = pj_asprintf("{\"type\":\"task.progress\",\"taskId\":\"%s\",\"logs\":\"too much\","
+                             "\"stage\":\"generating\"}",
+                             s.task);
+    for (int i = 0; i < 2; i++) {
+        send_hook(&s, i == 0 ? "msg-1" : "msg-2", body, &a);
+        cr_expect_eq(a.status, 200, "%s", a.body);
+    }
+    json_t *task = task_now(&s), *log = world_log(&s.w, s.task);
+    cr_expect_str_eq(pj_json_str(task, "stage", ""), "generating");
+    cr_expect_eq(json_array_size(log), 1, "told once");
+    cr_expect(world_log_has(&s.w, s.task, "the rest is not kept"));
+    json_decref(task);
+    json_decref(log);
+    http_answer_release(&a);
+    scene_stop(&s);
+}
+
 Test(hooks, r5_2_a_failure_ends_as_its_code_says)
 {
     static const struct {

@@ -3,6 +3,7 @@
 -- KEYS[1] the task's hash
 -- ARGV    id, epoch or -1, attempt, first, count, lines
 -- Result  next n | {'resend', next n} | {'not_found'} | {'stale_lease'} | {'stale_attempt'} | {'not_running'}
+--         | {'log_full', 1 for the first time | 0}
 local v = call('HMGET', KEYS[1], 'status', 'slot', 'lease', 'attempt', 'n')
 if not v[1] then
     if v[2] == 'l' or v[2] == 'x' then -- who holds a task that says nothing else has the one that was created running
@@ -41,6 +42,13 @@ if first + count - 1 <= n then
 end
 if first ~= n + 1 then
     return {'resend', n + 1}
+end
+-- Who holds the lease counts what he stores; webhooks of an attempt together may send twice as much as a job may.
+if ARGV[2] == '-1' then
+    local most, sent = 134217728, call('HINCRBY', KEYS[1], 'sent:' .. ARGV[3], #ARGV[6])
+    if sent > most then
+        return {'log_full', sent - #ARGV[6] <= most and 1 or 0}
+    end
 end
 call('XADD', KEYS[1] .. ':log', place, 'c', ARGV[5], 'l', ARGV[6])
 call('HSET', KEYS[1], 'n', n + count)

@@ -115,6 +115,31 @@ Test(log, of_two_who_take_the_same_number_both_are_stored)
     cr_assert_eq(ask_int(&f, "XLEN", pj_key_task_sub((char[PJ_KEY_SIZE]){0}, id, "log"), NULL), 2);
 }
 
+/* A job counts what it says, a workflow of somebody's own does not: Redis is not to be filled by one. */
+Test(log, what_webhooks_send_in_one_attempt_has_an_end)
+{
+    static const int want[] = {0, -1, -1};
+    char key[PJ_KEY_SIZE];
+    int64_t next;
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply =
+        test_redis_words(f.redis, "HSET", pj_key_task(key, id), "sent:1", "134217720", NULL);
+
+    for (int i = 0; i < 3; i++) {
+        struct pj_cmd cmd = {0};
+        struct pj_err err = {0};
+
+        pj_events_append_cmd(&cmd, id, -1, 1, i ? 2 : 1, 1, pj_view_of("12345\n"));
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *got = run_cmd(&f, &cmd);
+
+        cr_expect_eq(pj_events_append_reply(got, &next, &err), want[i], "%d: %s", i, err.message);
+        if (want[i] < 0)
+            cr_expect_str_eq(err.code, "log_full");
+        cr_expect_eq(next, i == 0 ? 2 : i == 1 ? 1 : 0, "told once that it is the first time");
+    }
+    cr_assert_eq(append(2, 1, &next), 0, "who holds the lease goes on");
+}
+
 Test(log, pages_meet_without_gap_or_overlap)
 {
     int64_t next, n = 0, first = 1;
