@@ -180,8 +180,9 @@ static int dial(struct pj_redis *redis, const struct pj_redis_addr *addr, struct
     return -1;
 }
 
-/* What this sentinel, which is connected, knows of the primary. */
-static int ask_sentinel(struct pj_redis *redis, struct pj_redis_addr *primary, struct pj_err *err)
+/* What sentinel number `nth`, which is connected, knows of the primary. */
+static int ask_sentinel(struct pj_redis *redis, size_t nth, struct pj_redis_addr *primary,
+                        struct pj_err *err)
 {
     struct pj_cmd cmds[PJ_QUESTION_MAX] = {0};
     size_t n = pj_redis_ask_primary(&redis->target, cmds);
@@ -192,7 +193,8 @@ static int ask_sentinel(struct pj_redis *redis, struct pj_redis_addr *primary, s
         struct pj_err why = {0};
 
         if (rc == 0 && (rc = exchange(redis, &cmds[i], false, &reply, err)) == 0 &&
-            (rc = pj_redis_take_primary(reply, i == n - 1, primary, &why)) < 0) {
+            (rc = pj_redis_take_primary(&redis->target, nth, reply, i == n - 1, primary, &why)) <
+                0) {
             (void)fail_connect(redis, &why, err);
             if (why.cls == PJ_E_AUTH) { /* no use in trying again */
                 err->cls = why.cls;
@@ -212,7 +214,8 @@ static int dial_by_sentinel(struct pj_redis *redis, struct pj_err *err)
         struct pj_redis_addr primary = {0};
         int rc;
 
-        if (dial(redis, &redis->target.addr[i], err) < 0 || ask_sentinel(redis, &primary, err) < 0)
+        if (dial(redis, &redis->target.addr[i], err) < 0 ||
+            ask_sentinel(redis, i, &primary, err) < 0)
             continue;
         rc = dial(redis, &primary, err);
         free(primary.host);

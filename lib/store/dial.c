@@ -99,31 +99,42 @@ size_t pj_redis_ask_primary(const struct pj_redis_target *target,
 }
 
 /* What the table of Redis's errors advises is meant for the primary. */
-static int refused(struct pj_err *err)
+static int refused(const struct pj_redis_addr *sentinel, struct pj_err *err)
 {
-    if (strncmp(err->message, "Redis: NOAUTH", strlen("Redis: NOAUTH")) == 0)
-        return pj_err_remedy(err, "Set PJ_REDIS_SENTINEL_PASSWORD, and for a user of its own "
-                                  "PJ_REDIS_SENTINEL_USER.");
-    if (err->cls == PJ_E_AUTH || strstr(err->message, "AUTH"))
-        return pj_err_remedy(err, "Compare PJ_REDIS_SENTINEL_USER and PJ_REDIS_SENTINEL_PASSWORD "
-                                  "with requirepass and the users of the sentinels.");
-    return pj_err_remedy(err, "See whether PJ_REDIS_URL names sentinels, with their ports.");
+    static const char noauth[] = "Redis: NOAUTH", noperm[] = "Redis: NOPERM";
+
+    if (strncmp(err->message, noauth, strlen(noauth)) == 0)
+        (void)pj_err_remedy(err, "Set PJ_REDIS_SENTINEL_PASSWORD, and for a user of its own "
+                                 "PJ_REDIS_SENTINEL_USER.");
+    else if (strncmp(err->message, noperm, strlen(noperm)) == 0)
+        (void)pj_err_remedy(err, "PJ_REDIS_SENTINEL_USER needs "
+                                 "+sentinel|get-master-addr-by-name at the sentinels.");
+    else if (strstr(err->message, "AUTH") || err->cls == PJ_E_AUTH)
+        (void)pj_err_remedy(err, "Compare PJ_REDIS_SENTINEL_USER and PJ_REDIS_SENTINEL_PASSWORD "
+                                 "with requirepass and the users of the sentinels.");
+    else
+        (void)pj_err_remedy(err, "See whether PJ_REDIS_URL names sentinels, with their ports.");
+    return pj_err_wrap(err, "the sentinel %s:%d refuses", sentinel->host, sentinel->port);
 }
 
-int pj_redis_take_primary(const struct redisReply *reply, bool last, struct pj_redis_addr *primary,
+int pj_redis_take_primary(const struct pj_redis_target *target, size_t nth,
+                          const struct redisReply *reply, bool last, struct pj_redis_addr *primary,
                           struct pj_err *err)
 {
+    const struct pj_redis_addr *sentinel = &target->addr[nth];
     char *host;
 
-    if (pj_reply_error(reply, err) < 0) {
-        (void)refused(err);
-        return pj_err_wrap(err, "a sentinel refuses");
-    }
+    if (pj_reply_error(reply, err) < 0)
+        return refused(sentinel, err);
     if (!last)
         return 0;
     host = pj_reply_count(reply) == 2 ? pj_reply_dup(pj_reply_at(reply, 0)) : NULL;
-    if (!host)
-        return pj_fail(err, PJ_E_UNAVAILABLE, "the sentinel does not know this master");
+    if (!host) {
+        (void)pj_fail(err, PJ_E_UNAVAILABLE, "the sentinel %s:%d does not know the master %s",
+                      sentinel->host, sentinel->port, target->master);
+        return pj_err_remedy(err,
+                             "Compare the name in PJ_REDIS_URL with `sentinel monitor` there.");
+    }
     free(primary->host);
     primary->host = host;
     primary->port = (int)pj_reply_int(pj_reply_at(reply, 1), PJ_REDIS_PORT);

@@ -14,9 +14,10 @@ int pj_redis_aim(const struct pj_redis_options *options, struct pj_redis_target 
 /* What a sentinel is sent: AUTH when it is to be, and last the question for the primary. */
 size_t pj_redis_ask_primary(const struct pj_redis_target *target,
                             struct pj_cmd cmds[PJ_QUESTION_MAX]);
-/* One answer: 1 when it was the last and `primary` is filled (host owned by the caller), 0 for AUTH's, -1 with what is wrong with this
- * sentinel or with what it was told, in words of its own settings. */
-int pj_redis_take_primary(const struct redisReply *reply, bool last, struct pj_redis_addr *primary,
+/* One answer of the target's sentinel number `nth`: 1 when it was the last and `primary` is filled (host owned by the caller), 0 for
+ * AUTH's, -1 with what is wrong with this sentinel or with what it was told, in words of its own settings. */
+int pj_redis_take_primary(const struct pj_redis_target *target, size_t nth,
+                          const struct redisReply *reply, bool last, struct pj_redis_addr *primary,
                           struct pj_err *err) PJ_MUST_CHECK;
 
 #define PJ_GREETING_MAX 4

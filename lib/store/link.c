@@ -115,7 +115,7 @@ static void on_sentinel(struct pj_alink *link, const struct redisReply *reply, b
     if (!reply)
         return;
     session = link->session;
-    rc = pj_redis_take_primary(reply, last, &link->primary, &err);
+    rc = pj_redis_take_primary(&link->target, link->sentinel, reply, last, &link->primary, &err);
     if (rc < 0) {
         retry_later(link, err.message, err.remedy);
     } else if (rc == 1) {
@@ -183,7 +183,8 @@ static void start(struct pj_alink *link)
     link->state = PJ_LINK_CONNECTING;
     if (link->target.master && !link->primary.host) {
         link->state = PJ_LINK_ASKING;
-        addr = &link->target.addr[link->sentinel++ % link->target.addr_count];
+        link->sentinel = (link->sentinel + 1) % link->target.addr_count;
+        addr = &link->target.addr[link->sentinel];
     } else if (link->target.master) {
         addr = &link->primary;
     }
@@ -212,6 +213,7 @@ int pj_alink_init(struct pj_alink *link, struct event_base *base,
     if (pj_redis_aim(options, &link->target, &link->tls, err) < 0)
         return -1;
     link->name = pj_strdup_or_null(options->name);
+    link->sentinel = link->target.addr_count - 1; /* the next one is the first */
     link->connect_ms = options->connect_ms ? options->connect_ms : 2000;
     link->timer = evtimer_new(base, on_timer, link);
     (void)snprintf(link->last_error, sizeof(link->last_error), "connecting");

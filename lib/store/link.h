@@ -26,7 +26,7 @@ struct pj_alink {
     struct event *timer;        /* the pause before a try, or the deadline of one */
     unsigned tries;
     size_t greetings_left;
-    size_t sentinel;              /* the one to ask */
+    size_t sentinel;              /* the one that is asked */
     struct pj_redis_addr primary; /* what it said */
     char last_error[400];
     char told[400]; /* what the log says of it; "" while it is up */

@@ -95,16 +95,17 @@ static void up_with(bool tls)
                    ports[0], login);
     pids[1] = serve("replica", ports[1], text, NULL);
     await_text(ports[1], "INFO", "replication", "master_link_status:up");
-    (void)snprintf(text, sizeof(text),
-                   "sentinel monitor main 127.0.0.1 %d 1\n"
-                   "sentinel down-after-milliseconds main 500\n"
-                   "sentinel failover-timeout main 3000\n%s",
-                   ports[0],
-                   locked ? "sentinel auth-pass main " PRIMARY_PASSWORD
-                            "\nrequirepass " SENTINEL_PASSWORD
-                            "\nuser watcher on >" WATCHER_PASSWORD
-                            " -@all +auth +sentinel|get-master-addr-by-name\n"
-                          : "");
+    (void)snprintf(
+        text, sizeof(text),
+        "sentinel monitor main 127.0.0.1 %d 1\n"
+        "sentinel down-after-milliseconds main 500\n"
+        "sentinel failover-timeout main 3000\n%s",
+        ports[0],
+        locked ? "sentinel auth-pass main " PRIMARY_PASSWORD "\nrequirepass " SENTINEL_PASSWORD
+                 "\nuser watcher on >" WATCHER_PASSWORD
+                 " -@all +auth +sentinel|get-master-addr-by-name\nuser idler on >" WATCHER_PASSWORD
+                 " -@all +auth\n"
+               : "");
     pids[2] = serve("sentinel", ports[2], text, "--sentinel");
     await_text(ports[2], "INFO", "sentinel", "slaves=1");
 }
@@ -242,7 +243,7 @@ static void expect_refusal(const struct pj_redis_options *options, const char *s
 
     cr_assert_eq(pj_redis_new(options, &redis, &err), 0, "%s", err.message);
     cr_assert_lt(pj_redis_connect(redis, &err), 0);
-    expect_part(err.message, "a sentinel refuses");
+    expect_part(err.message, "the sentinel 127.0.0.1:");
     expect_part(err.message, said);
     expect_part(err.remedy, remedy);
     cr_assert_eq(pj_aredis_new(base, options, &loop, &err), 0, "%s", err.message);
@@ -299,6 +300,9 @@ Test(sentinel_login, what_the_sentinel_wants_and_does_not_get_is_named)
     options.sentinel_user = "nobody";
     options.sentinel_password = SENTINEL_PASSWORD;
     expect_refusal(&options, "WRONGPASS", "Compare PJ_REDIS_SENTINEL_USER");
+    options.sentinel_user = "idler";
+    options.sentinel_password = WATCHER_PASSWORD;
+    expect_refusal(&options, "NOPERM", "+sentinel|get-master-addr-by-name");
     options.sentinel_user = "watcher";
     options.sentinel_password = WATCHER_PASSWORD;
     connect_as(&options); /* who may ask for the primary and nothing else */
@@ -309,11 +313,15 @@ Test(sentinel, password_for_nothing_and_redis_that_is_no_sentinel_are_told)
     PJ_CLEANUP(pj_freep) char *url = NULL;
     PJ_CLEANUP(pj_freep)
     char *mistaken = pj_asprintf("%s-sentinel://127.0.0.1:%d/main/0", scheme, ports[0]);
+    PJ_CLEANUP(pj_freep)
+    char *unknown = pj_asprintf("%s-sentinel://127.0.0.1:%d/other/0", scheme, ports[2]);
     struct pj_redis_options options = patient(&url);
 
     options.sentinel_password = SENTINEL_PASSWORD;
     expect_refusal(&options, "AUTH", "Compare PJ_REDIS_SENTINEL_USER");
     options.sentinel_password = NULL;
+    options.url = unknown;
+    expect_refusal(&options, "does not know the master other", "sentinel monitor");
     options.url = mistaken;
     expect_refusal(&options, "unknown command", "See whether PJ_REDIS_URL names sentinels");
 }
