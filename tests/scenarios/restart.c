@@ -13,7 +13,8 @@ Test(restart, a_rolling_restart_under_load_loses_and_repeats_nothing)
     rolling_end(&r);
 }
 
-Test(restart, a_redis_that_comes_back_finds_the_task_going_on)
+/* A task whose model holds its first answer back. `appendfsync` as Redis writes its log, NULL: it keeps none. */
+static char *open_gated(struct scene *s, const char *appendfsync)
 {
     static const struct model_answer answers[] = {
         {.trouble = MODEL_GATE,
@@ -21,18 +22,28 @@ Test(restart, a_redis_that_comes_back_finds_the_task_going_on)
          .calls = {{"write_file", "{\"path\":\"new.txt\",\"content\":\"x\\n\"}"}}},
         SCENE_FINISH,
     };
-    struct scene s;
+    char *task;
 
-    memset(&s, 0, sizeof s);
-    s.model = model_server_start(0, answers, 2);
-    world_start(&s.w);
-    test_redis_stop(&s.w.redis);
-    test_redis_start_durable(&s.w.redis, "always");
-    world_set(&s.w, "PJ_REDIS_URL", s.w.redis.url);
-    world_use_openai(&s.w, s.model);
-    scene_open(&s, ",\"codeRabbit\":\"off\"");
-    char *task = scene_run(&s, "Write a file");
-    cr_assert(model_server_wait(s.model, 1, WORLD_SOON));
+    memset(s, 0, sizeof *s);
+    s->model = model_server_start(0, answers, 2);
+    world_start(&s->w);
+    if (appendfsync != NULL) {
+        test_redis_stop(&s->w.redis);
+        test_redis_start_durable(&s->w.redis, appendfsync);
+        world_set(&s->w, "PJ_REDIS_URL", s->w.redis.url);
+    }
+    world_use_openai(&s->w, s->model);
+    scene_open(s, ",\"codeRabbit\":\"off\"");
+    task = scene_run(s, "Write a file");
+    cr_assert(model_server_wait(s->model, 1, WORLD_SOON));
+    return task;
+}
+
+Test(restart, a_redis_that_comes_back_finds_the_task_going_on)
+{
+    struct scene s;
+    char *task = open_gated(&s, "always");
+
     test_redis_kill(&s.w.redis);
     model_server_release(s.model);
     test_redis_restart(&s.w.redis);
@@ -44,21 +55,9 @@ Test(restart, a_redis_that_comes_back_finds_the_task_going_on)
 /* Redis comes back as it was before the task had ended: the runner, which knows, says it again, and nothing runs twice. */
 Test(restart, an_end_that_redis_forgot_stands_again_without_a_second_run)
 {
-    static const struct model_answer answers[] = {
-        {.trouble = MODEL_GATE,
-         .text = "I write.",
-         .calls = {{"write_file", "{\"path\":\"new.txt\",\"content\":\"x\\n\"}"}}},
-        SCENE_FINISH,
-    };
     struct scene s;
+    char *task = open_gated(&s, NULL);
 
-    memset(&s, 0, sizeof s);
-    s.model = model_server_start(0, answers, 2);
-    world_start(&s.w);
-    world_use_openai(&s.w, s.model);
-    scene_open(&s, ",\"codeRabbit\":\"off\"");
-    char *task = scene_run(&s, "Write a file");
-    cr_assert(model_server_wait(s.model, 1, WORLD_SOON));
     {
         PJ_CLEANUP(pj_redis_freep) struct pj_redis *redis = test_redis_connect(&s.w.redis);
         PJ_CLEANUP(pj_reply_freep)
