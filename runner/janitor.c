@@ -72,7 +72,9 @@ static void on_next(void *arg, const struct redisReply *reply, struct pj_err *er
     struct pj_cmd put = {0};
     int rc = reply == NULL ? -1 : pj_pack_next_reply(reply, c->partition, &put, err);
 
-    if (rc == 0)
+    if (rc < 0 && put.argc > 0)
+        pj_log_err(PJ_LOG_ERROR, "log_damaged", err, NULL, NULL);
+    if (put.argc > 0)
         pj_aredis_submit(c->daemon->redis, &put, on_put, c);
     else if (rc == PJ_NONE)
         free(c);

@@ -11,6 +11,8 @@
 #define TEXT_MAX (256 * 1024)
 #define SIZE_MAX_BYTES (TEXT_MAX + PJ_CHUNK_BYTES_MAX)
 
+#define LEAVE 2 /* instead of done (0, 1): the log stays as it is */
+
 enum { NEXT_ID = 1, NEXT_ATTEMPT, NEXT_N, NEXT_DONE, NEXT_CHUNKS };
 
 int pj_chunk_read(const struct redisReply *entry, struct pj_chunk *out, struct pj_err *err)
@@ -106,26 +108,32 @@ static void add_chunk(struct pj_cmd *put, struct piece *piece, const struct pj_c
         flush(put, piece);
 }
 
+/* Whose stretch it is, and whether it is the last one. */
+static void begin_put(const struct redisReply *reply, unsigned partition, int64_t done,
+                      struct pj_cmd *put)
+{
+    char key[PJ_KEY_SIZE];
+
+    pj_cmd_script(put, "log_pack_put");
+    pj_cmd_text(put, pj_key_part(key, partition, "hot"));
+    for (size_t i = NEXT_ID; i < NEXT_DONE; i++) {
+        struct pj_view v = pj_reply_view(pj_reply_at(reply, i));
+
+        pj_cmd_add(put, v.p, v.n);
+    }
+    pj_cmd_int(put, done);
+}
+
 int pj_pack_next_reply(const struct redisReply *reply, unsigned partition, struct pj_cmd *put,
                        struct pj_err *err)
 {
     struct piece piece = {0};
-    char key[PJ_KEY_SIZE];
     int rc = pj_reply_word(reply, err);
 
     if (rc != 0)
         return rc;
     pj_str_init(&piece.text, SIZE_MAX_BYTES);
-    pj_cmd_script(put, "log_pack_put");
-    pj_cmd_text(put, pj_key_part(key, partition, "hot"));
-    for (size_t i = NEXT_ID; i <= NEXT_DONE; i++) {
-        struct pj_view v = pj_reply_view(pj_reply_at(reply, i));
-
-        if (i == NEXT_DONE)
-            pj_cmd_int(put, pj_reply_int(pj_reply_at(reply, i), 0));
-        else
-            pj_cmd_add(put, v.p, v.n);
-    }
+    begin_put(reply, partition, pj_reply_int(pj_reply_at(reply, NEXT_DONE), 0), put);
     for (size_t i = NEXT_CHUNKS; i < pj_reply_count(reply) && rc == 0; i++) {
         struct pj_chunk chunk;
 
@@ -133,7 +141,10 @@ int pj_pack_next_reply(const struct redisReply *reply, unsigned partition, struc
         if (rc == 0)
             add_chunk(put, &piece, &chunk);
     }
-    flush(put, &piece);
+    if (rc == 0)
+        flush(put, &piece);
+    else
+        begin_put(reply, partition, LEAVE, put);
     pj_str_release(&piece.text);
     return rc;
 }

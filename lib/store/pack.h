@@ -1,6 +1,8 @@
 /* pack.h - logs of ended tasks, compressed: about a thousand entries a piece under the id of the first, so that paging works as before.
  *
- *     next -> PJ_NONE: all is packed, or the command `put`; send it, and ask for the next. Any number may pack at once. */
+ *     next -> PJ_NONE: all is packed, or the command `put`; send it, and ask for the next. Any number may pack at once.
+ *
+ * A log that cannot be read is PROTOCOL, and `put` then says that it is to be left as it is: it must not stand before all others. */
 #ifndef PJ_STORE_PACK_H
 #define PJ_STORE_PACK_H
 

@@ -530,3 +530,52 @@ Test(log, a_stretch_without_the_one_before_it_is_not_kept)
     after = whole_log(5000);
     cr_assert_str_eq(before, after);
 }
+
+/* A log that a hand has damaged is passed over: it would stand before all others for ever. */
+Test(log, a_log_that_cannot_be_read_holds_up_no_other)
+{
+    int64_t next;
+    struct pj_cmd put = {0};
+    struct pj_err err = {0};
+    char key[PJ_KEY_SIZE], other[PJ_ID_SIZE];
+    struct pj_lease second;
+
+    cr_assert_eq(append(1, 5, &next), 0);
+    {
+        PJ_CLEANUP(pj_reply_freep)
+        struct redisReply *bad = test_redis_words(f.redis, "XADD", pj_key_task_sub(key, id, "log"),
+                                                  "1-6", "c", "1", "z", "x", "r", "-7", NULL);
+
+        cr_assert_eq(pj_reply_error(bad, &err), 0, "%s", err.message);
+    }
+    cr_assert_eq(finish_as(&f, id, lease.epoch, 0, "no_changes", NULL, &err), 0);
+    make_task(&f, "user1", true, other);
+    take_one(&f, "r1", &second);
+    {
+        struct pj_cmd cmd = {0};
+        struct pj_str lines;
+
+        put_lines(&lines, 1, 1, 3);
+        pj_events_append_cmd(&cmd, other, second.epoch, 1, 1, 3, pj_view_n(lines.data, lines.len));
+        pj_str_release(&lines);
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_events_append_reply(reply, &next, &err), 0);
+    }
+    cr_assert_eq(finish_as(&f, other, second.epoch, 0, "no_changes", NULL, &err), 0);
+    pj_leases_release(&second, 1);
+    {
+        struct pj_cmd cmd = {0};
+
+        pj_pack_next_cmd(&cmd, 0, -86400000);
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_lt(pj_pack_next_reply(reply, 0, &put, &err), 0);
+        cr_assert_eq(err.cls, PJ_E_PROTOCOL);
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *done = run_cmd(&f, &put);
+
+        cr_assert_eq(pj_pack_put_reply(done, &err), 0, "%s", err.message);
+    }
+    cr_assert_eq(pack_all(), 1, "the other one");
+    cr_assert_eq(ask_int(&f, "XLEN", pj_key_task_sub(key, id, "log"), NULL), 2, "left as it was");
+}
