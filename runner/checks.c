@@ -5,6 +5,7 @@
 #include "lib/base/fs.h"
 #include "lib/base/mem.h"
 #include "runner/checks_inner.h"
+#include "runner/family.h"
 
 #define ROUNDS_MAX 3
 #define CHECK_TIMEOUT_MS ((int64_t)10 * 60 * 1000)
@@ -19,10 +20,13 @@ int checks_copy(struct job *job, const char *name, const char *tree, char **path
                 struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *old = pj_asprintf("%s/%s", workspace_dir(job->ws), name);
+    struct held *held = job_hold_agent(job);
+    int rc = pj_fs_remove_tree(old, err);
 
-    if (pj_fs_remove_tree(old, err) < 0)
-        return -1;
-    return workspace_copy(job->ws, name, tree, path, err);
+    if (rc == 0)
+        rc = workspace_copy(job->ws, name, tree, path, err);
+    family_let_go(held);
+    return rc;
 }
 
 /* The repository's command in `dir`, `more` than this box to come; *text says how it went, *bad whether it failed. */

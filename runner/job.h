@@ -194,6 +194,9 @@ void job_box_spec(struct job *job, struct box_spec *spec);
 void job_box_tree(struct job *job, struct box_spec *spec);
 /* Keep what such a box saw, for the collector; nothing where the tree is whole. */
 int job_take_tree(struct job *job, struct box *box, struct pj_err *err) PJ_MUST_CHECK;
+/* Let the agent's box stand still while the job reads what it made, or copies it: it looks neither after the disk nor for orders then. NULL when
+ * there is none; see family_let_go(). */
+struct held *job_hold_agent(const struct job *job);
 /* sandbox_unavailable, when the sandbox itself failed: -1 with err; else 0. */
 int job_box_failed(const struct box_result *result, struct pj_err *err) PJ_MUST_CHECK;
 

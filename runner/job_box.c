@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "runner/family.h"
 #include "runner/job.h"
 
 #define OUTPUT_LIMIT ((int64_t)64 * 1024 * 1024)
@@ -92,6 +93,12 @@ int job_take_tree(struct job *job, struct box *box, struct pj_err *err)
     return workspace_shared(job->ws) != NULL && job->tree_fd < 0
                ? box_tree_take(box, &job->tree_fd, err)
                : 0;
+}
+
+struct held *job_hold_agent(const struct job *job)
+{
+    return job->agent_box != NULL && job->agent_box->pid != 0 ? family_hold(job->agent_box->pid)
+                                                              : NULL;
 }
 
 int job_box_failed(const struct box_result *result, struct pj_err *err)

@@ -1,5 +1,6 @@
 /* steps_generate.c - the repository's own set-up, then the agent in its box, then the tree as a diff. */
 #include <string.h>
+#include "runner/family.h"
 #include "runner/job.h"
 
 #define SETUP_TIMEOUT_MS ((int64_t)5 * 60 * 1000)
@@ -79,10 +80,15 @@ int step_generate(struct job *job, struct pj_err *err)
 int job_collect(struct job *job, struct pj_err *err)
 {
     struct collect_result fresh = {0};
+    struct held *held;
+    int rc;
 
     if (job->agent_box != NULL && job_take_tree(job, job->agent_box, err) < 0)
         return -1;
-    if (collect_run(job->ws, job->tree_fd, job->baseline, NULL, &fresh, err) < 0) {
+    held = job_hold_agent(job);
+    rc = collect_run(job->ws, job->tree_fd, job->baseline, NULL, &fresh, err);
+    family_let_go(held);
+    if (rc < 0) {
         collect_result_release(&fresh);
         return -1;
     }

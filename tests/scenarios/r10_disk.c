@@ -155,3 +155,21 @@ Test(r10_disk, r10_1_a_task_that_stays_below_the_bound_is_left_alone)
     free(task);
     scene_stop(&s);
 }
+
+/* Also while the job reads what it made: a file must not change under the eyes of the reader, and the disk is not looked after then. */
+Test(r10_disk, r10_1_what_still_writes_when_the_agent_has_finished_stands_still_while_it_is_read)
+{
+    static const struct model_answer answers[] = {
+        SCENE_RUN("echo x > new.txt; for i in 1 2 3 4 5 6 7 8; do setsid sh -c 'while :; do "
+                  "head -c 2000000 /dev/zero > $0; : > $0; done' changes$i & done; sleep 1"),
+        SCENE_FINISH,
+    };
+    struct scene s;
+
+    scene_prepare(&s, answers, PJ_COUNT_OF(answers));
+    scene_open(&s, ",\"codeRabbit\":\"off\"");
+    char *task = scene_run(&s, "Leave writers behind");
+    json_decref(world_wait_status(&s.w, task, "completed"));
+    free(task);
+    scene_stop(&s);
+}
