@@ -53,7 +53,7 @@ static struct found *slot_of(struct auth *auth, const char *digest)
 
 static void refuse_caller(struct request *req, const char *code, const char *detail)
 {
-    if (!request_turn(req, req->client, "address"))
+    if (!request_turn_of_address(req))
         return;
     reply_problem(req, 401, code,
                   "send the header Authorization: Bearer <token>; `pj login` or an admin gives one",

@@ -125,3 +125,17 @@ void cidr_client(const struct cidr_list *list, const char *peer, struct pj_view 
         forwarded_for.n = at > 0 ? at - 1 : 0;
     }
 }
+
+void cidr_party(const char *address, char out[64])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}; /* v4 in v6 */
+    uint8_t bytes[16];
+    bool v4;
+
+    snprintf(out, 64, "%s", address);
+    if (address_bytes(address, bytes, &v4) < 0 || memcmp(bytes, mapped, sizeof mapped) == 0)
+        return;
+    memset(bytes + 8, 0, 8);
+    if (inet_ntop(AF_INET6, bytes, out, INET6_ADDRSTRLEN) != NULL)
+        snprintf(out + strlen(out), 64 - strlen(out), "/64");
+}

@@ -17,5 +17,8 @@ bool cidr_list_has(const struct cidr_list *list, const char *address);
  * Falls back to `peer`. The result is written to out (64 bytes). */
 void cidr_client(const struct cidr_list *list, const char *peer, struct pj_view forwarded_for,
                  char out[64]);
+/* Whom an address stands for where requests and connections are counted: itself, or its /64 with IPv6, since everybody is given at
+ * least that many addresses (RFC 6177) and may change them as he likes. */
+void cidr_party(const char *address, char out[64]);
 
 #endif

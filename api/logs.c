@@ -60,8 +60,12 @@ static void put_line(struct pj_str *out, struct pj_view entry)
         return;
     pj_str_putf(out, "%s %s %s/%s ", pj_json_str(doc, "ts", ""), pj_json_str(doc, "id", ""),
                 pj_json_str(doc, "stream", ""), pj_json_str(doc, "type", ""));
-    for (const char *p = pj_json_str(doc, "message", ""); *p != '\0'; p++)
-        pj_str_putc(out, (unsigned char)*p < ' ' && *p != '\t' ? ' ' : *p);
+    for (const char *p = pj_json_str(doc, "message", ""); *p != '\0'; p++) {
+        bool c1 = (unsigned char)p[0] == 0xc2 && ((unsigned char)p[1] & 0xe0) == 0x80;
+        bool control = c1 || *p == 0x7f || ((unsigned char)*p < ' ' && *p != '\t');
+        pj_str_putc(out, control ? ' ' : *p);
+        p += c1;
+    }
     pj_str_putc(out, '\n');
     json_decref(doc);
 }

@@ -239,7 +239,7 @@ void request_dispatch(struct request *req)
     bool counted = !inside && (req->route == NULL ||
                                (req->route->scope == SCOPE_PUBLIC &&
                                 (req->route->flags & (ROUTE_METRICS | ROUTE_PAGE)) == 0));
-    if (counted && !request_turn(req, req->client, "address"))
+    if (counted && !request_turn_of_address(req))
         return;
     if (req->route == NULL)
         no_route(req);
@@ -268,6 +268,14 @@ bool request_turn(struct request *req, const char *who, const char *what)
     reply_problem(req, 429, "rate_limited", "wait as long as Retry-After says",
                   "this %s has made its %lld requests of the minute", what, (long long)v.limit);
     return false;
+}
+
+bool request_turn_of_address(struct request *req)
+{
+    char party[64];
+
+    cidr_party(req->client, party);
+    return request_turn(req, party, "address");
 }
 
 /* RFC 9110, 9.3.5: content of a DELETE means nothing. Some clients send "{}" with everything; members would be unknown fields. */

@@ -67,6 +67,8 @@ void request_refuse(struct request *req, const struct http_refusal *why);
 /* Count a request of `who` (a token, or an address without a valid one; `what` is the word for it). False when he has made too many: it
  * was answered with 429. */
 bool request_turn(struct request *req, const char *who, const char *what) PJ_MUST_CHECK;
+/* The same for who is known by his address alone. */
+bool request_turn_of_address(struct request *req) PJ_MUST_CHECK;
 /* The client has gone; whoever works on it goes on and answers into the void. */
 void request_abandon(struct request *req);
 void request_free(struct request *req);

@@ -89,8 +89,11 @@ static bool is_counted(const struct server *server, const char *peer)
 
 static struct address_count *find_count(struct server *server, const char *peer)
 {
+    char party[64];
+
+    cidr_party(peer, party);
     for (size_t i = 0; i < server->counts_n; i++)
-        if (strcmp(server->counts[i].address, peer) == 0)
+        if (strcmp(server->counts[i].address, party) == 0)
             return &server->counts[i];
     return NULL;
 }
@@ -109,7 +112,7 @@ void server_add(struct server *server, struct conn *conn)
         }
         c = &server->counts[server->counts_n++];
         memset(c, 0, sizeof *c);
-        memcpy(c->address, conn->peer, sizeof c->address);
+        cidr_party(conn->peer, c->address);
     }
     c->count++;
 }

@@ -31,6 +31,25 @@ Test(cidr, a_mistake_is_named)
     }
 }
 
+Test(cidr, a_party_is_an_address_or_the_network_of_one)
+{
+    static const char *const rows[][2] = {
+        {"203.0.113.7", "203.0.113.7"},
+        {"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
+        {"2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"},
+        {"2001:db8:1:3::1", "2001:db8:1:3::/64"},
+        {"::ffff:203.0.113.7", "::ffff:203.0.113.7"},
+        {"fe80::1%eth0", "fe80::1%eth0"},
+        {"unix", "unix"},
+    };
+
+    for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
+        char out[64];
+        cidr_party(rows[i][0], out);
+        cr_expect_str_eq(out, rows[i][1], "%s", rows[i][0]);
+    }
+}
+
 Test(cidr, the_client_is_the_last_stranger)
 {
     struct cidr_list *list = NULL;

@@ -309,6 +309,31 @@ static int64_t rss_kb(pid_t pid)
     return kb;
 }
 
+/* A file is shown by terminals: nothing in it may drive one, be it written as C0, DEL or C1 (ECMA-48). */
+Test(surface, r6_3_a_downloaded_log_has_no_control_characters)
+{
+    struct world w;
+    struct writer wr;
+    struct http_answer a = {0};
+
+    world_start(&w);
+    world_api_start(&w);
+    PJ_CLEANUP(pj_freep) char *repository = writer_repository(&w, "one");
+    PJ_CLEANUP(pj_freep) char *task = writer_task(&w, repository);
+    writer_begin(&wr, &w, task);
+    writer_say(&wr, "a\033[2Jb\177c\xc2\x9b"
+                    "2Jd\te\xc2\xa7"
+                    "f\xc3\x9f");
+    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/api/v1/tasks/%s/logs?download=1", task);
+    http_call(w.base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
+    cr_expect_not_null(strstr(a.body, " a [2Jb c 2Jd\te\xc2\xa7"
+                                      "f\xc3\x9f\n"),
+                       "%s", a.body);
+    http_answer_release(&a);
+    writer_end(&wr);
+    world_stop(&w);
+}
+
 /* 40 MB of log to somebody who takes his time: all of it arrives, and the server holds a page of it: as the reply is read, as it is parsed,
  * and as text on its way out. */
 Test(surface, r6_3_a_large_log_is_downloaded_whole_and_never_held)
