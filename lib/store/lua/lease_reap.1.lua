@@ -51,8 +51,13 @@ if q[1] ~= run_id then
     call('HSET', P .. 'q', 'run_id', run_id, 'patience', now + ttl)
     return commit(out)
 end
-if now < (tonumber(q[2] or '') or 0) then
+-- No term is longer than an hour (PJ_LEASE_TTL): what ends later is of a clock that has been put back since.
+local patience, longest = tonumber(q[2] or '') or 0, now + 3600000
+if now < patience and patience <= longest then
     return commit(out)
+end
+for _, id in ipairs(call('ZRANGE', KEYS[1], longest + 1, '+inf', 'BYSCORE', 'LIMIT', 0, most)) do
+    call('ZADD', KEYS[1], 'XX', now + ttl, id)
 end
 for _, id in ipairs(call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
     local h = load_task(id)

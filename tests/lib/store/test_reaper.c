@@ -290,3 +290,37 @@ Test(reaper, without_the_stream_of_bells_moves_are_still_whole)
     cr_assert_str_eq(lease.task->id, id);
     pj_leases_release(&lease, 1);
 }
+
+/* The clock of Redis was a day ahead when the lease and the reaper's patience began, and was put right. */
+Test(reaper, a_clock_put_back_keeps_no_dead_runners_lease)
+{
+    char id[PJ_ID_SIZE], future[24];
+    struct pj_lease lease;
+    struct pj_reaped reaped[8];
+
+    make_task(&f, "user1", true, id);
+    take_one(&f, "r1", &lease);
+    (void)snprintf(future, sizeof(future), "%lld", (long long)lease.now_ms + 86400000);
+    reaper_ready(&f);
+    {
+        PJ_CLEANUP(pj_reply_freep)
+        struct redisReply *a =
+            test_redis_words(f.redis, "ZADD", "pj:{p0}:lease", "XX", "CH", future, id, NULL);
+        PJ_CLEANUP(pj_reply_freep)
+        struct redisReply *b =
+            test_redis_words(f.redis, "HSET", "pj:{p0}:q", "patience", future, NULL);
+
+        cr_assert_eq(pj_reply_int(a, 0), 1);
+    }
+    cr_assert_eq(reap(&f, 15000, reaped, 8), 0, "it has one term from now on");
+    {
+        PJ_CLEANUP(pj_reply_freep)
+        struct redisReply *until = test_redis_words(f.redis, "ZSCORE", "pj:{p0}:lease", id, NULL);
+
+        cr_assert_leq(pj_reply_int(until, INT64_MAX), lease.now_ms + 60000);
+    }
+    expire_now(&f, "pj:{p0}:lease", id);
+    cr_assert_eq(reap(&f, 15000, reaped, 8), 1);
+    cr_assert_eq(reaped[0].kind, PJ_REAPED_REQUEUED);
+    pj_leases_release(&lease, 1);
+}
