@@ -50,7 +50,8 @@ static void end(bool complete, int64_t since, const char *answer)
     PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
 }
 
-static void create(char id[PJ_ID_SIZE])
+/* True when it was there already. */
+static bool create(char id[PJ_ID_SIZE])
 {
     struct pj_task task;
     struct pj_cmd cmd = {0};
@@ -69,6 +70,7 @@ static void create(char id[PJ_ID_SIZE])
     cr_assert_eq(pj_task_create_reply(reply, &task, &existing, &err), 0, "%s", err.message);
     (void)snprintf(id, PJ_ID_SIZE, "%s", task.id);
     pj_task_release(&task);
+    return existing;
 }
 
 /* It was begun that long before. */
@@ -81,17 +83,44 @@ static int64_t be_older(int64_t since, int64_t by_ms)
     return since - by_ms;
 }
 
+Test(idem, same_key_same_answer)
+{
+    int64_t since = begin("fp1", PJ_IDEM_FRESH);
+
+    (void)begin("fp1", PJ_IDEM_RUNNING);
+    (void)begin("fp2", PJ_IDEM_OTHER_BODY);
+    end(true, since, "mine");
+    (void)begin("fp1", PJ_IDEM_DONE);
+    (void)begin("fp2", PJ_IDEM_OTHER_BODY);
+    (void)pj_idem_key(key, 0, "u:u2", "my key"); /* another user's */
+    since = begin("fp1", PJ_IDEM_FRESH);
+    end(false, since, NULL);
+    (void)begin("fp9", PJ_IDEM_FRESH);
+}
+
+Test(idem, create_under_a_key_finds_the_task_it_made)
+{
+    char first[PJ_ID_SIZE], again[PJ_ID_SIZE];
+
+    (void)begin("fp", PJ_IDEM_FRESH);
+    cr_assert_not(create(first));
+    cr_assert(create(again), "it existed");
+    cr_assert_str_eq(first, again);
+    cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:tasks", NULL), 1);
+    cr_assert_eq(ask_int(&f, "XLEN", "pj:{p0}:ready", NULL), 1);
+}
+
 /* The task was made, and the answer got lost: who made it lets go of the key, and the client asks once more. */
 Test(idem, a_task_whose_making_nobody_heard_of_is_made_once)
 {
     char first[PJ_ID_SIZE], again[PJ_ID_SIZE];
     int64_t since = begin("fp", PJ_IDEM_FRESH);
 
-    create(first);
+    cr_assert_not(create(first));
     end(false, since, NULL);
     (void)begin("another body", PJ_IDEM_OTHER_BODY);
     (void)begin("fp", PJ_IDEM_FRESH);
-    create(again);
+    cr_assert(create(again));
     cr_assert_str_eq(first, again);
     cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:tasks", NULL), 1);
     cr_assert_gt(ask_int(&f, "PTTL", key, NULL), 0, "kept for a day, not for ever");

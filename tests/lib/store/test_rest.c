@@ -2,7 +2,6 @@
 #include <string.h>
 #include "lib/base/mem.h"
 #include "lib/store/audit.h"
-#include "lib/store/idem.h"
 #include "lib/store/keys.h"
 #include "lib/store/outbox.h"
 #include "lib/store/repos.h"
@@ -309,111 +308,6 @@ Test(rest, queued_task_can_be_edited_and_deleted_and_a_running_one_not)
     pj_task_get_cmd(&cmd, id);
     cr_assert_lt(run_move(&f, &cmd, NULL, &err), 0);
     cr_assert_eq(err.cls, PJ_E_NOT_FOUND);
-}
-
-static int64_t since; /* when the last fresh one was begun */
-
-static enum pj_idem begin(const char *key, const char *fingerprint, char *answer, size_t size)
-{
-    struct pj_cmd cmd = {0};
-    struct pj_err err = {0};
-    struct pj_idem_begun begun;
-
-    pj_idem_begin_cmd(&cmd, key, fingerprint);
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
-
-    cr_assert_eq(pj_idem_begin_reply(reply, &begun, &err), 0, "%s", err.message);
-    (void)snprintf(answer, size, "%s", begun.answer ? begun.answer : "");
-    free(begun.answer);
-    if (begun.state == PJ_IDEM_FRESH)
-        since = begun.since;
-    return begun.state;
-}
-
-Test(rest, same_key_same_answer)
-{
-    char key[PJ_KEY_SIZE], answer[64];
-    struct pj_cmd cmd = {0};
-
-    (void)pj_idem_key(key, 0, "u:u1", "my key");
-    cr_assert_eq(begin(key, "fp1", answer, sizeof(answer)), PJ_IDEM_FRESH);
-    cr_assert_eq(begin(key, "fp1", answer, sizeof(answer)), PJ_IDEM_RUNNING);
-    cr_assert_eq(begin(key, "fp2", answer, sizeof(answer)), PJ_IDEM_OTHER_BODY);
-    pj_idem_complete_cmd(&cmd, key, since, pj_view_of("201 {}"));
-    {
-        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
-    }
-    cr_assert_eq(begin(key, "fp1", answer, sizeof(answer)), PJ_IDEM_DONE);
-    cr_assert_str_eq(answer, "201 {}");
-    cr_assert_eq(begin(key, "fp2", answer, sizeof(answer)), PJ_IDEM_OTHER_BODY);
-    (void)pj_idem_key(key, 0, "u:u2", "my key");
-    cr_assert_eq(begin(key, "fp1", answer, sizeof(answer)), PJ_IDEM_FRESH, "another user's");
-    pj_idem_abandon_cmd(&cmd, key, since);
-    {
-        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
-    }
-    cr_assert_eq(begin(key, "fp9", answer, sizeof(answer)), PJ_IDEM_FRESH);
-}
-
-/* A task under `key`, as it is afterwards; whether it was there before. */
-static bool create_under(const char *key, struct pj_task *task)
-{
-    char id[PJ_ID_SIZE];
-    struct pj_cmd cmd = {0};
-    struct pj_err err = {0};
-    bool existing;
-
-    pj_id_new(0, id);
-    pj_task_init(task);
-    task->id = pj_strdup(id);
-    task->owner = pj_strdup("u1");
-    task->repository_id = pj_strdup("r");
-    task->title = pj_strdup("t");
-    task->description = pj_strdup("");
-    pj_task_create_cmd(&cmd, task, true, key);
-    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
-
-    cr_assert_eq(pj_task_create_reply(reply, task, &existing, &err), 0, "%s", err.message);
-    return existing;
-}
-
-Test(rest, create_under_a_key_finds_the_task_it_made)
-{
-    char key[PJ_KEY_SIZE], answer[8];
-    struct pj_task task, again;
-
-    (void)pj_idem_key(key, 0, "u:u1", "k");
-    cr_assert_eq(begin(key, "fp", answer, sizeof(answer)), PJ_IDEM_FRESH);
-    cr_assert_not(create_under(key, &task));
-    cr_assert_null(task.description, "an empty text is none, as whoever reads it again finds");
-    cr_assert(create_under(key, &again));
-    cr_assert_str_eq(again.id, task.id);
-    cr_assert_eq(again.created_ms, task.created_ms);
-    cr_assert_eq(again.executed_ms, task.executed_ms);
-    cr_assert_eq(again.status, task.status);
-    cr_assert_eq(again.stage, task.stage);
-    cr_assert_null(again.description);
-    pj_task_release(&task);
-    pj_task_release(&again);
-    cr_assert_eq(ask_int(&f, "ZCARD", "pj:{p0}:tasks", NULL), 1);
-    cr_assert_eq(ask_int(&f, "XLEN", "pj:{p0}:ready", NULL), 1);
-}
-
-Test(rest, create_under_the_key_of_a_deleted_task_makes_another_and_the_key_lapses)
-{
-    char key[PJ_KEY_SIZE], hash[PJ_KEY_SIZE];
-    struct pj_task task, again;
-
-    (void)pj_idem_key(key, 0, "h:r", "delivery"); /* of a sender whose keys nobody begins */
-    cr_assert_not(create_under(key, &task));
-    cr_assert_gt(ask_int(&f, "PTTL", key, NULL), 23 * 3600 * 1000);
-    cr_assert_eq(ask_int(&f, "DEL", pj_key_task(hash, task.id), NULL), 1);
-    cr_assert_not(create_under(key, &again));
-    cr_assert_str_neq(again.id, task.id);
-    pj_task_release(&again);
-    cr_assert(create_under(key, &again), "the key names the new one");
-    pj_task_release(&task);
-    pj_task_release(&again);
 }
 
 static size_t claim(struct pj_outbox *records, size_t cap)
