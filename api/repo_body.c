@@ -66,7 +66,7 @@ static const struct pj_field fields[] = {
      .presence_offset = AT(has_visibility)},
 };
 
-/* "name", "name:443", "*.name": what pj-sandbox's --net-allow takes. */
+/* "name", "name:443": what pj-sandbox's --net-allow takes. */
 static bool is_host_port(const char *text)
 {
     struct pj_view rest = pj_view_of(text), host;
@@ -108,12 +108,17 @@ static bool is_signature_text(const char *text)
     return text[strspn(text, " .,:;\"\\'")] != '\0';
 }
 
+static bool is_phrase(const char *text)
+{
+    return text_is_one_line(text) && !text_is_blank(text);
+}
+
 static bool is_reviewer(const char *text)
 {
     size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
 
-    if (n > 0 && text[n] == '/')
-        n += 1 + strcspn(text + n + 1, "/ ");
+    if (n > 0 && text[n] == '/' && text_is_word(text + n))
+        n += 1 + strcspn(text + n + 1, "/");
     return n > 0 && n <= 200 && text[n] == '\0' && text[n - 1] != '/';
 }
 
@@ -126,8 +131,8 @@ static int check_publish(struct request *req, const struct pj_repo_publish *p)
             return -1;
         }
     for (size_t i = 0; p->labels != NULL && p->labels[i] != NULL; i++)
-        if (p->labels[i][0] == '\0' || strlen(p->labels[i]) > 200) {
-            reply_fault(req, "publish.labels", "entry %zu has no or more than 200 bytes", i);
+        if (!is_phrase(p->labels[i]) || strlen(p->labels[i]) > 200) {
+            reply_fault(req, "publish.labels", "entry %zu is not one line of 1 to 200 bytes", i);
             return -1;
         }
     for (size_t i = 0; p->reviewers != NULL && p->reviewers[i] != NULL; i++)
@@ -183,8 +188,13 @@ static int check(struct request *req, const struct repo_body *b)
         reply_fault(req, "notifyUrl", "starts with https:// or http://, and has no blanks");
         return -1;
     }
-    if (b->agent != NULL && b->agent[0] == NULL) {
+    if (b->agent != NULL && (b->agent[0] == NULL || b->agent[0][0] == '\0')) {
         reply_fault(req, "agent", "has at least a program; null takes it away");
+        return -1;
+    }
+    if ((b->trigger.label != NULL && !is_phrase(b->trigger.label)) ||
+        (b->trigger.mention != NULL && !is_phrase(b->trigger.mention))) {
+        reply_fault(req, "trigger", "has a word that is blank or more than one line");
         return -1;
     }
     return check_credential(req, &b->credential) < 0 ? -1 : check_publish(req, &b->publish);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "lib/base/clock.h"
+#include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/base/view.h"
 
@@ -70,6 +71,18 @@ char *raw_exchange(const char *base, const char *bytes, size_t n)
     char *text = raw_read(fd, 10000, &closed);
     close(fd);
     return text;
+}
+
+int raw_get(const char *base, const char *token, const char *path)
+{
+    PJ_CLEANUP(pj_freep)
+    char *request = pj_asprintf("GET /api/v1/%s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "
+                                "%s\r\n\r\n",
+                                path, token);
+    int fd = raw_connect(base);
+
+    raw_send(fd, request, strlen(request));
+    return fd;
 }
 
 int raw_status(const char *text)

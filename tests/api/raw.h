@@ -11,6 +11,8 @@ void raw_send(int fd, const char *bytes, size_t n);
 char *raw_read(int fd, int deadline_ms, int *closed);
 /* Send, read all answers, close. */
 char *raw_exchange(const char *base, const char *bytes, size_t n);
+/* Ask for a path below /api/v1; the answer is yet to be read. */
+int raw_get(const char *base, const char *token, const char *path);
 /* Status of the answer that begins at `text`; 0 when there is none. */
 int raw_status(const char *text);
 

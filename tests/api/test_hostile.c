@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
@@ -91,6 +90,13 @@ static const struct refused {
      "{\"url\":\"/x\",\"credential\":{\"token\":\"a\",\"username\":\"b:c\"}}",
      "credential.username"},
     {"POST", "/repositories", "{\"url\":\"/x\",\"notifyUrl\":\"https://a/\\r\\nb\"}", "notifyUrl"},
+    {"POST", "/repositories", "{\"url\":\"/x\",\"agent\":[\"\",\"x\"]}", "agent"},
+    {"POST", "/repositories", "{\"url\":\"/x\",\"trigger\":{\"mention\":\" \"}}", "trigger"},
+    {"POST", "/repositories", "{\"url\":\"/x\",\"trigger\":{\"label\":\"a\\nb\"}}", "trigger"},
+    {"POST", "/repositories", "{\"url\":\"/x\",\"publish\":{\"labels\":[\"a\\nb\"]}}",
+     "publish.labels"},
+    {"POST", "/repositories", "{\"url\":\"/x\",\"publish\":{\"reviewers\":[\"a/b\\nc\"]}}",
+     "publish.reviewers"},
     {"POST", "/tasks", "{\"repositoryId\":\"x\",\"title\":\" \\u0020\",\"description\":\"d\"}",
      "title"},
     {"POST", "/tasks", "{\"repositoryId\":\"x\",\"title\":\"t\",\"description\":\" \\n\\t\"}",
@@ -278,18 +284,6 @@ Test(hostile, head_of_what_has_no_length_says_what_it_is)
     world_stop(&w);
 }
 
-static int open_stream(const struct world *w, const char *token, const char *path)
-{
-    PJ_CLEANUP(pj_freep)
-    char *request = pj_asprintf("GET /api/v1/%s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "
-                                "%s\r\n\r\n",
-                                path, token);
-    int fd = raw_connect(w->base);
-
-    raw_send(fd, request, strlen(request));
-    return fd;
-}
-
 /* A stream whose first page comes late begins when streams have been told to end: it must not hold the process up. */
 Test(hostile, a_stream_that_opens_while_the_server_stops_ends_at_once)
 {
@@ -311,7 +305,7 @@ Test(hostile, a_stream_that_opens_while_the_server_stops_ends_at_once)
     for (size_t i = 0; i < 2; i++) {
         PJ_CLEANUP(pj_freep)
         char *path = i == 0 ? pj_strdup("events") : pj_asprintf("tasks/%s/logs/stream", task);
-        fd[i] = open_stream(&w, i == 0 ? token : WORLD_TOKEN, path);
+        fd[i] = raw_get(w.base, i == 0 ? token : WORLD_TOKEN, path);
     }
     struct http_answer a = {0};
     http_call(w.base, "GET", "/livez", NULL, NULL, NULL, &a); /* the two were read before this */
@@ -344,10 +338,10 @@ Test(hostile, a_stream_ends_with_the_token_that_opened_it)
     PJ_CLEANUP(pj_freep) char *token = new_token(&w, WORLD_TOKEN, &id);
     json_t *admin =
         world_call(&w, "POST", "/users", "{\"email\":\"a@b.c\",\"role\":\"admin\"}", 201);
-    fd[REVOKED] = open_stream(&w, token, "events");
-    fd[REVOKED_LOG] = open_stream(&w, token, log);
-    fd[DEMOTED] = open_stream(&w, pj_json_str(admin, "token", ""), "events");
-    fd[GOOD] = open_stream(&w, WORLD_TOKEN, "events");
+    fd[REVOKED] = raw_get(w.base, token, "events");
+    fd[REVOKED_LOG] = raw_get(w.base, token, log);
+    fd[DEMOTED] = raw_get(w.base, pj_json_str(admin, "token", ""), "events");
+    fd[GOOD] = raw_get(w.base, WORLD_TOKEN, "events");
     for (int viewers = 0; viewers < STREAMS;) { /* all are open */
         struct http_answer a = {0};
         http_call(w.base, "GET", "/metrics", WORLD_TOKEN, NULL, NULL, &a);
@@ -405,92 +399,5 @@ Test(hostile, what_did_not_happen_is_not_audited)
     for (int tries = 0; tries < 1000 && audited(&w, "repository.edit") == 0; tries++)
         ; /* written beside the answer */
     cr_expect_eq(audited(&w, "repository.edit"), 1);
-    world_stop(&w);
-}
-
-enum { LONG_LINES = 1200, LONG = 3900, IDLE = 12 };
-
-/* Entries 1 to LONG_LINES once each and in order, each told by `before` and its number. */
-static void expect_whole(const char *text, const char *before, const char *what)
-{
-    int64_t n = 0;
-
-    for (const char *p = text; (p = strstr(p, before)) != NULL;) {
-        p += strlen(before);
-        cr_assert_eq(strtoll(p, NULL, 10), ++n, "%s: entry %lld", what, (long long)n);
-    }
-    cr_expect_eq(n, LONG_LINES, "%s: %lld entries", what, (long long)n);
-}
-
-#if !defined(__SANITIZE_ADDRESS__) /* which keeps what was freed */
-static int64_t resident_kb(pid_t pid)
-{
-    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/proc/%d/statm", pid);
-    long long pages = 0;
-    FILE *f = fopen(path, "re");
-
-    cr_assert(f != NULL && fscanf(f, "%*d %lld", &pages) == 1);
-    fclose(f);
-    return pages * sysconf(_SC_PAGESIZE) / 1024;
-}
-#endif
-
-/* Long lines are given in pieces that end early, so that who does not take them costs a piece and not a page. */
-Test(hostile, long_lines_are_given_whole_and_cost_little_to_who_reads_none)
-{
-    struct world w;
-    struct writer wr;
-    int fd[IDLE], closed;
-    struct pj_str ids;
-    struct http_answer a = {0};
-
-    world_start(&w);
-    world_api_start(&w);
-    PJ_CLEANUP(pj_freep) char *repository = writer_repository(&w, "one");
-    PJ_CLEANUP(pj_freep) char *task = writer_task(&w, repository);
-    writer_begin(&wr, &w, task);
-    for (int i = 0; i < LONG_LINES / 40; i++)
-        writer_append(&wr, 40, LONG);
-    PJ_CLEANUP(pj_freep) char *stream = pj_asprintf("tasks/%s/logs/stream", task);
-    PJ_CLEANUP(pj_freep) char *file = pj_asprintf("tasks/%s/logs?download=1", task);
-#if !defined(__SANITIZE_ADDRESS__)
-    int64_t before = resident_kb(w.api.pid);
-#endif
-    for (int i = 0; i < IDLE; i++) {
-        char byte;
-        fd[i] = open_stream(&w, WORLD_TOKEN, i % 2 == 0 ? stream : file);
-        cr_assert_eq(recv(fd[i], &byte, 1, MSG_PEEK), 1); /* its answer has begun */
-    }
-#if !defined(__SANITIZE_ADDRESS__)
-    for (int i = 0; i < 20; i++) /* what was on its way is with them */
-        json_decref(world_call(&w, "GET", "/me", NULL, 200));
-    cr_expect_lt(resident_kb(w.api.pid) - before, IDLE * 1024 + 8192);
-#endif
-    writer_finish(&wr, NULL, NULL);
-    for (int i = 0; i < IDLE; i += IDLE - 1) {
-        PJ_CLEANUP(pj_freep) char *text = raw_read(fd[i], SOON, &closed);
-        cr_expect(closed, "%d goes on", i);
-        expect_whole(text, i % 2 == 0 ? "\ndata: {\"id\":\"1-" : "Z 1-",
-                     i % 2 == 0 ? stream : file);
-    }
-    pj_str_init(&ids, 65536);
-    PJ_CLEANUP(pj_freep) char *path = pj_asprintf("/api/v1/tasks/%s/logs", task);
-    while (path != NULL) {
-        size_t i;
-        json_t *entry;
-        http_call(w.base, "GET", path, WORLD_TOKEN, NULL, NULL, &a);
-        cr_expect_lt(a.body_len, 1200000);
-        json_array_foreach(json_object_get(a.json, "items"), i, entry)
-            pj_str_putf(&ids, "%s\n", pj_json_str(entry, "id", ""));
-        PJ_CLEANUP(pj_freep) char *link = http_answer_header(&a, "Link");
-        free(path);
-        path = link != NULL ? pj_strndup(link + 1, strcspn(link + 1, ">")) : NULL;
-        http_answer_release(&a);
-    }
-    expect_whole(pj_str_cstr(&ids), "1-", "pages");
-    pj_str_release(&ids);
-    for (int i = 0; i < IDLE; i++)
-        close(fd[i]);
-    writer_end(&wr);
     world_stop(&w);
 }
