@@ -9,6 +9,7 @@
 #include "lib/base/view.h"
 #include "tests/chaos/link.h"
 #include "tests/scenarios/scene.h"
+#include "tests/support/name_server.h"
 
 #define RUNNERS 2
 #define ACTIVE_MAX 12
@@ -43,6 +44,7 @@ struct chaos {
     int64_t until_ms;
     char *hook_secret;
     bool tls;                   /* PJ_CHAOS_LINK: unix, tls (by name, over TCP) */
+    struct name_server names;   /* with TLS; pid 0: none */
     bool everysec;              /* PJ_CHAOS_FSYNC: always (all acknowledged is kept), everysec */
     int64_t kill_ms[KILLS_MAX]; /* when Redis was killed */
     size_t kill_count;

@@ -146,6 +146,17 @@ static void tear_link(struct chaos *c)
     link_break(&c->link, LINK_TEAR, 1 + (int)chaos_roll(c, 500));
 }
 
+/* Who has to connect anew does not learn where to; whoever knows goes on meanwhile. */
+static void silence_names(struct chaos *c)
+{
+    if (!c->names.pid)
+        return;
+    name_server_say(&c->names, NULL);
+    link_break(&c->link, LINK_CUT, 1);
+    chaos_pass(c, 1 + (int)chaos_roll(c, LONGER_THAN_LEASE));
+    name_server_say(&c->names, "127.0.0.1");
+}
+
 static void stall_link(struct chaos *c)
 {
     link_break(&c->link, LINK_STALL, LONGER_THAN_LEASE);
@@ -290,6 +301,7 @@ static struct {
     {"freeze Redis past all leases", 1, freeze_redis, 0},
     {"cut the link to Redis", 2, cut_link, 0},
     {"tear the link within a message", 2, tear_link, 0},
+    {"cut it, and the name server is silent", 2, silence_names, 0},
     {"stall the link past all leases", 1, stall_link, 0},
     {"delay the link, 100 ms a piece", 1, delay_link, 0},
     {"fill the runners' disk", 1, fill_disk, 0},
@@ -315,5 +327,5 @@ void chaos_strike(struct chaos *c)
 void chaos_print_faults(FILE *out)
 {
     for (size_t i = 0; i < PJ_COUNT_OF(faults); i++)
-        fprintf(out, "%-34s %zu\n", faults[i].name, faults[i].times);
+        fprintf(out, "%-38s %zu\n", faults[i].name, faults[i].times);
 }

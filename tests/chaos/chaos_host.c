@@ -165,10 +165,10 @@ static bool is_ours(pid_t pid)
     return false;
 }
 
-/* Living processes that descend from us, without API, Redis and relay; their names in `out`. */
+/* Living processes that descend from us, without API, Redis, relay and name server; their names in `out`. */
 static size_t count_left(const struct chaos *c, struct pj_str *out)
 {
-    const pid_t known[] = {c->s.w.api.pid, c->s.w.redis.pid, c->link.pid};
+    const pid_t known[] = {c->s.w.api.pid, c->s.w.redis.pid, c->link.pid, c->names.pid};
     DIR *proc = opendir("/proc");
     struct dirent *e;
     size_t n = 0;

@@ -203,9 +203,10 @@ static void set_up_redis(struct chaos *c)
     test_redis_start_tls(&w->redis, appendfsync);
     link_start_tcp(&c->link, w->redis.tls_port);
     PJ_CLEANUP(pj_freep) char *ca = test_redis_cert(&w->redis, "ca.crt");
-    PJ_CLEANUP(pj_freep)
-    char *url = pj_asprintf("rediss://%s:%d/0", localhost_is_known() ? "localhost" : "127.0.0.1",
-                            c->link.port);
+    const char *host = c->names.pid           ? "redis.test"
+                       : localhost_is_known() ? "localhost"
+                                              : "127.0.0.1";
+    PJ_CLEANUP(pj_freep) char *url = pj_asprintf("rediss://%s:%d/0", host, c->link.port);
     world_set(w, "PJ_REDIS_URL", url);
     world_set(w, "PJ_REDIS_CA_FILE", ca);
 }
@@ -215,6 +216,10 @@ static void set_up(struct chaos *c)
     struct scene *s = &c->s;
 
     chaos_host_begin(c);
+    if (c->tls && name_server_try(&c->names))
+        name_server_say(&c->names, "127.0.0.1");
+    else if (c->tls)
+        fprintf(stderr, "no name server of our own here: that fault is left out\n");
     s->model = model_server_start(0, work, 1);
     world_start(&s->w);
     chaos_small_disk(c);
@@ -261,5 +266,7 @@ Test(chaos, whatever_dies_nothing_is_lost_and_nothing_happens_twice)
     free(c.hook_secret);
     scene_stop(&c.s);
     link_stop(&c.link);
+    if (c.names.pid)
+        name_server_stop(&c.names);
     chaos_host_end(&c);
 }

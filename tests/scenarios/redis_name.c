@@ -15,6 +15,11 @@ static const struct model_answer gated[] = {
     SCENE_FINISH,
 };
 
+__attribute__((constructor)) static void before_main(void)
+{
+    name_server_become_root();
+}
+
 /* The world's Redis gives way to one with TLS that is known by name. */
 static void use_name(struct scene *s)
 {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# certs.sh FOLDER: keys and certificates of a test's own, valid for two days. Of the authority "ca": server (localhost, 127.0.0.1), named
-# (redis.example.com only), expired, client. Of the authority "other": stranger (as server), visitor (a client).
+# certs.sh FOLDER: keys and certificates of a test's own, valid for two days. Of the authority "ca": server (localhost, redis.test,
+# 127.0.0.1), named (redis.example.com only), expired, client. Of the authority "other": stranger (as server), visitor (a client).
 set -eu
 cd "$1"
 exec 2>log
@@ -17,7 +17,7 @@ issue() {
 }
 authority ca
 authority other
-issue server ca DNS:localhost,IP:127.0.0.1
+issue server ca DNS:localhost,DNS:redis.test,IP:127.0.0.1
 issue named ca DNS:redis.example.com
 # Older versions cannot say from when, newer ones refuse an end before the beginning.
 if openssl x509 -help 2>&1 | grep -q -e -not_before; then

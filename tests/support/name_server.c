@@ -38,9 +38,7 @@ static bool write_file(const char *path, const char *text)
     return ok;
 }
 
-/* As somebody else than root we become it in a user name space, before main(): a process with threads, as a test of Criterion's is, may
- * not. Where that fails, the tests are skipped. */
-__attribute__((constructor)) static void become_root(void)
+void name_server_become_root(void)
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
@@ -151,15 +149,14 @@ PJ_NORETURN static void serve(int sock, int orders, int asked)
     }
 }
 
-void name_server_start(struct name_server *ns)
+bool name_server_try(struct name_server *ns)
 {
     struct sockaddr_in here = {
         .sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int sock, orders[2], asked[2];
 
     if (!move_in())
-        cr_skip_test("this host gives a test no network and mounts of its own: %s",
-                     strerror(errno));
+        return false;
     sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     cr_assert_eq(bind(sock, (struct sockaddr *)&here, sizeof(here)), 0, "%s", strerror(errno));
     cr_assert_eq(pipe2(orders, O_CLOEXEC), 0);
@@ -175,6 +172,14 @@ void name_server_start(struct name_server *ns)
     (void)close(asked[1]);
     ns->orders = orders[1];
     ns->asked = asked[0];
+    return true;
+}
+
+void name_server_start(struct name_server *ns)
+{
+    if (!name_server_try(ns))
+        cr_skip_test("this host gives a test no network and mounts of its own: %s",
+                     strerror(errno));
 }
 
 void name_server_say(struct name_server *ns, const char *address)

@@ -18,6 +18,11 @@
 #define SOON_MS 60000
 #define NAME "redis.example.com" /* the certificate `named` is for it */
 
+__attribute__((constructor)) static void before_main(void)
+{
+    name_server_become_root();
+}
+
 static struct name_server ns;
 
 static void up(void)
