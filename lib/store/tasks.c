@@ -83,11 +83,6 @@ int pj_task_move_reply(const struct redisReply *reply, struct pj_task *out, stru
     return pj_task_hash_get(pj_reply_at(reply, 1), out, err);
 }
 
-int pj_task_from_hash(const struct redisReply *hash, struct pj_task *out, struct pj_err *err)
-{
-    return pj_task_hash_get(hash, out, err);
-}
-
 void pj_task_list_cmd(struct pj_cmd *cmd, unsigned partition, const struct pj_task_query *query)
 {
     char key[PJ_KEY_SIZE];

@@ -88,8 +88,4 @@ void pj_task_trajectory_cmd(struct pj_cmd *cmd, const char *task_id);
 int pj_task_trajectory_reply(const struct redisReply *reply, char **text, size_t *len,
                              struct pj_err *err) PJ_MUST_CHECK;
 
-/* A reply that is a task's hash (name, value, …) into *out; for other operations of this folder. */
-int pj_task_from_hash(const struct redisReply *hash, struct pj_task *out,
-                      struct pj_err *err) PJ_MUST_CHECK;
-
 #endif
