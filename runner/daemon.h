@@ -53,7 +53,8 @@ struct slot {
     struct pj_str outcome;
     struct pj_cmd end; /* that was sent last */
     bool job_ended;
-    bool departing; /* its end was sent */
+    bool departing;   /* its end was sent */
+    bool handed_over; /* to a workflow: there is no lease any more to be renewed */
     int job_status;
     int settle_tries;
     struct event *outcome_event, *deadline_event, *kill_event, *settle_event, *again_event;

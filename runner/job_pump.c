@@ -123,8 +123,11 @@ static int watch_disks(struct job *job, struct pj_err *err)
         if (state == DISK_FINE)
             continue;
         disk_watch_end(disk);
-        if (state == DISK_FULL)
-            return pj_fail(err, PJ_E_UNAVAILABLE, "the disk of PJ_STATE_DIR is nearly full");
+        if (state == DISK_FULL) {
+            (void)pj_fail(err, PJ_E_UNAVAILABLE, "the disk of PJ_STATE_DIR is nearly full");
+            return pj_err_remedy(err, "free space or inodes there, run fewer tasks at once, or "
+                                      "lower PJ_TASK_DISK and PJ_TASK_FILES");
+        }
         tell_stopped(job, box, disk, state);
         box_stop(box);
     }

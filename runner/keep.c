@@ -25,6 +25,15 @@ struct renewal {
     } named[RENEW_MAX];
 };
 
+/* A job that starts a workflow gives its lease up before, and may wait for the forge for longer than a lease lasts: its deadline is what ends it
+ * then. One whose lease is another's by now is told so by its next write, before it dispatches. */
+static bool dispatches(const struct slot *slot)
+{
+    const struct pj_task *task = slot->lease.task;
+
+    return task->executor == PJ_EXECUTOR_GITHUB_ACTIONS && task->mode == NULL;
+}
+
 static void answer(struct slot *slot, enum pj_renewed what, int64_t until)
 {
     switch (what) {
@@ -36,6 +45,11 @@ static void answer(struct slot *slot, enum pj_renewed what, int64_t until)
         slot_stop(slot, SLOT_CANCEL);
         return;
     case PJ_RENEW_STALE:
+        if (dispatches(slot)) {
+            slot_leased(slot, slot->deadline_mono + slot->daemon->settings->lease_ttl_ms);
+            slot->handed_over = true;
+            return;
+        }
         pj_log(PJ_LOG_WARN, "lease_lost", "taskId", slot->lease.task->id, NULL);
         slot_stop(slot, SLOT_LOST);
         return;
@@ -74,7 +88,7 @@ static void renew(struct daemon *d, unsigned partition)
     for (size_t i = 0; i < d->slot_count && r->count < RENEW_MAX; i++) {
         const struct slot *slot = &d->slots[i];
 
-        if (slot->state == SLOT_FREE || slot->stop == SLOT_LOST ||
+        if (slot->state == SLOT_FREE || slot->stop == SLOT_LOST || slot->handed_over ||
             pj_partition_of_task(slot->lease.task->id) != partition)
             continue;
         items[r->count] =

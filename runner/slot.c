@@ -114,6 +114,7 @@ static void clear(struct slot *slot)
     slot->state = SLOT_FREE;
     slot->stop = SLOT_GO;
     slot->job_ended = false;
+    slot->handed_over = false;
     slot_arrive(slot);
     slot->settle_tries = 0;
 }
@@ -321,10 +322,12 @@ static void read_repo(struct slot *slot)
 void slot_leased(struct slot *slot, int64_t until_mono)
 {
     struct daemon *d = slot->daemon;
+    int64_t ttl = d->settings->lease_ttl_ms, last = slot->deadline_mono + ttl;
 
     slot->leased_until_mono = until_mono;
+    /* The store lets no lease go on for longer than one term after the attempt's deadline. */
     spawner_fence(&d->spawner, (unsigned)(slot - d->slots),
-                  until_mono - d->settings->lease_ttl_ms / FENCE_PART);
+                  (until_mono < last ? until_mono : last) - ttl / FENCE_PART);
 }
 
 void slot_begin(struct slot *slot, struct pj_lease *lease, int64_t sent_mono)

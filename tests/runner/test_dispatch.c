@@ -297,6 +297,25 @@ Test(dispatch, r8_2_faults_are_told_apart_and_passing_ones_tried_again)
     }
 }
 
+/* The task is external from before the dispatch: that its lease is gone is no reason to end who still asks. A lease has 3 s here. */
+Test(dispatch, r8_2_a_forge_that_keeps_us_waiting_for_longer_than_a_lease_is_asked_again)
+{
+    struct site s;
+    struct pj_task task;
+
+    open_site(&s);
+    forge_server_fail(s.forge, "POST", "/dispatches", 1, 503, "Retry-After: 5\n", NULL);
+    PJ_CLEANUP(pj_freep) char *id = fleet_task(&s.f, s.repo, "Greet from afar", by_actions);
+    fleet_wait_log(&s.f, id, "the workflow was started");
+    cr_assert_eq(run_count(&s), 1);
+    PJ_CLEANUP(pj_freep) char *log = program_log(&s.f.runner[0]);
+    cr_expect_null(strstr(log, "lease_lost"), "%s", log);
+    forge_server_set_run(s.forge, run_number(&s, 0, "id"), "completed", "failure");
+    fleet_wait_end(&s.f, id, &task);
+    pj_task_release(&task);
+    close_site(&s);
+}
+
 Test(dispatch, a_repository_without_the_workflow_is_told_what_to_commit)
 {
     struct site s;
