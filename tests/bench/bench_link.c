@@ -219,20 +219,10 @@ static void measure(struct bench *b, const struct queue_phase *phase, int rounds
 int main(int argc, char **argv)
 {
     struct bench b = {.dir = "/tmp/pj-bench-XXXXXX"};
-    const char *only = NULL;
-    FILE *json = NULL;
-    int rounds = 3;
+    struct queue_options options;
 
     (void)signal(SIGPIPE, SIG_IGN);
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--json") == 0)
-            json = fopen(argv[i + 1], "ae");
-        else if (strcmp(argv[i], "--rounds") == 0)
-            rounds = (int)strtol(argv[i + 1], NULL, 10);
-        else if (strcmp(argv[i], "--only") == 0)
-            only = argv[i + 1];
-    }
-    rounds = rounds < 1 ? 1 : rounds > QUEUE_ROUNDS_MAX ? QUEUE_ROUNDS_MAX : rounds;
+    queue_options_read(argc, argv, &options);
     if (!mkdtemp(b.dir))
         queue_die("temporary folder", NULL);
     b.base = event_base_new();
@@ -240,11 +230,11 @@ int main(int argc, char **argv)
     (void)printf("%-26s %-5s %13s %9s %13s %13s\n", "way to Redis", "", "", "of unix", "Redis CPU",
                  "own CPU");
     for (size_t i = 0; i < PJ_COUNT_OF(phases); i++) {
-        if (!only || strcmp(only, phases[i].name) == 0)
-            measure(&b, &phases[i], rounds, json);
+        if (queue_is_wanted(&options, phases[i].name))
+            measure(&b, &phases[i], options.rounds, options.json);
     }
     stop_server(&b);
-    if (json)
-        (void)fclose(json);
+    if (options.json)
+        (void)fclose(options.json);
     return 0;
 }

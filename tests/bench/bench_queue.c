@@ -244,22 +244,11 @@ static void stop_server(struct bench *b)
 int main(int argc, char **argv)
 {
     struct bench b = {.dir = "/tmp/pj-bench-XXXXXX"};
-    const char *only = NULL;
-    FILE *json = NULL;
-    int rounds = 3;
+    struct queue_options options;
 
     (void)signal(SIGPIPE, SIG_IGN);
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--json") == 0)
-            json = fopen(argv[i + 1], "ae");
-        else if (strcmp(argv[i], "--rounds") == 0)
-            rounds = (int)strtol(argv[i + 1], NULL, 10);
-        else if (strcmp(argv[i], "--only") == 0)
-            only = argv[i + 1];
-        else if (strcmp(argv[i], "--stats") == 0)
-            b.stats = true;
-    }
-    rounds = rounds < 1 ? 1 : rounds > QUEUE_ROUNDS_MAX ? QUEUE_ROUNDS_MAX : rounds;
+    queue_options_read(argc, argv, &options);
+    b.stats = options.stats;
     if (!mkdtemp(b.dir))
         queue_die("temporary folder", NULL);
     (void)snprintf(b.socket, sizeof(b.socket), "%s/redis.sock", b.dir);
@@ -268,15 +257,15 @@ int main(int argc, char **argv)
     (void)printf("%-26s %13s %11s %13s %11s %10s\n", "queue", "ours", "Redis CPU", "BullMQ",
                  "Redis CPU", "ratio");
     for (size_t i = 0; i < PJ_COUNT_OF(phases); i++) {
-        if (!only || strcmp(only, phases[i].work.name) == 0)
-            measure(&b, &phases[i], rounds, json);
+        if (queue_is_wanted(&options, phases[i].work.name))
+            measure(&b, &phases[i], options.rounds, options.json);
     }
-    if (!only || strcmp(only, "life20") == 0)
-        measure_life(&b, json);
-    if (!only || strcmp(only, "reap100k") == 0)
-        measure_reaper(&b, json);
+    if (queue_is_wanted(&options, "life20"))
+        measure_life(&b, options.json);
+    if (queue_is_wanted(&options, "reap100k"))
+        measure_reaper(&b, options.json);
     stop_server(&b);
-    if (json)
-        (void)fclose(json);
+    if (options.json)
+        (void)fclose(options.json);
     return 0;
 }

@@ -24,6 +24,29 @@ void queue_die(const char *what, const struct pj_err *err)
     exit(1);
 }
 
+void queue_options_read(int argc, char **argv, struct queue_options *out)
+{
+    *out = (struct queue_options){.rounds = 3};
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--json") == 0)
+            out->json = fopen(argv[i + 1], "ae");
+        else if (strcmp(argv[i], "--rounds") == 0)
+            out->rounds = (int)strtol(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--only") == 0)
+            out->only = argv[i + 1];
+        else if (strcmp(argv[i], "--stats") == 0)
+            out->stats = true;
+    }
+    out->rounds = out->rounds < 1                  ? 1
+                  : out->rounds > QUEUE_ROUNDS_MAX ? QUEUE_ROUNDS_MAX
+                                                   : out->rounds;
+}
+
+bool queue_is_wanted(const struct queue_options *options, const char *row)
+{
+    return !options->only || strcmp(options->only, row) == 0;
+}
+
 /* ---- the server ---- */
 
 void queue_open(struct queue_work *w, struct event_base *base,

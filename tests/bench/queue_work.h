@@ -6,6 +6,7 @@
 #define TESTS_BENCH_QUEUE_WORK_H
 
 #include <stdbool.h>
+#include <stdio.h>
 #include "lib/store/conn.h"
 
 #define QUEUE_ROUNDS_MAX 15
@@ -26,6 +27,16 @@ struct queue_phase {
     bool filled; /* starts with all tasks accepted */
     long count;  /* operations a round */
 };
+
+/* --json FILE (rows are appended), --only ROW, --rounds N, --stats 1. */
+struct queue_options {
+    FILE *json;       /* NULL: none */
+    const char *only; /* NULL: all */
+    int rounds;       /* 3 unless told, at most QUEUE_ROUNDS_MAX */
+    bool stats;
+};
+void queue_options_read(int argc, char **argv, struct queue_options *out);
+bool queue_is_wanted(const struct queue_options *options, const char *row);
 
 PJ_NORETURN void queue_die(const char *what, const struct pj_err *err);
 /* Connects, both ways, and makes the store. */
