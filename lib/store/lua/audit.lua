@@ -25,6 +25,19 @@ local function repair(id, h, now)
     end
     return not right
 end
+-- Names of runners that have not listened for so long. Each name that ever did is kept by Redis, and runners may come under a new one each
+-- time. Who comes back is known again.
+local function forget_listeners(stream, silent)
+    for _, listener in ipairs(redis.pcall('XINFO', 'CONSUMERS', stream, 'r')) do
+        local of = {}
+        for i = 1, #listener, 2 do
+            of[listener[i]] = listener[i + 1]
+        end
+        if of.pending == 0 and of.idle > silent then
+            call('XGROUP', 'DELCONSUMER', stream, 'r', of.name)
+        end
+    end
+end
 -- The running counts of users from the tasks themselves. Only while they are few: the counts are kept by every move anyway.
 local function recount()
     local ids = call('ZRANGE', P .. 'tasks:s:running', 0, 500)

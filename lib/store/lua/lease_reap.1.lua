@@ -115,5 +115,6 @@ end
 if now - (tonumber(q2[2] or '') or 0) > 60000 then
     call('HSET', P .. 'q', 'recount', now)
     recount()
+    forget_listeners(stream, 240 * ttl)
 end
 return commit(out)

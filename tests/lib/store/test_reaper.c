@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/store/keys.h"
 #include "tests/lib/store/fixture.h"
@@ -323,4 +324,68 @@ Test(reaper, a_clock_put_back_keeps_no_dead_runners_lease)
     cr_assert_eq(reap(&f, 15000, reaped, 8), 1);
     cr_assert_eq(reaped[0].kind, PJ_REAPED_REQUEUED);
     pj_leases_release(&lease, 1);
+}
+
+static size_t listeners(void)
+{
+    PJ_CLEANUP(pj_reply_freep)
+    struct redisReply *reply =
+        test_redis_words(f.redis, "XINFO", "CONSUMERS", "pj:{p0}:ready", "r", NULL);
+
+    return pj_reply_count(reply);
+}
+
+/* A bell is heard, and what it rang for is taken and ended. */
+static void serve_one(const char *runner)
+{
+    struct pj_bell bells[PJ_BELLS_MAX];
+    struct pj_lease_take how = {
+        .runner = runner, .ttl_ms = 15000, .timeout_ms = 600000, .want = 1, .bells = bells};
+    struct pj_lease lease;
+    struct pj_cmd cmd = {0};
+    struct pj_err err = {0};
+    size_t count;
+
+    pj_queue_wait_cmd(&cmd, 1, runner, 1000);
+    {
+        PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+        cr_assert_eq(pj_queue_wait_reply(reply, bells, &how.bell_count, &err), 0);
+    }
+    pj_lease_take_cmd(&cmd, &how);
+    PJ_CLEANUP(pj_reply_freep) struct redisReply *reply = run_cmd(&f, &cmd);
+
+    cr_assert_eq(pj_lease_take_reply(reply, &lease, 1, &count, &err), 0, "%s", err.message);
+    cr_assert_eq(count, 1);
+    cr_assert_eq(finish_as(&f, lease.task->id, lease.epoch, PJ_TASK_COMPLETED, NULL, NULL, &err),
+                 0);
+    pj_leases_release(&lease, 1);
+}
+
+/* Runners of a cluster that grows and shrinks have a new name each. */
+Test(reaper, names_of_runners_that_are_gone_are_forgotten)
+{
+    static const char *const names[] = {"r1", "r2", "r3"};
+    struct pj_reaped reaped[8];
+    char id[PJ_ID_SIZE];
+    int64_t give_up = pj_mono_ms() + 60000;
+
+    for (size_t i = 0; i < PJ_COUNT_OF(names); i++) {
+        make_task(&f, "user1", true, id);
+        serve_one(names[i]);
+    }
+    cr_assert_eq(listeners(), 3);
+    reaper_ready(&f);
+    cr_assert_eq(reap(&f, 15000, reaped, 8), 0);
+    cr_assert_eq(listeners(), 3, "an hour has not passed");
+    while (listeners() > 0 && pj_mono_ms() < give_up) { /* terms of a millisecond */
+        PJ_CLEANUP(pj_reply_freep)
+        struct redisReply *due =
+            test_redis_words(f.redis, "HSET", "pj:{p0}:q", "recount", "1", NULL);
+
+        cr_assert_eq(reap(&f, 1, reaped, 8), 0);
+    }
+    cr_assert_eq(listeners(), 0);
+    make_task(&f, "user1", true, id);
+    serve_one("r1"); /* it may come back */
 }
