@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "api/cli/host.h"
+#include "api/cli/table.h"
 #include "lib/base/mem.h"
 #include "lib/crypto/secret.h"
 #include "lib/json/codec.h"
@@ -68,10 +69,15 @@ void doctor_note(struct doctor *d, const char *check, enum doctor_level level, c
                                                  words[level], "detail", detail, "remedy", remedy));
     if (d->cli->json)
         return;
-    (void)printf("%s%-8s%s %-10s %s\n", colour ? colours[level] : "", words[level],
-                 colour ? "\033[0m" : "", check, detail);
-    if (remedy)
-        (void)printf("%20s-> %s\n", "", remedy);
+    (void)printf("%s%-8s%s %-10s ", colour ? colours[level] : "", words[level],
+                 colour ? "\033[0m" : "", check);
+    table_put_text(stdout, detail, true);
+    (void)putchar('\n');
+    if (remedy) {
+        (void)printf("%20s-> ", "");
+        table_put_text(stdout, remedy, true);
+        (void)putchar('\n');
+    }
     (void)fflush(stdout);
 }
 

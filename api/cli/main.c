@@ -9,6 +9,7 @@
 #include "api/cli/client.h"
 #include "api/cli/config.h"
 #include "api/cli/host.h"
+#include "api/cli/table.h"
 #include "lib/base/proc.h"
 
 /* Verbs that stand alone have a line each, the verbs of a noun share one: it all fits a screen. */
@@ -63,7 +64,11 @@ static const struct cli_verb *find_verb(int argc, char **argv, int *used)
 static int report(const struct pj_err *err)
 {
     (void)fflush(stdout);
-    (void)fprintf(stderr, "pj: %s%s%s\n", err->message, *err->remedy ? " - " : "", err->remedy);
+    (void)fputs("pj: ", stderr);
+    table_put_text(stderr, err->message, true); /* a remote's own words may be in it */
+    (void)fputs(*err->remedy ? " - " : "", stderr);
+    table_put_text(stderr, err->remedy, true);
+    (void)fputc('\n', stderr);
     return strcmp(err->code, "settings") == 0 ? PJ_EXIT_CONFIG : pj_err_exit_code(err->cls);
 }
 

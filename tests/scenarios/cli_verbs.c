@@ -163,6 +163,41 @@ Test(cli_verbs, what_a_task_cannot_do_now_is_5)
     scene_stop(&s);
 }
 
+static void threaten(void *ctx, const struct stand_in_request *r, struct stand_in_exchange *x)
+{
+    (void)ctx;
+    (void)r;
+    stand_in_reply_text(x, 422, "application/problem+json",
+                        "{\"status\":422,\"detail\":\"remote: \\u001b]0;owned\\u0007 \\u009b2J x\","
+                        "\"remedy\":\"\\u001b[31mrun this\"}");
+}
+
+/* Words of a remote come through the API to a terminal: they do not drive it. */
+Test(cli_verbs, an_error_drives_no_terminal)
+{
+    static const char *const verbs[][3] = {{"repo", "connect", "/x"},
+                                           {"task", "show", "0123456789abcdefghij"},
+                                           {"doctor", NULL, NULL}};
+    struct stand_in *api = stand_in_start(0, threaten, NULL);
+    struct world w;
+
+    world_start(&w);
+    world_set(&w, "PJ_URL", stand_in_url(api));
+    world_set(&w, "PJ_TOKEN", WORLD_TOKEN);
+    for (size_t i = 0; i < PJ_COUNT_OF(verbs); i++) {
+        const char *const args[] = {verbs[i][0], verbs[i][1], verbs[i][2], NULL};
+        char *out, *err;
+        cr_expect_neq(program_run("pj", args, w.env, w.dir, NULL, &out, &err), 0);
+        cr_expect(strstr(out, "owned") || strstr(err, "owned"), "%zu: %s%s", i, out, err);
+        cr_expect(!strpbrk(out, "\033\007") && !strpbrk(err, "\033\007"), "%zu: %s%s", i, out, err);
+        cr_expect(!strstr(out, "\xc2\x9b") && !strstr(err, "\xc2\x9b"), "%zu: %s%s", i, out, err);
+        free(out);
+        free(err);
+    }
+    world_stop(&w);
+    stand_in_stop(api);
+}
+
 /* Every verb that asks the API, with no token, a wrong one, and no API. */
 Test(cli_verbs, each_says_what_lacks_and_where)
 {
