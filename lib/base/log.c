@@ -58,6 +58,8 @@ static void put_quoted(struct pj_str *line, const char *value)
             (void)pj_str_puts(line, "\\n");
         else if (c < 0x20 || c == 0x7F)
             (void)pj_str_putf(line, "\\u%04x", c);
+        else if (c == 0xC2 && ((unsigned char)s[1] & 0xE0) == 0x80) /* C1: U+0080 to U+009F */
+            (void)pj_str_putf(line, "\\u%04x", (unsigned char)*++s);
         else
             (void)pj_str_putc(line, (char)c);
     }
