@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include "lib/base/clock.h"
@@ -43,14 +44,16 @@ void disk_watch_begin(struct disk_watch *w, const char *path, const int64_t befo
                       const int64_t grant[DISK_KINDS])
 {
     struct space s;
+    struct stat st;
 
     *w = (struct disk_watch){.dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
     if (w->dir < 0)
         return;
-    if (!space(w, &s)) {
+    if (fstat(w->dir, &st) < 0 || !space(w, &s)) {
         pj_fd_close(&w->dir); /* a file system that tells nothing */
         return;
     }
+    w->dev = st.st_dev;
     for (size_t k = 0; k < DISK_KINDS; k++) {
         w->before[k] = w->known[k] = before[k];
         w->allowed[k] = before[k] + grant[k];
@@ -125,9 +128,11 @@ static void note(struct disk_watch *w, const struct space *s, pid_t box)
 {
     int64_t sum[DISK_KINDS];
     bool complete = disk_walk_sum(w->walk, sum);
+    int64_t unnamed = 0;
 
     if (sum[DISK_BYTES] <= w->allowed[DISK_BYTES])
-        sum[DISK_BYTES] += disk_unnamed(box);
+        complete = disk_unnamed(box, w->dev, &unnamed) && complete;
+    sum[DISK_BYTES] += unnamed;
     for (size_t k = 0; k < DISK_KINDS; k++) {
         if (!complete && s->used[k] - w->begin[k] > sum[k])
             sum[k] = s->used[k] - w->begin[k];

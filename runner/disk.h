@@ -2,7 +2,8 @@
  *
  * An ordinary user can have no quota of the kernel's, so the job watches. One statfs a look tells what the whole file system has grown by, and
  * the tree cannot have grown by more; only when that would be too much is the tree itself measured, with the files that were removed and are
- * still open. What cannot be measured (folders made unreadable or nested without end) counts as what the file system grew by.
+ * still open. What cannot be measured (folders made unreadable or nested without end, files that are mapped and else nowhere) counts as what the
+ * file system grew by.
  * While its tree is measured because it may have outgrown its bound, a box is held: its processes stand still and write nothing. A measurement
  * goes on in steps, so that its caller has other duties meanwhile however many files there are. Now and then, when others on the disk may have
  * freed what the box has written, the tree is measured while the box goes on, with a twentieth of a core at most.
@@ -23,6 +24,7 @@ struct held;
 
 struct disk_watch {
     int dir;                                         /* -1: nothing is watched */
+    dev_t dev;                                       /* of its files */
     int64_t before[DISK_KINDS], allowed[DISK_KINDS]; /* of the tree: when the box began; at most */
     int64_t reserve[DISK_KINDS];                     /* left free on the file system */
     int64_t begin[DISK_KINDS]; /* used of the file system, when the box began */
@@ -60,7 +62,8 @@ void disk_walk_free(struct disk_walk *walk);
 
 /* ---- disk_unnamed.c ---- */
 
-/* Bytes that regular files have on disk which `root` and its descendants hold open, though they have no name any more. */
-int64_t disk_unnamed(pid_t root);
+/* Bytes that regular files have on disk which `root` and its descendants hold open, though they have no name any more. False: there are more than
+ * these, for there is one on `dev` that is only mapped, or too much to look at. */
+bool disk_unnamed(pid_t root, dev_t dev, int64_t *bytes);
 
 #endif

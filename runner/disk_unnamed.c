@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include "lib/base/fs.h"
@@ -14,6 +15,10 @@
 #include "runner/family.h"
 
 #define FILES_MAX 4096 /* told apart; more than that are counted, perhaps twice */
+/* Looked at, in all: a box of thousands of processes with all descriptors that they may have would keep us for minutes. */
+#define FDS_MAX 65536
+#define LINES_MAX 131072
+#define LINE_MAX_BYTES 8192
 
 struct seen {
     struct file {
@@ -51,35 +56,76 @@ static bool is_on_disk(int dir, const char *name)
     return yes;
 }
 
-static int64_t held_by(pid_t pid, struct seen *seen)
+struct look {
+    dev_t dev; /* of the tree */
+    struct seen seen;
+    int64_t bytes;
+    size_t fds_left, lines_left;
+    bool complete;
+};
+
+static void look_at_fds(struct look *l, pid_t pid)
 {
     char path[64];
     const struct dirent *entry = NULL;
-    int64_t bytes = 0;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
     DIR *dir = opendir(path);
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+    while (dir != NULL && l->fds_left > 0 && (entry = readdir(dir)) != NULL) {
         struct stat st;
+
+        l->fds_left--;
         if (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && S_ISREG(st.st_mode) &&
-            st.st_nlink == 0 && is_on_disk(dirfd(dir), entry->d_name) && is_new(seen, &st))
-            bytes += (int64_t)st.st_blocks * 512;
+            st.st_nlink == 0 && is_on_disk(dirfd(dir), entry->d_name) && is_new(&l->seen, &st))
+            l->bytes += (int64_t)st.st_blocks * 512;
     }
     if (dir != NULL)
         closedir(dir);
-    return bytes;
 }
 
-int64_t disk_unnamed(pid_t root)
+/* "7f01…-7f02… rw-s 00000000 fe:00 1234   /workspace/big (deleted)": there, and nobody tells how large it is. */
+static bool is_unnamed_map(const char *line, dev_t dev)
+{
+    static const char mark[] = " (deleted)\n";
+    size_t n = strlen(line);
+    unsigned major, minor;
+
+    return n > sizeof(mark) && strcmp(line + n - (sizeof(mark) - 1), mark) == 0 &&
+           sscanf(line, "%*s %*s %*s %x:%x", &major, &minor) == 2 && makedev(major, minor) == dev;
+}
+
+/* A file may have neither a name nor a descriptor, and be held by a map of it alone. */
+static void look_at_maps(struct look *l, pid_t pid)
+{
+    char path[64], line[LINE_MAX_BYTES];
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+    FILE *maps = fopen(path, "re");
+    while (maps != NULL && l->complete && l->lines_left > 0 &&
+           fgets(line, sizeof(line), maps) != NULL) {
+        l->lines_left--;
+        l->complete = !is_unnamed_map(line, l->dev);
+    }
+    if (maps != NULL)
+        (void)fclose(maps);
+}
+
+bool disk_unnamed(pid_t root, dev_t dev, int64_t *bytes)
 {
     pid_t *pid = NULL;
     size_t n = family_list(root, &pid);
-    struct seen *seen = pj_alloc(1, sizeof(*seen));
-    int64_t bytes = 0;
+    struct look *l = pj_alloc(1, sizeof(*l));
+    bool complete;
 
-    for (size_t i = 0; i < n; i++)
-        bytes += held_by(pid[i], seen);
-    free(seen);
+    *l = (struct look){.dev = dev, .fds_left = FDS_MAX, .lines_left = LINES_MAX, .complete = true};
+    for (size_t i = 0; i < n; i++) {
+        look_at_fds(l, pid[i]);
+        if (pid[i] != root)
+            look_at_maps(l, pid[i]);
+    }
+    *bytes = l->bytes;
+    complete = l->complete && l->fds_left > 0 && l->lines_left > 0;
+    free(l);
     free(pid);
-    return bytes;
+    return complete;
 }

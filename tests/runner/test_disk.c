@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -61,6 +63,15 @@ static pid_t chain(int depth)
     return pid;
 }
 
+/* All that there is. */
+static int64_t unnamed(pid_t root)
+{
+    int64_t bytes = -1;
+
+    cr_expect(disk_unnamed(root, 0, &bytes));
+    return bytes;
+}
+
 Test(disk, files_without_a_name_are_found_in_a_whole_tree_and_counted_once)
 {
     struct stat st;
@@ -73,16 +84,16 @@ Test(disk, files_without_a_name_are_found_in_a_whole_tree_and_counted_once)
     pid_t long_one = chain(DEPTH), other = chain(1);
 
     /* As the others in memory: then the runner does not count them, and neither can this. */
-    int64_t one = disk_unnamed(other);
+    int64_t one = unnamed(other);
     if (one == 0)
         cr_skip_test("/var/tmp is in memory");
     cr_expect_geq(one, EACH);
-    cr_expect_eq(disk_unnamed(long_one), DEPTH * one, "%lld", (long long)disk_unnamed(long_one));
+    cr_expect_eq(unnamed(long_one), DEPTH * one, "%lld", (long long)unnamed(long_one));
     (void)kill(long_one, SIGKILL);
     (void)kill(other, SIGKILL);
     while (wait(NULL) > 0)
         ;
-    cr_expect_eq(disk_unnamed(long_one), 0, "a process that is gone holds nothing");
+    cr_expect_eq(unnamed(long_one), 0, "a process that is gone holds nothing");
 }
 
 /* ---- the watch ---- */
@@ -95,15 +106,21 @@ struct stage {
     struct disk_watch watch;
 };
 
+/* Names of one file: made at once, and no work for who gives out inodes. */
 static void fill(const char *tree, int files)
 {
-    char path[96];
+    char first[96] = "", path[96];
 
     for (int i = 0; i < files; i++) {
         (void)snprintf(path, sizeof(path), "%s/%d", tree, i / 1000);
         if (i % 1000 == 0)
             cr_assert_eq(mkdir(path, 0755), 0);
         (void)snprintf(path, sizeof(path), "%s/%d/%d", tree, i / 1000, i);
+        if (i > 0) {
+            cr_assert_eq(link(first, path), 0);
+            continue;
+        }
+        memcpy(first, path, sizeof(first));
         int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
         cr_assert_geq(fd, 0);
         (void)close(fd);
@@ -210,6 +227,41 @@ static void write_for_ever(const struct stage *t)
             pause();
 }
 
+/* Neither a name nor a descriptor is left of them: each is held by one page that is mapped. */
+static void map_for_ever(const struct stage *t)
+{
+    static char bytes[1 << 20] = {1};
+    char path[96];
+
+    for (int i = 0; i < 64; i++) {
+        (void)snprintf(path, sizeof(path), "%s/mapped", t->tree);
+        int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+        if (pj_write_all(fd, bytes, sizeof(bytes)) < 0 || fsync(fd) < 0 ||
+            mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
+            _exit(1);
+        (void)close(fd);
+        (void)unlink(path);
+    }
+    for (;;)
+        pause();
+}
+
+/* As many descriptors as it may have, of one file. */
+static void open_for_ever(const struct stage *t)
+{
+    for (int i = 0; i < 20; i++)
+        if (fork() == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+            while (dup(t->hear) >= 0)
+                ;
+            (void)!write(t->say, "!", 1);
+            for (;;)
+                pause();
+        }
+    for (;;)
+        pause();
+}
+
 static void make_files_for_ever(const struct stage *t)
 {
     char path[96];
@@ -251,6 +303,38 @@ Test(disk, who_outgrows_the_bound_stands_still_from_before_it_was_measured)
     cr_expect_eq(state_of(t.box), 'T', "it is to be killed as it stands");
     cr_assert_eq(stat(path, &now), 0);
     cr_expect_eq(then.st_size, now.st_size);
+    end(&t);
+}
+
+Test(disk, a_file_that_is_only_mapped_counts_too)
+{
+    struct stage t;
+
+    prepare(&t, 0);
+    watch(&t, 16 << 20, 1000000);
+    start_box(&t, map_for_ever);
+    cr_expect_eq(look_until(&t, NULL), DISK_OUTGROWN);
+    cr_expect_eq(state_of(t.box), 'T');
+    end(&t);
+}
+
+Test(disk, descriptors_without_end_are_not_all_looked_at)
+{
+    struct rlimit limit;
+    struct stage t;
+    int64_t bytes;
+    char byte;
+
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_cur < 4096)
+        cr_skip_test("too few descriptors are allowed here");
+    prepare(&t, 0);
+    start_box(&t, open_for_ever);
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(read(t.hear, &byte, 1), 1);
+    cr_expect_not(disk_unnamed(t.top, 0, &bytes), "it looked at 80000 of them");
     end(&t);
 }
 
