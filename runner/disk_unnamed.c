@@ -1,11 +1,13 @@
 /* Files without a name that processes of a box hold open: a walk over the tree does not see them. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -64,19 +66,39 @@ struct look {
     bool complete;
 };
 
-static void look_at_fds(struct look *l, pid_t pid)
+/* Descriptors that were sent to this socket and not received yet: nobody has them, and what they stand for is there (since Linux 5.6). */
+static bool has_some_on_the_way(const char *task, const char *fd)
 {
-    char path[64];
+    static const char name[] = "scm_fds:";
+    char path[128], text[1024];
+    const char *at;
+
+    (void)snprintf(path, sizeof(path), "%s/fdinfo/%.20s", task, fd);
+    int info = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = info >= 0 ? read(info, text, sizeof(text) - 1) : -1;
+    pj_fd_close(&info);
+    text[n > 0 ? n : 0] = '\0';
+    at = strstr(text, name);
+    return at != NULL && strtol(at + strlen(name), NULL, 10) != 0;
+}
+
+static void look_at_fds(struct look *l, const char *task)
+{
+    char path[96];
     const struct dirent *entry = NULL;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    (void)snprintf(path, sizeof(path), "%s/fd", task);
     DIR *dir = opendir(path);
     while (dir != NULL && l->fds_left > 0 && (entry = readdir(dir)) != NULL) {
         struct stat st;
 
         l->fds_left--;
-        if (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && S_ISREG(st.st_mode) &&
-            st.st_nlink == 0 && is_on_disk(dirfd(dir), entry->d_name) && is_new(&l->seen, &st))
+        if (fstatat(dirfd(dir), entry->d_name, &st, 0) < 0)
+            continue;
+        if (S_ISSOCK(st.st_mode) && has_some_on_the_way(task, entry->d_name))
+            l->complete = false;
+        if (S_ISREG(st.st_mode) && st.st_nlink == 0 && is_on_disk(dirfd(dir), entry->d_name) &&
+            is_new(&l->seen, &st))
             l->bytes += (int64_t)st.st_blocks * 512;
     }
     if (dir != NULL)
@@ -94,20 +116,54 @@ static bool is_unnamed_map(const char *line, dev_t dev)
            sscanf(line, "%*s %*s %*s %x:%x", &major, &minor) == 2 && makedev(major, minor) == dev;
 }
 
-/* A file may have neither a name nor a descriptor, and be held by a map of it alone. */
-static void look_at_maps(struct look *l, pid_t pid)
+/* A file may have neither a name nor a descriptor, and be held by a map of it alone. False: this thread has ended, and shows no maps. */
+static bool look_at_maps(struct look *l, const char *task)
 {
-    char path[64], line[LINE_MAX_BYTES];
+    char path[96], line[LINE_MAX_BYTES];
+    bool any = false;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+    (void)snprintf(path, sizeof(path), "%s/maps", task);
     FILE *maps = fopen(path, "re");
     while (maps != NULL && l->complete && l->lines_left > 0 &&
            fgets(line, sizeof(line), maps) != NULL) {
+        any = true;
         l->lines_left--;
         l->complete = !is_unnamed_map(line, l->dev);
     }
     if (maps != NULL)
         (void)fclose(maps);
+    return any;
+}
+
+static bool share_descriptors(pid_t a, pid_t b)
+{
+    return syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
+}
+
+/* Threads share their memory, but each may have descriptors of its own. What began the box maps our own programs, which an upgrade replaces. */
+static void look_at_process(struct look *l, pid_t pid, bool maps)
+{
+    char path[64], task[64];
+    const struct dirent *entry = NULL;
+    pid_t known = 0;
+    bool mapped = !maps;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *dir = opendir(path);
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
+
+        if (thread <= 0)
+            continue;
+        (void)snprintf(task, sizeof(task), "/proc/%d/task/%d", (int)pid, (int)thread);
+        mapped = mapped || look_at_maps(l, task);
+        if (known != 0 && share_descriptors(known, thread))
+            continue;
+        look_at_fds(l, task);
+        known = thread;
+    }
+    if (dir != NULL)
+        closedir(dir);
 }
 
 bool disk_unnamed(pid_t root, dev_t dev, int64_t *bytes)
@@ -118,11 +174,8 @@ bool disk_unnamed(pid_t root, dev_t dev, int64_t *bytes)
     bool complete;
 
     *l = (struct look){.dev = dev, .fds_left = FDS_MAX, .lines_left = LINES_MAX, .complete = true};
-    for (size_t i = 0; i < n; i++) {
-        look_at_fds(l, pid[i]);
-        if (pid[i] != root)
-            look_at_maps(l, pid[i]);
-    }
+    for (size_t i = 0; i < n; i++)
+        look_at_process(l, pid[i], pid[i] != root);
     *bytes = l->bytes;
     complete = l->complete && l->fds_left > 0 && l->lines_left > 0;
     free(l);

@@ -20,7 +20,7 @@
 
 struct process {
     pid_t pid, parent;
-    char state; /* as in /proc/PID/stat: R S D Z T t X */
+    char state; /* of its first thread, as in /proc/PID/stat: R S D Z T t X */
     enum { UNKNOWN, ASKED, OURS, OTHERS } whose;
 };
 
@@ -35,12 +35,11 @@ struct held {
 };
 
 /* "1234 (name) S 1233 …". The name may hold anything. False: gone. */
-static bool read_process(const char *pid, struct process *out)
+static bool read_stat(const char *path, struct process *out)
 {
-    char path[64], text[512];
+    char text[512];
     const char *end;
 
-    (void)snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
     pj_fd_close(&fd);
@@ -48,10 +47,18 @@ static bool read_process(const char *pid, struct process *out)
     end = strrchr(text, ')');
     if (end == NULL || strlen(end) <= 4)
         return false;
-    *out = (struct process){.pid = (pid_t)strtol(pid, NULL, 10),
+    *out = (struct process){.pid = (pid_t)strtol(text, NULL, 10),
                             .parent = (pid_t)strtol(end + 4, NULL, 10),
                             .state = end[2]};
     return true;
+}
+
+static bool read_process(const char *pid, struct process *out)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
+    return read_stat(path, out);
 }
 
 static int by_pid(const void *a, const void *b)
@@ -153,9 +160,25 @@ static bool is_held(const struct held *h, pid_t pid)
     return h->n > 0 && bsearch(&pid, h->pid, h->n, sizeof(*h->pid), compare_pids) != NULL;
 }
 
+/* All its threads do: the first one may have ended and be a zombie while others go on, and each is stopped by itself. */
 static bool stands(const struct process *p)
 {
-    return strchr("TtZX", p->state) != NULL;
+    char path[80];
+    struct process thread;
+    const struct dirent *entry = NULL;
+    bool all = true;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)p->pid);
+    DIR *dir = opendir(path);
+    while (dir != NULL && all && (entry = readdir(dir)) != NULL) {
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        (void)snprintf(path, sizeof(path), "/proc/%d/task/%.20s/stat", (int)p->pid, entry->d_name);
+        all = !read_stat(path, &thread) || strchr("TtZX", thread.state) != NULL;
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return all;
 }
 
 /* One round. True: all stood still before it, so nothing can have been forked since. */

@@ -3,6 +3,8 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -262,6 +265,73 @@ static void open_for_ever(const struct stage *t)
         pause();
 }
 
+/* Descriptors of its own for one thread, which holds what has no name. */
+static void *hide(void *arg)
+{
+    const struct stage *t = arg;
+
+    (void)unshare(CLONE_FILES);
+    (void)!write(t->say, hold() ? "!" : "?", 1);
+    for (;;)
+        pause();
+    return NULL;
+}
+
+static void hide_for_ever(const struct stage *t)
+{
+    pthread_t thread;
+
+    (void)pthread_create(&thread, NULL, hide, (void *)(uintptr_t)t);
+    for (;;)
+        pause();
+}
+
+/* One that is on its way to itself. */
+static void send_for_ever(const struct stage *t)
+{
+    int pair[2], fd = open(t->tree, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.head = {.cmsg_level = SOL_SOCKET,
+                          .cmsg_type = SCM_RIGHTS,
+                          .cmsg_len = CMSG_LEN(sizeof(int))}};
+    char byte = 'x';
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    const struct msghdr msg = {.msg_iov = &part,
+                               .msg_iovlen = 1,
+                               .msg_control = control.space,
+                               .msg_controllen = sizeof(control.space)};
+
+    memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+    bool sent = fd >= 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0 &&
+                sendmsg(pair[0], &msg, 0) == 1;
+    (void)close(fd);
+    (void)!write(t->say, sent ? "!" : "?", 1);
+    for (;;)
+        pause();
+}
+
+/* The first thread is a zombie soon, and the process goes on. */
+static void *count(void *arg)
+{
+    const struct stage *t = arg;
+    pid_t self = gettid();
+
+    (void)!write(t->say, &self, sizeof(self));
+    for (;;)
+        ;
+    return NULL;
+}
+
+static void go_on_without_the_first(const struct stage *t)
+{
+    pthread_t thread;
+
+    (void)pthread_create(&thread, NULL, count, (void *)(uintptr_t)t);
+    pthread_exit(NULL);
+}
+
 static void make_files_for_ever(const struct stage *t)
 {
     char path[96];
@@ -335,6 +405,47 @@ Test(disk, descriptors_without_end_are_not_all_looked_at)
     for (int i = 0; i < 20; i++)
         cr_assert_eq(read(t.hear, &byte, 1), 1);
     cr_expect_not(disk_unnamed(t.top, 0, &bytes), "it looked at 80000 of them");
+    end(&t);
+}
+
+Test(disk, what_a_thread_holds_by_itself_and_what_is_on_its_way_are_found)
+{
+    void (*const all[])(const struct stage *) = {hide_for_ever, send_for_ever};
+
+    for (size_t i = 0; i < PJ_COUNT_OF(all); i++) {
+        struct stage t;
+        int64_t bytes = 0;
+        char byte;
+
+        prepare(&t, 0);
+        start_box(&t, all[i]);
+        cr_assert_eq(read(t.hear, &byte, 1), 1);
+        if (byte == '!') { /* else /var/tmp has no files without a name */
+            bool complete = disk_unnamed(t.top, 0, &bytes);
+
+            cr_expect(!complete || bytes >= EACH, "case %zu: %lld bytes", i, (long long)bytes);
+        }
+        end(&t);
+    }
+}
+
+Test(disk, a_process_is_held_whose_first_thread_has_ended)
+{
+    struct stage t;
+    char path[96], text[256] = "";
+    pid_t thread;
+
+    prepare(&t, 0);
+    start_box(&t, go_on_without_the_first);
+    cr_assert_eq(read(t.hear, &thread, sizeof(thread)), sizeof(thread));
+    struct held *held = family_hold(t.top);
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)t.box, (int)thread);
+    FILE *f = fopen(path, "re");
+    cr_assert_not_null(f);
+    cr_assert_not_null(fgets(text, sizeof(text), f));
+    (void)fclose(f);
+    cr_expect_eq(strrchr(text, ')')[2], 'T', "%s", text);
+    family_let_go(held);
     end(&t);
 }
 
