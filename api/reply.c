@@ -284,7 +284,7 @@ void reply_json_etag(struct request *req, json_t *doc)
     json_decref(doc);
     pj_sha256_hex(text, n, hex);
     snprintf(etag, sizeof etag, "\"%.32s\"", hex);
-    reply_header(req, "ETag", "%s", etag);
+    reply_header(req, "ETag", "W/%s", etag);
     reply_header(req, "Cache-Control", "private, no-cache");
     if (client_has(req, etag)) {
         free(text);
@@ -298,7 +298,7 @@ void reply_static(struct request *req, const char *type, const char *etag, const
                   size_t n)
 {
     if (etag != NULL) {
-        reply_header(req, "ETag", "%s", etag);
+        reply_header(req, "ETag", "W/%s", etag);
         reply_header(req, "Cache-Control", "no-cache");
         if (client_has(req, etag)) {
             send_reply(req, 304, NULL, NULL, 0);

@@ -17,7 +17,7 @@ void reply_header(struct request *req, const char *name, const char *fmt, ...) P
 
 /* `doc` is taken. */
 void reply_json(struct request *req, int status, json_t *doc);
-/* The same with a strong ETag; 304 when the client has it already. */
+/* The same with an ETag; 304 when the client has it already. A weak one, since the bytes are others with gzip (RFC 9110, 8.8.3.3). */
 void reply_json_etag(struct request *req, json_t *doc);
 /* `bytes` (malloc) is taken. */
 void reply_bytes(struct request *req, int status, const char *type, char *bytes, size_t n);

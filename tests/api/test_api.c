@@ -265,7 +265,8 @@ Test(api, a_task_is_not_sent_again_to_who_has_it)
     PJ_CLEANUP(pj_freep) char *etag = http_answer_header(&a, "ETag");
     cr_assert_not_null(etag);
     http_answer_release(&a);
-    PJ_CLEANUP(pj_freep) char *header = pj_asprintf("If-None-Match: \"x\", W/%s", etag);
+    cr_expect_eq(strncmp(etag, "W/\"", 3), 0, "packed or not, it is the same: %s", etag);
+    PJ_CLEANUP(pj_freep) char *header = pj_asprintf("If-None-Match: \"x\", %s", etag);
     const char *headers[] = {header, NULL};
     http_call(s.w.base, "GET", path, WORLD_TOKEN, NULL, headers, &a);
     cr_expect_eq(a.status, 304);
@@ -645,7 +646,9 @@ Test(api, pages_come_from_a_table_and_allow_no_foreign_code)
     cr_expect(a.body_len > 100 && a.body_len < whole, "%zu of %zu bytes", a.body_len, whole);
     cr_expect_eq(memcmp(a.body, "\x1f\x8b", 2), 0);
     http_answer_release(&a);
-    PJ_CLEANUP(pj_freep) char *have = pj_asprintf("If-None-Match: %s", etag);
+    cr_expect_eq(strncmp(etag, "W/\"", 3), 0, "packed or not, it is the same: %s", etag);
+    PJ_CLEANUP(pj_freep)
+    char *have = pj_asprintf("If-None-Match: %s", etag + 2); /* as a cache may have made it */
     const char *headers[] = {have, NULL};
     http_call(w.base, "GET", "/assets/index.html", NULL, NULL, headers, &a);
     cr_expect_eq(a.status, 304);
