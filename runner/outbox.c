@@ -20,6 +20,7 @@
 #include "runner/issue.h"
 #include "runner/mail.h"
 #include "runner/notify.h"
+#include "runner/patience.h"
 #include "runner/workspace.h"
 
 #define HOLD_MS                                                                                    \
@@ -39,6 +40,8 @@ struct outbox {
     struct pj_http *http;
     struct pj_forges *forges;
     struct pj_meta meta;
+    struct patience patience;
+    int64_t rest_ms; /* > 0: the receiver of the present record is left alone that long */
 };
 
 int64_t outbox_retry_ms(int64_t base_ms, int64_t age_ms, int64_t attempts)
@@ -52,6 +55,10 @@ int64_t outbox_retry_ms(int64_t base_ms, int64_t age_ms, int64_t attempts)
         wait *= 2;
     if (wait > RETRY_MAX_MS)
         wait = RETRY_MAX_MS;
+    if (wait >
+        age_ms +
+            base_ms * RETRY_FACTOR) /* among the attempts may be some at which it was left alone */
+        wait = age_ms + base_ms * RETRY_FACTOR;
     pj_random_bytes(&jitter, sizeof(jitter));
     return wait - wait / 4 + wait / 4 * jitter / 65535;
 }
@@ -104,6 +111,26 @@ static int owner_address(struct outbox *o, const char *user_id, char **address, 
     return 0;
 }
 
+/* Who kept us waiting a moment ago is not tried yet: others wait behind him. */
+static int spare(struct outbox *o, const char *name, struct pj_err *err)
+{
+    o->rest_ms = patience_rest_ms(&o->patience, name, pj_mono_ms());
+    if (o->rest_ms == 0)
+        return 0;
+    (void)pj_fail(
+        err, PJ_E_UNAVAILABLE,
+        "not tried: it did not take what it was sent, and was slow to say so, a moment ago");
+    return pj_err_remedy(err, "It is tried again in %lld s.", (long long)(o->rest_ms / 1000 + 1));
+}
+
+static int noted(struct outbox *o, const char *name, int rc, int64_t began_mono)
+{
+    int64_t now = pj_mono_ms();
+
+    patience_note(&o->patience, name, rc >= 0, now - began_mono, now);
+    return rc;
+}
+
 static int send_mail(struct outbox *o, const struct pj_outbox *record, const struct pj_task *task,
                      const char *repository, const char *to, struct pj_err *err)
 {
@@ -126,11 +153,19 @@ static int send_mail(struct outbox *o, const struct pj_outbox *record, const str
         .tls_required = strcmp(s->smtp_tls, "required") == 0,
         .ca_file = s->ca_file,
     };
+    char name[PATIENCE_NAME_SIZE];
     struct pj_str message;
-    int rc = mail_compose(&facts, &message, err);
+    int64_t began = pj_mono_ms();
+    int rc;
 
+    patience_name(s->smtp_url, name);
+    if (spare(o, name, err) < 0)
+        return -1;
+    rc = mail_compose(&facts, &message, err);
     if (rc == 0)
-        rc = pj_smtp_send(&server, from, to, pj_view_n(message.data, message.len), err);
+        rc = noted(o, name,
+                   pj_smtp_send(&server, from, to, pj_view_n(message.data, message.len), err),
+                   began);
     pj_str_release(&message);
     return rc;
 }
@@ -159,6 +194,8 @@ static void settle(struct outbox *o, unsigned partition, const struct pj_outbox 
         state = PJ_OUTBOX_SKIPPED;
     else if (rc < 0)
         state = err->cls == PJ_E_INVALID || retry < 0 ? PJ_OUTBOX_FAILED : PJ_OUTBOX_PENDING;
+    if (state == PJ_OUTBOX_PENDING && o->rest_ms > 0)
+        retry = o->rest_ms;
     pj_outbox_settle_cmd(&cmd, partition, record->id, record->attempts, state, to,
                          rc < 0 ? err->message : NULL, retry < 0 ? 0 : retry);
     do
@@ -217,12 +254,20 @@ static int deliver_webhook(struct outbox *o, const struct pj_outbox *record,
                            struct pj_err *err)
 {
     const struct runner_settings *s = o->settings;
+    char name[PATIENCE_NAME_SIZE];
+    int64_t began = pj_mono_ms();
 
     if (record->to == NULL)
         return PJ_NONE;
+    patience_name(record->to, name);
+    if (spare(o, name, err) < 0)
+        return -1;
     if (s->notify_url != NULL && strcmp(s->notify_url, record->to) == 0)
-        return notify_send(o->http, s->notify_url, true, s->notify_secret, record->id, task, err);
-    return notify_repository(o, record, task, repo, err);
+        return noted(
+            o, name,
+            notify_send(o->http, s->notify_url, true, s->notify_secret, record->id, task, err),
+            began);
+    return noted(o, name, notify_repository(o, record, task, repo, err), began);
 }
 
 /* The mail of an end; first, the same end becomes records of their own for the webhooks, each made once. */
@@ -240,12 +285,18 @@ static int deliver_mail(struct outbox *o, unsigned partition, const struct pj_ou
     return send_mail(o, record, task, repo->name, *to, err);
 }
 
-static int deliver_comment(struct outbox *o, const struct pj_task *task, struct pj_err *err)
+static int deliver_comment(struct outbox *o, const struct pj_outbox *record,
+                           const struct pj_task *task, struct pj_err *err)
 {
     const struct forge_view_spec spec = {
         .settings = o->settings, .redis = o->redis, .forges = o->forges, .issues = true};
+    char name[PATIENCE_NAME_SIZE];
+    int64_t began = pj_mono_ms();
 
-    return issue_comment(&spec, task, err);
+    patience_name(record->to != NULL ? record->to : "", name);
+    if (spare(o, name, err) < 0)
+        return -1;
+    return noted(o, name, issue_comment(&spec, task, err), began);
 }
 
 /* 0 delivered, PJ_NONE nothing to do, -1 with err. */
@@ -271,7 +322,7 @@ static int deliver(struct outbox *o, unsigned partition, const struct pj_outbox 
     }
     if (strcmp(record->kind, "comment") == 0) {
         *to = pj_strdup_or_null(record->to);
-        rc = deliver_comment(o, &task, err);
+        rc = deliver_comment(o, record, &task, err);
     } else if (strcmp(record->kind, "webhook") == 0) {
         *to = pj_strdup_or_null(record->to);
         rc = deliver_webhook(o, record, &task, &repo, err);
@@ -300,6 +351,7 @@ static int serve(struct outbox *o, unsigned partition, struct pj_err *err)
         return -1;
     if (count == 0)
         return 0;
+    o->rest_ms = 0;
     done = deliver(o, partition, &record, &to, &why);
     settle(o, partition, &record, done, to, &why);
     pj_outbox_release(&record, 1);

@@ -1,12 +1,15 @@
 /* Deliveries by the real outbox process when a receiver takes its time. */
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/json/codec.h"
 #include "lib/store/lease.h"
 #include "lib/store/outbox.h"
+#include "runner/patience.h"
 #include "tests/runner/fleet.h"
 #include "tests/support/stand_in.h"
 
@@ -14,6 +17,20 @@ static void answer(struct stand_in_exchange *x, void *arg)
 {
     (void)arg;
     stand_in_reply_text(x, 204, "text/plain", "");
+}
+
+static void refuse(struct stand_in_exchange *x, void *arg)
+{
+    (void)arg;
+    stand_in_reply_text(x, 500, "text/plain", "");
+}
+
+static void refuse_when_released(void *ctx, const struct stand_in_request *r,
+                                 struct stand_in_exchange *x)
+{
+    (void)ctx;
+    (void)r;
+    stand_in_hold(x, refuse, NULL);
 }
 
 static void wait_for_release(void *ctx, const struct stand_in_request *r,
@@ -54,7 +71,7 @@ static void end_task(struct fleet *f, const char *repo)
 
 /* How many webhooks there are, how many of them are on record as sent, and all their attempts. */
 struct webhooks {
-    size_t count, sent;
+    size_t count, sent, spared;
     int64_t attempts;
 };
 
@@ -77,6 +94,7 @@ static struct webhooks webhooks_of(struct fleet *f)
             continue;
         sum.attempts += pj_json_i64(item, "attempts", 0);
         sum.sent += strcmp(pj_json_str(item, "state", ""), "sent") == 0;
+        sum.spared += strncmp(pj_json_str(item, "lastError", ""), "not tried: ", 11) == 0;
         sum.count++;
     }
     return sum;
@@ -86,9 +104,9 @@ static struct fleet f;
 static struct stand_in *inbox;
 
 /* A runner with that many ends to tell of, the first webhook of which has reached its receiver. */
-static void up_with(int ends)
+static void up_with(int ends, stand_in_handler *handle)
 {
-    inbox = stand_in_start(0, wait_for_release, NULL);
+    inbox = stand_in_start(0, handle, NULL);
     fleet_start(&f);
     PJ_CLEANUP(pj_freep) char *hook = pj_asprintf("%s/ends", stand_in_url(inbox));
     fleet_set(&f, "PJ_NOTIFY_URL", hook);
@@ -107,7 +125,7 @@ Test(deliveries, a_receiver_that_takes_its_time_uses_up_nobody_elses_claim)
 {
     struct webhooks w;
 
-    up_with(3);
+    up_with(3, wait_for_release);
     w = webhooks_of(&f);
     cr_expect_eq(w.count, 3);
     cr_expect_eq(w.attempts, 1, "the one under way is claimed");
@@ -123,7 +141,7 @@ Test(deliveries, a_runner_that_leaves_brings_its_delivery_to_an_end)
 {
     struct webhooks w;
 
-    up_with(2);
+    up_with(2, wait_for_release);
     cr_assert_eq(kill(f.runner[0].pid, SIGTERM), 0);
     cr_expect_not(stand_in_wait_abandoned(inbox, 1, 1000), "it was ended in the middle");
     stand_in_release(inbox);
@@ -133,4 +151,51 @@ Test(deliveries, a_runner_that_leaves_brings_its_delivery_to_an_end)
     cr_expect_eq(w.attempts, (int64_t)w.sent, "what was begun is done");
     fleet_stop(&f);
     stand_in_stop(inbox);
+}
+
+/* One that is slow to refuse would be tried for each of its records, one after the other, while everybody else's wait. */
+Test(deliveries, a_receiver_that_is_slow_to_refuse_is_left_alone_for_a_while)
+{
+    int64_t deadline;
+    struct webhooks w;
+
+    up_with(4, refuse_when_released);
+    cr_expect_not(stand_in_wait(inbox, 2, PATIENCE_SLOW_MS + 100), "one after the other");
+    stand_in_release(inbox);
+    deadline = pj_mono_ms() + FLEET_SOON_MS;
+    do
+        w = webhooks_of(&f);
+    while (w.spared < 3 && pj_mono_ms() < deadline);
+    cr_expect_geq(w.spared, 3);
+    cr_expect_eq(w.sent, 0);
+    cr_expect_eq(stand_in_count(inbox), 1, "it was asked once");
+    fleet_stop(&f);
+    stand_in_stop(inbox);
+}
+
+Test(deliveries, patience_is_with_those_who_answer)
+{
+    static struct patience p;
+    char name[PATIENCE_NAME_SIZE], other[PATIENCE_NAME_SIZE];
+
+    patience_name("https://inbox.example:8443/a/b?c", name);
+    cr_assert_str_eq(name, "https://inbox.example:8443");
+    cr_assert_eq(patience_rest_ms(&p, name, 1000), 0, "nobody is known");
+    patience_note(&p, name, false, PATIENCE_SLOW_MS - 1, 1000);
+    cr_assert_eq(patience_rest_ms(&p, name, 1000), 0, "it failed at once");
+    patience_note(&p, name, false, 20000, 1000);
+    cr_assert_eq(patience_rest_ms(&p, name, 1000), 200000);
+    cr_assert_eq(patience_rest_ms(&p, name, 200999), 1);
+    cr_assert_eq(patience_rest_ms(&p, name, 201000), 0);
+    patience_note(&p, name, false, 3600000, 1000);
+    cr_assert_eq(patience_rest_ms(&p, name, 1000), PATIENCE_REST_MAX_MS);
+    patience_note(&p, name, true, 20000, 1000);
+    cr_assert_eq(patience_rest_ms(&p, name, 1000), 0, "slow, but it took it");
+    for (int i = 0; i <= PATIENCE_MAX; i++) {
+        (void)snprintf(other, sizeof(other), "https://inbox-%d.example", i);
+        patience_note(&p, other, false, 5000, 1000 + i);
+    }
+    cr_assert_gt(patience_rest_ms(&p, other, 2000), 0);
+    cr_assert_eq(patience_rest_ms(&p, "https://inbox-0.example", 2000), 0, "the first gave way");
+    cr_assert_gt(patience_rest_ms(&p, "https://inbox-1.example", 2000), 0);
 }

@@ -257,8 +257,11 @@ Test(chore, runs_beside_the_one_who_owes_it)
 
 Test(outbox, waits_longer_each_time_and_gives_up_after_three_days)
 {
-    int64_t first = outbox_retry_ms(1000, 0, 1), tenth = outbox_retry_ms(1000, 0, 10);
+    int64_t first = outbox_retry_ms(1000, 0, 1),
+            tenth = outbox_retry_ms(1000, INT64_C(2) * 3600 * 1000, 10),
+            spared = outbox_retry_ms(1000, 60000, 10); /* tried less often than it was claimed */
 
+    cr_assert(spared >= 52500 && spared <= 70000);
     cr_assert(first >= 7500 && first <= 10000);
     cr_assert(tenth > 60 * 60 * 1000 && tenth <= 4 * 60 * 60 * 1000);
     cr_assert_eq(outbox_retry_ms(1000, INT64_C(3) * 24 * 3600 * 1000, 20), -1);
