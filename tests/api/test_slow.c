@@ -98,3 +98,39 @@ Test(slow, long_lines_are_given_whole_and_cost_little_to_who_reads_none)
     writer_end(&wr);
     world_stop(&w);
 }
+
+/* A script of Redis holds everybody up: a search looks at about a megabyte of text and then says where to go on. */
+Test(slow, a_search_through_long_texts_goes_in_steps)
+{
+    enum { TASKS = 60, TEXT = 60000 };
+    struct world w;
+    size_t pages = 0, found = 0;
+    PJ_CLEANUP(pj_freep) char *text = pj_alloc(TEXT + 1, 1);
+
+    memset(text, 'z', TEXT);
+    world_start(&w);
+    world_api_start(&w);
+    PJ_CLEANUP(pj_freep) char *repository = writer_repository(&w, "one");
+    PJ_CLEANUP(pj_freep) char *oldest = world_task(&w, repository, "Needle", "d", "");
+    for (int i = 0; i < TASKS; i++)
+        free(world_task(&w, repository, "t", text, ""));
+    PJ_CLEANUP(pj_freep) char *path = pj_strdup("/tasks?q=needle");
+    while (path != NULL) {
+        json_t *page = world_call(&w, "GET", path, NULL, 200);
+        const json_t *items = json_object_get(page, "items");
+        const char *next = pj_json_str(page, "nextCursor", NULL);
+        for (size_t i = 0; i < json_array_size(items); i++, found++)
+            cr_expect_str_eq(pj_json_str(json_array_get(items, i), "id", ""), oldest);
+        free(path);
+        path = next != NULL ? pj_asprintf("/tasks?q=needle&cursor=%s", next) : NULL;
+        cr_assert_leq(++pages, (size_t)TASKS);
+        json_decref(page);
+    }
+    cr_expect_eq(found, 1, "%zu found", found);
+    json_t *whole = world_call(&w, "GET", "/tasks?limit=200", NULL, 200);
+    cr_expect_leq(json_array_size(json_object_get(whole, "items")), (size_t)20, "about a megabyte");
+    cr_expect_not_null(pj_json_str(whole, "nextCursor", NULL));
+    json_decref(whole);
+    cr_expect_geq(pages, 3, "all of %d bytes in %zu steps", TASKS * TEXT, pages);
+    world_stop(&w);
+}

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- task_list - a page of tasks, newest first. Looks at no more than 1000 candidates: then the page is short and has a cursor.
+-- task_list - a page of tasks, newest first. Looks at no more than 1000 candidates and a megabyte of text, and answers with no more
+--             than about that: then the page is short and has a cursor.
 -- KEYS[1] any key of the partition
 -- ARGV    limit, before or '', viewer or '', owner or '', repository or '', status or '', text (lower case) or '', then ids of
 --         shared repositories
@@ -21,11 +22,13 @@ elseif viewer ~= '' and not has_shared then
 elseif status ~= '' then
     index = index .. ':s:' .. status
 end
+local read = 0
 local function has_text(h)
     local title, desc, rest = h[3], h[4], string.match(h[1], '^%d+%z%d%z[^%z]*%z[^%z]*%z[^%z]*%z[^%z]*%z[^%z]*%z(.*)$')
     for name, value in string.gmatch(rest or '', '([^%z]*)%z([^%z]*)%z') do
         title, desc = title or name == 'title' and value, desc or name == 'desc' and value
     end
+    read = read + #(title or '') + #(desc or '')
     return string.find(string.lower(title or ''), text, 1, true) or string.find(string.lower(desc or ''), text, 1, true)
 end
 local function shows(h)
@@ -43,12 +46,18 @@ while seen < 1000 do
     for _, id in ipairs(ids) do
         local key = P .. 't:' .. id
         seen = seen + 1
-        if shows(call('HMGET', key, 'd', 'status', 'title', 'desc')) then
+        local h = call('HMGET', key, 'd', 'status', 'title', 'desc')
+        if shows(h) then
             out[#out + 1] = call('HGETALL', key)
+            read = read + #h[1] + #(h[4] or '')
             if #out == limit + 2 then
                 out[2] = id
                 return out
             end
+        end
+        if read > 1048576 then
+            out[2] = id
+            return out
         end
         top = '(' .. id
     end
