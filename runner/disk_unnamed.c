@@ -1,5 +1,6 @@
 /* Files without a name that processes of a box hold open: a walk over the tree does not see them. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <linux/magic.h>
@@ -89,6 +90,8 @@ static void look_at_fds(struct look *l, const char *task)
 
     (void)snprintf(path, sizeof(path), "%s/fd", task);
     DIR *dir = opendir(path);
+    if (dir == NULL && errno != ENOENT && errno != ESRCH)
+        l->complete = false; /* it is there, and we are not let in */
     while (dir != NULL && l->fds_left > 0 && (entry = readdir(dir)) != NULL) {
         struct stat st;
 
