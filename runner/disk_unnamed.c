@@ -83,6 +83,7 @@ static bool has_some_on_the_way(const char *task, const char *fd)
     return at != NULL && strtol(at + strlen(name), NULL, 10) != 0;
 }
 
+/* Who is not let in meets process 1 of a box, which is ours: what a box executes belongs to a user namespace that we own. */
 static void look_at_fds(struct look *l, const char *task)
 {
     char path[96];
@@ -90,8 +91,8 @@ static void look_at_fds(struct look *l, const char *task)
 
     (void)snprintf(path, sizeof(path), "%s/fd", task);
     DIR *dir = opendir(path);
-    if (dir == NULL && errno != ENOENT && errno != ESRCH)
-        l->complete = false; /* it is there, and we are not let in */
+    if (dir == NULL && (errno == EMFILE || errno == ENFILE))
+        l->complete = false;
     while (dir != NULL && l->fds_left > 0 && (entry = readdir(dir)) != NULL) {
         struct stat st;
 
@@ -143,13 +144,14 @@ static bool share_descriptors(pid_t a, pid_t b)
     return syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
 }
 
-/* Threads share their memory, but each may have descriptors of its own. What began the box maps our own programs, which an upgrade replaces. */
-static void look_at_process(struct look *l, pid_t pid, bool maps)
+/* Threads share their memory, but each may have descriptors of its own. What began the box maps our own programs, which an upgrade
+ * replaces. */
+static void look_at_process(struct look *l, pid_t pid, bool boxed)
 {
     char path[64], task[64];
     const struct dirent *entry = NULL;
     pid_t known = 0;
-    bool mapped = !maps;
+    bool mapped = !boxed;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
     DIR *dir = opendir(path);
