@@ -284,7 +284,7 @@ Test(runner, r10_2_a_frozen_runner_ends_its_box_before_another_takes_the_task)
     fleet_wait_log(&o.f, id, "box-is-busy");
     gone[0].fd = watch_process(&o.f, "pj-runner", "job");
     gone[1].fd = watch_process(&o.f, "pj-sandbox", NULL);
-    gone[2].fd = watch_process(&o.f, "sleep", "1001");
+    gone[2].fd = watch_process(&o.f, "pj-agent", "--gateway");
     fleet_answers(&o.f, GREETING);
     fleet_runner(&o.f, 1);
     cr_assert_eq(kill(o.f.runner[0].pid, SIGSTOP), 0);
