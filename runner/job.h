@@ -90,6 +90,7 @@ struct job {
     char *last_diff; /* as it came, to be kept also when it does not apply */
     int diff_rounds;
     struct pj_str trajectory;
+    int64_t trajectory_sent;
     char tree_sha[PJ_SHA_SIZE], commit_sha[PJ_SHA_SIZE];
     bool coderabbit_added;
     char *co_author; /* "Name <mail>" of who asked for the task, or NULL */

@@ -6,6 +6,7 @@
 #include "runner/job.h"
 #include "runner/publish.h"
 
+#define TRAJECTORY_STORED_MAX ((int64_t)32 << 20) /* lib/store/lua/lease_text.1.lua */
 #define TRAJECTORY_BATCH ((size_t)32 * 1024)
 #define DIFF_ROUNDS_MAX 3
 #define REJECTS_MAX ((size_t)8 * 1024)
@@ -57,8 +58,10 @@ void job_flush_trajectory(struct job *job)
 {
     struct pj_err err;
 
-    /* Nothing depends on it but a later look at what the model did. */
-    if (job->trajectory.len > 0 && job->report->trajectory != NULL &&
+    job->trajectory_sent += (int64_t)job->trajectory.len;
+    /* Nothing depends on it but a later look at what the model did. What the store would not keep is not sent. */
+    if (job->trajectory.len > 0 && job->trajectory_sent <= TRAJECTORY_STORED_MAX &&
+        job->report->trajectory != NULL &&
         job->report->trajectory(job, pj_view_n(job->trajectory.data, job->trajectory.len), &err) <
             0)
         pj_log_err(PJ_LOG_WARN, "trajectory_not_kept", &err, "taskId", job->spec.task.id);

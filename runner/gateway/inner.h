@@ -29,6 +29,7 @@ struct gateway {
     struct gateway_source primary, fallback;
     struct gateway_source *source; /* the one in use */
     struct budget budget;
+    bool greeted;      /* the agent has its task */
     bool alerted;      /* token_alert was given */
     bool overflowed;   /* the last turn did not fit; a second time ends the run */
     bool told_dropped; /* convert.c: what has no form in the provider's format was told of */

@@ -64,6 +64,11 @@ static int on_hello(struct gateway *gw, const json_t *frame, const struct pj_pum
     PJ_CLEANUP(pj_json_decrefp) json_t *reply = json_pack("{s:s}", "type", "task");
 
     (void)frame;
+    if (gw->greeted) {
+        pj_fail(err, PJ_E_PROTOCOL, "the agent asked for its task twice");
+        return pj_err_code(err, "agent_lost");
+    }
+    gw->greeted = true;
     gateway_trajectory(gw, json_pack("{s:s, s:s*, s:s*, s:s*}", "type", "task", "id", task->id,
                                      "title", task->title, "description", task->description));
     set(reply, "title", task->title);

@@ -527,3 +527,24 @@ Test(gateway, an_agent_that_floods_it_does_not_keep_the_job_from_its_duties)
         rig_release(&rig);
     }
 }
+
+/* Its answer and what is written down of it are as long as the task's text. */
+Test(gateway, a_task_is_given_out_once)
+{
+    PJ_CLEANUP(gateway_freep) struct gateway *gw = NULL;
+    struct rig rig;
+    struct flood f = {.rig = &rig, .frame = "{\"type\":\"hello\"}"};
+    pthread_t thread;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    rig_init(&rig, "openai", "http://127.0.0.1:1/v1");
+    cr_assert_eq(gateway_open(&rig.config, &gw, &rig.err), 0, "%s", rig.err.message);
+    cr_assert_eq(pthread_create(&thread, NULL, talk, &f), 0);
+    cr_expect_lt(gateway_serve(gw, NULL, &rig.result, &rig.err), 0);
+    cr_expect_eq(rig.err.cls, PJ_E_PROTOCOL, "%s", rig.err.message);
+    cr_expect_str_eq(rig.err.code, "agent_lost");
+    f.enough = true;
+    gateway_freep(&gw);
+    pthread_join(thread, NULL);
+    rig_release(&rig);
+}
