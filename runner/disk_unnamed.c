@@ -114,10 +114,17 @@ static bool is_unnamed_map(const char *line, dev_t dev)
 {
     static const char mark[] = " (deleted)\n";
     size_t n = strlen(line);
-    unsigned major, minor;
+    char *end = NULL;
+    const char *at = line;
 
-    return n > sizeof(mark) && strcmp(line + n - (sizeof(mark) - 1), mark) == 0 &&
-           sscanf(line, "%*s %*s %*s %x:%x", &major, &minor) == 2 && makedev(major, minor) == dev;
+    if (n <= sizeof(mark) || strcmp(line + n - (sizeof(mark) - 1), mark) != 0)
+        return false;
+    for (int word = 0; word < 3 && at != NULL; word++)
+        if ((at = strchr(at, ' ')) != NULL)
+            at++;
+    unsigned long major = at != NULL ? strtoul(at, &end, 16) : 0;
+    return end != NULL && *end == ':' &&
+           makedev((unsigned)major, (unsigned)strtoul(end + 1, NULL, 16)) == dev;
 }
 
 /* A file may have neither a name nor a descriptor, and be held by a map of it alone. False: this thread has ended, and shows no maps. */
