@@ -79,8 +79,8 @@ static int judge(int status, const struct pj_str *answer, struct pj_err *err)
                    status, pj_str_cstr(answer));
 }
 
-int notify_send(struct pj_http *http, const char *url, bool plain, const char *secret,
-                const char *id, const struct pj_task *task, struct pj_err *err)
+int notify_send(struct pj_http *http, const char *url, const struct notify_way *way,
+                const char *secret, const char *id, const struct pj_task *task, struct pj_err *err)
 {
     int64_t now = pj_now_ms() / 1000;
     char stamp[24];
@@ -98,7 +98,8 @@ int notify_send(struct pj_http *http, const char *url, bool plain, const char *s
         .url = url,
         .headers = filled,
         .header_count = PJ_COUNT_OF(filled),
-        .allow_plain = plain,
+        .allow_plain = way->plain,
+        .may_dial = way->may_dial,
         .max_body = 16 * 1024,
         .timeout_ms = 20000,
     };

@@ -38,6 +38,8 @@ static bool is_public(const struct sockaddr *addr)
     struct sockaddr_in6 in6;
     const uint8_t *b;
 
+    if (addr->sa_family != AF_INET && addr->sa_family != AF_INET6)
+        return false;
     if (addr->sa_family == AF_INET) {
         memcpy(&in4, addr, sizeof(in4));
         return is_public4(ntohl(in4.sin_addr.s_addr));
@@ -88,7 +90,7 @@ static int check_addresses(const char *authority, struct pj_err *err)
     if (getaddrinfo(name, NULL, &hints, &list) != 0)
         return pj_fail(err, PJ_E_UNAVAILABLE, "the name %.100s is not known", name);
     for (const struct addrinfo *a = list; a != NULL; a = a->ai_next)
-        ok = ok && (a->ai_family == AF_INET || a->ai_family == AF_INET6) && is_public(a->ai_addr);
+        ok = ok && is_public(a->ai_addr);
     freeaddrinfo(list);
     if (ok)
         return 0;
@@ -96,16 +98,17 @@ static int check_addresses(const char *authority, struct pj_err *err)
     return pj_err_remedy(err, "list the host in PJ_FORGES if notifications may go there");
 }
 
-int notify_guard(const struct pj_forges *forges, const char *url, bool *plain, struct pj_err *err)
+int notify_guard(const struct pj_forges *forges, const char *url, struct notify_way *way,
+                 struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *authority = authority_of(url);
     bool secure = strncasecmp(url, "https://", 8) == 0;
 
-    *plain = false;
+    *way = (struct notify_way){.may_dial = is_public};
     if (authority == NULL || (!secure && strncasecmp(url, "http://", 7) != 0))
         return pj_fail(err, PJ_E_INVALID, "the notification address is not a plain https:// URL");
     if (is_listed(forges, authority)) {
-        *plain = !secure;
+        *way = (struct notify_way){.plain = !secure};
         return 0;
     }
     if (!secure)

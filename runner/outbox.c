@@ -228,20 +228,20 @@ static int notify_repository(struct outbox *o, const struct pj_outbox *record,
                              struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *context = NULL;
+    struct notify_way way;
     struct pj_str secret;
-    bool plain = false;
     int rc;
 
     if (repo->notify_url == NULL || repo->webhook_sealed == NULL ||
         strcmp(repo->notify_url, record->to) != 0)
         return PJ_NONE; /* taken away meanwhile */
-    if (notify_guard(o->forges, repo->notify_url, &plain, err) < 0)
+    if (notify_guard(o->forges, repo->notify_url, &way, err) < 0)
         return -1;
     context = pj_asprintf("repo:%s:webhook", repo->id);
     pj_str_init(&secret, 4096);
     rc = pj_unseal(o->settings->keyring, context, pj_view_of(repo->webhook_sealed), &secret, err);
     if (rc == 0)
-        rc = notify_send(o->http, repo->notify_url, plain, pj_str_cstr(&secret), record->id, task,
+        rc = notify_send(o->http, repo->notify_url, &way, pj_str_cstr(&secret), record->id, task,
                          err);
     if (secret.data != NULL)
         pj_wipe(secret.data, secret.len);
@@ -253,6 +253,7 @@ static int deliver_webhook(struct outbox *o, const struct pj_outbox *record,
                            const struct pj_task *task, const struct pj_repo *repo,
                            struct pj_err *err)
 {
+    static const struct notify_way operators = {.plain = true};
     const struct runner_settings *s = o->settings;
     char name[PATIENCE_NAME_SIZE];
     int64_t began = pj_mono_ms();
@@ -263,10 +264,10 @@ static int deliver_webhook(struct outbox *o, const struct pj_outbox *record,
     if (spare(o, name, err) < 0)
         return -1;
     if (s->notify_url != NULL && strcmp(s->notify_url, record->to) == 0)
-        return noted(
-            o, name,
-            notify_send(o->http, s->notify_url, true, s->notify_secret, record->id, task, err),
-            began);
+        return noted(o, name,
+                     notify_send(o->http, s->notify_url, &operators, s->notify_secret, record->id,
+                                 task, err),
+                     began);
     return noted(o, name, notify_repository(o, record, task, repo, err), began);
 }
 

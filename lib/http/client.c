@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/view.h"
@@ -24,7 +25,8 @@ struct call {
     const struct pj_http_request *req;
     struct pj_http_response *res;
     struct pj_err *err;
-    bool failed; /* err was filled by a call-back */
+    bool failed;  /* err was filled by a call-back */
+    bool refused; /* an address that may not be dialled */
     size_t max_body, body_bytes;
     int64_t started_ms, last_byte_ms;
     char detail[CURL_ERROR_SIZE];
@@ -133,6 +135,29 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
     return n;
 }
 
+/* Closed on exec like any other: libcurl's own are. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *at)
+{
+    struct call *call = arg;
+
+    (void)purpose;
+    if (call->req->may_dial(&at->addr))
+        return socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
+    call->refused = true;
+    return CURL_SOCKET_BAD;
+}
+
+static bool dials_itself(void)
+{
+    static const char *const proxies[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
+                                          "ALL_PROXY"};
+
+    for (size_t i = 0; i < PJ_COUNT_OF(proxies); i++)
+        if (getenv(proxies[i]) != NULL)
+            return false;
+    return true;
+}
+
 static struct curl_slist *headers_of(const struct pj_http_request *req)
 {
     struct curl_slist *list = NULL;
@@ -181,6 +206,10 @@ static void configure(const struct pj_http *http, struct call *call, struct curl
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, req->once ? 1L : 0L);
     if (http->ca_file)
         curl_easy_setopt(easy, CURLOPT_CAINFO, http->ca_file);
+    if (req->may_dial && dials_itself()) {
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+    }
     if (req->body) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body_len);
@@ -251,6 +280,10 @@ static int judge(const struct call *call, CURLcode code, struct pj_err *err)
 {
     const char *detail = call->detail[0] ? call->detail : curl_easy_strerror(code);
 
+    if (call->refused && code == CURLE_COULDNT_CONNECT) {
+        pj_fail(err, PJ_E_INVALID, "the host's name stands for an address that may not be dialled");
+        return pj_err_code(err, "http_address");
+    }
     for (size_t i = 0; i < PJ_COUNT_OF(failures); i++) {
         if (failures[i].curl != code)
             continue;

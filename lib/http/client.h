@@ -25,6 +25,8 @@ struct pj_http_header {
     const char *value; /* NULL: the header is not sent */
 };
 
+struct sockaddr;
+
 struct pj_http_request {
     const char *method; /* "GET", "POST", …; NULL: GET without body, POST with one */
     const char *url;
@@ -36,6 +38,9 @@ struct pj_http_request {
      * one that was used before and broke without an answer (lib/transfer.c, Curl_retry_request). */
     bool once;
     bool allow_plain; /* http:// too; say so only when the operator's base URL does */
+    /* Asked of each address before it is dialled, after its name was looked up: what a name stood for when it was judged it may no longer stand
+     * for. NULL: any will do. Not asked where a proxy dials. */
+    bool (*may_dial)(const struct sockaddr *address);
     size_t
         max_body; /* bytes of the answer's body, passed to on_data or kept; 0: 1 MiB. More fails with LIMIT */
     int64_t timeout_ms;         /* the whole call; 0: 60 s */

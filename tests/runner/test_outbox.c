@@ -298,14 +298,49 @@ Test(notify, posts_to_public_addresses_and_to_hosts_that_the_operator_lists)
     (void)close(fd);
     cr_assert_eq(pj_forges_load(&spec, &forges, &err), 0, "%s", err.message);
     for (size_t i = 0; i < PJ_COUNT_OF(addresses); i++) {
-        bool plain = false;
+        struct notify_way way;
 
-        cr_assert_eq(notify_guard(forges, addresses[i].url, &plain, &err) == 0,
-                     addresses[i].allowed, "%s: %s", addresses[i].url, err.message);
-        cr_assert_eq(plain, addresses[i].plain, "%s", addresses[i].url);
+        cr_assert_eq(notify_guard(forges, addresses[i].url, &way, &err) == 0, addresses[i].allowed,
+                     "%s: %s", addresses[i].url, err.message);
+        cr_assert_eq(way.plain, addresses[i].plain, "%s", addresses[i].url);
     }
     pj_forges_free(forges);
     (void)unlink(path);
+}
+
+/* Its name was public when it was judged, and is ours when it is dialled. */
+Test(notify, a_name_that_has_become_another_address_is_not_dialled)
+{
+    struct pj_forges *forges = NULL;
+    const struct pj_forges_spec spec = {.file = NULL};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(at);
+    int sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    static const char *const proxies[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
+                                          "ALL_PROXY"};
+    struct notify_way way;
+    struct pj_task task;
+    struct pj_err err;
+
+    for (size_t i = 0; i < PJ_COUNT_OF(proxies); i++)
+        (void)unsetenv(proxies[i]); /* it would dial */
+    cr_assert_eq(bind(sock, (const struct sockaddr *)&at, sizeof(at)), 0);
+    cr_assert_eq(listen(sock, 1), 0);
+    cr_assert_eq(getsockname(sock, (struct sockaddr *)&at, &n), 0);
+    PJ_CLEANUP(pj_freep) char *url = pj_asprintf("https://localhost:%d/", ntohs(at.sin_port));
+    cr_assert_eq(pj_forges_load(&spec, &forges, &err), 0, "%s", err.message);
+    cr_assert_eq(notify_guard(forges, "https://8.8.8.8/hook", &way, &err), 0);
+    struct pj_http *http = pj_http_new(NULL);
+    pj_task_init(&task);
+    task.id = pj_strdup("0123456789abcdef0123ab");
+    cr_expect_lt(notify_send(http, url, &way, "whsec_MDEyMzQ1Njc4OWFiY2RlZg==", "id", &task, &err),
+                 0);
+    cr_expect_eq(err.cls, PJ_E_INVALID, "%s", err.message);
+    cr_expect_lt(accept(sock, NULL, NULL), 0, "somebody knocked");
+    pj_task_release(&task);
+    pj_http_free(http);
+    pj_forges_free(forges);
+    (void)close(sock);
 }
 
 /* ---- a mail server that takes one connection after another ---- */
