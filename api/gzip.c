@@ -25,7 +25,8 @@ bool gzip_pack(const void *bytes, size_t n, int level, char **out, size_t *out_n
 {
     z_stream z = {0};
 
-    if (n == 0 || n > (1u << 30) || deflateInit2(&z, level, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (n == 0 || n > (1u << 30) ||
+        deflateInit2(&z, level, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return false;
     char *packed = pj_alloc(n, 1);
     z.next_in = (Bytef *)(uintptr_t)bytes;

@@ -12,7 +12,7 @@
 /* The request's context while a GitHub hook is worked on. */
 struct github_hook {
     json_t *doc;
-    char digest[65];           /* of the body: what a delivery is known by */
+    char digest[65]; /* of the body: what a delivery is known by */
     int tries;
     struct pj_repo_page repos; /* connected under the hook's repository */
     size_t at;                 /* the one that is next */

@@ -10,7 +10,7 @@
 #define MINUTE_US 60000000LL
 
 struct bucket {
-    char who[48]; /* a token's id, or an address */
+    char who[48];     /* a token's id, or an address */
     int64_t spent_us; /* time it takes to refill what was taken */
     int64_t at_us;
 };

@@ -217,8 +217,7 @@ static int open_store(struct daemon *d, const struct pj_redis_options *options, 
     size_t count = 0;
 
     patient.retry_ms = OPEN_RETRY_MS;
-    if (pj_redis_new(&patient, &redis, err) < 0 ||
-        pj_store_check(redis, findings, &count, err) < 0)
+    if (pj_redis_new(&patient, &redis, err) < 0 || pj_store_check(redis, findings, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
         if (findings[i].level > 1) {

@@ -153,7 +153,7 @@ static int read_mode(struct head *h, struct pj_view v, unsigned *slot)
     } modes[] = {
         {"100644", 0100644},
         {"100755", 0100755},
-        {"120000", 0120000}
+        {"120000", 0120000},
     };
 
     if (*slot != 0)
@@ -264,17 +264,17 @@ static const struct {
     const char *word;
     int (*set)(struct head *h, struct pj_view v);
 } lines[] = {
-    {"copy from ",           set_copy_from   },
-    {"copy to ",             set_copy_to     },
-    {"deleted file mode ",   set_mode_deleted},
-    {"dissimilarity index ", set_similarity  },
-    {"index ",               set_index       },
-    {"new file mode ",       set_mode_added  },
-    {"new mode ",            set_mode_new    },
-    {"old mode ",            set_mode_old    },
-    {"rename from ",         set_from        },
-    {"rename to ",           set_to          },
-    {"similarity index ",    set_similarity  },
+    {"copy from ", set_copy_from},
+    {"copy to ", set_copy_to},
+    {"deleted file mode ", set_mode_deleted},
+    {"dissimilarity index ", set_similarity},
+    {"index ", set_index},
+    {"new file mode ", set_mode_added},
+    {"new mode ", set_mode_new},
+    {"old mode ", set_mode_old},
+    {"rename from ", set_from},
+    {"rename to ", set_to},
+    {"similarity index ", set_similarity},
 };
 
 static int extended_lines(struct head *h)

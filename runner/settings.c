@@ -375,14 +375,15 @@ void runner_settings_help(FILE *to, bool all)
 {
     (void)fputs(
         "usage: pj-runner [OPTION]...\n"
-        "Takes tasks from Redis, carries each out in a sandbox and pushes the result. Settings come\n"
+        "Takes tasks from Redis, carries each out in a sandbox and pushes the result. Settings "
+        "come\n"
         "from options, the environment, or the file that PJ_CONFIG names. --runner-slots is\n"
         "PJ_RUNNER_SLOTS.\n\n",
         to);
     pj_settings_help(runner_setting_table, runner_setting_count, all, to);
-    (void)fputs(
-        "  --check-config --help --version\n"
-        "  --help-all       every setting with its meaning and default; so does man pithyjaunt.conf\n"
-        "\nExit: 0 drained, 1 cannot run, 78 a mistake in the settings.\n",
-        to);
+    (void)fputs("  --check-config --help --version\n"
+                "  --help-all       every setting with its meaning and default; so does man "
+                "pithyjaunt.conf\n"
+                "\nExit: 0 drained, 1 cannot run, 78 a mistake in the settings.\n",
+                to);
 }

@@ -12,37 +12,33 @@
 #include "lib/json/codec.h"
 
 static const struct table_column runner_columns[] = {
-    {"NAME",      "name",           30},
-    {"STATE",     "state",          0 },
-    {"SLOTS",     "slots",          0 },
-    {"ISOLATION", "isolation",      30},
-    {"VERSION",   "version",        0 },
-    {"HEARTBEAT", "heartbeatAgeMs", 0 }
+    {"NAME", "name", 30},           {"STATE", "state", 0},     {"SLOTS", "slots", 0},
+    {"ISOLATION", "isolation", 30}, {"VERSION", "version", 0}, {"HEARTBEAT", "heartbeatAgeMs", 0},
 };
 
 static const struct table_column user_columns[] = {
-    {"ID",      "id",        0 },
-    {"EMAIL",   "email",     40},
-    {"ROLE",    "role",      0 },
-    {"CREATED", "createdAt", 0 }
+    {"ID", "id", 0},
+    {"EMAIL", "email", 40},
+    {"ROLE", "role", 0},
+    {"CREATED", "createdAt", 0},
 };
 
 static const struct table_column token_columns[] = {
-    {"ID",      "id",        0 },
-    {"NAME",    "name",      30},
-    {"EXPIRES", "expiresAt", 0 },
-    {"CREATED", "createdAt", 0 }
+    {"ID", "id", 0},
+    {"NAME", "name", 30},
+    {"EXPIRES", "expiresAt", 0},
+    {"CREATED", "createdAt", 0},
 };
 
 static const struct table_column bucket_columns[] = {
-    {"START",     "start",           0},
+    {"START", "start", 0},
     {"COMPLETED", "tasks.completed", 0},
-    {"FAILED",    "tasks.failed",    0},
-    {"SUCCESS",   "successRate",     0},
-    {"TOKENS",    "tokens.total",    0},
-    {"USD",       "costUsd",         0},
-    {"MEAN MS",   "durationMs.mean", 0},
-    {"P95 MS",    "durationMs.p95",  0}
+    {"FAILED", "tasks.failed", 0},
+    {"SUCCESS", "successRate", 0},
+    {"TOKENS", "tokens.total", 0},
+    {"USD", "costUsd", 0},
+    {"MEAN MS", "durationMs.mean", 0},
+    {"P95 MS", "durationMs.p95", 0},
 };
 
 static int print_list(struct cli *cli, const char *path, const struct table_column *columns,
@@ -88,10 +84,10 @@ static int delete_at(struct cli *cli, const char *folder, const char *id, struct
 static int make_at(struct cli *cli, const char *path, const json_t *body, struct pj_err *err)
 {
     static const struct table_column fields[] = {
-        {"id",    "id",    0},
+        {"id", "id", 0},
         {"email", "email", 0},
-        {"name",  "name",  0},
-        {"token", "token", 0}
+        {"name", "name", 0},
+        {"token", "token", 0},
     };
     PJ_CLEANUP(pj_json_decrefp) json_t *made = NULL;
     struct client *c;

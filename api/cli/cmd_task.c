@@ -11,36 +11,32 @@
 #include "lib/json/codec.h"
 
 static const struct table_column list_columns[] = {
-    {"ID",      "id",        0 },
-    {"STATUS",  "status",    0 },
-    {"STAGE",   "stage",     0 },
-    {"TITLE",   "title",     50},
-    {"PR",      "prUrl",     60},
-    {"CREATED", "createdAt", 0 }
+    {"ID", "id", 0},        {"STATUS", "status", 0}, {"STAGE", "stage", 0},
+    {"TITLE", "title", 50}, {"PR", "prUrl", 60},     {"CREATED", "createdAt", 0},
 };
 
 static const struct table_column record_fields[] = {
-    {"id",           "id",                0},
-    {"title",        "title",             0},
-    {"status",       "status",            0},
-    {"stage",        "stage",             0},
-    {"attempt",      "attempt",           0},
-    {"repository",   "repositoryId",      0},
-    {"model",        "model.name",        0},
-    {"branch",       "branch",            0},
-    {"pull request", "prUrl",             0},
-    {"base",         "baseSha",           0},
-    {"commit",       "commitSha",         0},
-    {"runner",       "runner",            0},
-    {"question",     "question",          0},
-    {"error",        "error.code",        0},
-    {"detail",       "error.detail",      0},
-    {"remedy",       "error.remedy",      0},
-    {"tokens",       "usage.totalTokens", 0},
-    {"cost in USD",  "usage.costUsd",     0},
-    {"created",      "createdAt",         0},
-    {"started",      "startedAt",         0},
-    {"finished",     "finishedAt",        0},
+    {"id", "id", 0},
+    {"title", "title", 0},
+    {"status", "status", 0},
+    {"stage", "stage", 0},
+    {"attempt", "attempt", 0},
+    {"repository", "repositoryId", 0},
+    {"model", "model.name", 0},
+    {"branch", "branch", 0},
+    {"pull request", "prUrl", 0},
+    {"base", "baseSha", 0},
+    {"commit", "commitSha", 0},
+    {"runner", "runner", 0},
+    {"question", "question", 0},
+    {"error", "error.code", 0},
+    {"detail", "error.detail", 0},
+    {"remedy", "error.remedy", 0},
+    {"tokens", "usage.totalTokens", 0},
+    {"cost in USD", "usage.costUsd", 0},
+    {"created", "createdAt", 0},
+    {"started", "startedAt", 0},
+    {"finished", "finishedAt", 0},
 };
 
 void cmd_task_print(const struct cli *cli, const json_t *task)
@@ -120,9 +116,9 @@ int cmd_task_body(struct client *c, const struct cli_args *args, bool execute, j
     static const struct {
         const char *option, *field;
     } plain[] = {
-        {"base",     "baseBranch"},
-        {"executor", "executor"  },
-        {"priority", "priority"  }
+        {"base", "baseBranch"},
+        {"executor", "executor"},
+        {"priority", "priority"},
     };
     PJ_CLEANUP(pj_freep) char *repo = NULL;
 
@@ -265,9 +261,9 @@ int cmd_task_list(struct cli *cli, const struct cli_args *args, struct pj_err *e
     static const struct {
         const char *option, *name;
     } plain[] = {
-        {"owner",  "owner" },
-        {"query",  "q"     },
-        {"status", "status"}
+        {"owner", "owner"},
+        {"query", "q"},
+        {"status", "status"},
     };
     PJ_CLEANUP(pj_json_decrefp) json_t *all = NULL;
     PJ_CLEANUP(pj_str_release) struct pj_str path;

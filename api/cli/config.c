@@ -8,9 +8,9 @@
 #define AT(field) offsetof(struct cli_settings, field)
 
 const struct pj_setting cli_setting_table[] = {
-    {"PJ_CA_FILE", PJ_SET_STR,    AT(ca_file), NULL,                    0, 0, NULL, "certificates to trust"          },
-    {"PJ_TOKEN",   PJ_SET_SECRET, AT(token),   NULL,                    0, 0, NULL, "your token; `pj login` keeps it"},
-    {"PJ_URL",     PJ_SET_STR,    AT(url),     "http://127.0.0.1:8080", 0, 0, NULL, "address of the API"             },
+    {"PJ_CA_FILE", PJ_SET_STR, AT(ca_file), NULL, 0, 0, NULL, "certificates to trust"},
+    {"PJ_TOKEN", PJ_SET_SECRET, AT(token), NULL, 0, 0, NULL, "your token; `pj login` keeps it"},
+    {"PJ_URL", PJ_SET_STR, AT(url), "http://127.0.0.1:8080", 0, 0, NULL, "address of the API"},
 };
 const size_t cli_setting_count = PJ_COUNT_OF(cli_setting_table);
 

@@ -9,8 +9,8 @@ struct follow {
     struct cli *cli;
     struct client *client;
     const char *task;
-    int64_t attempt;   /* 0: all */
-    json_t *last;      /* out: the last status event; owned, NULL when there was none */
+    int64_t attempt; /* 0: all */
+    json_t *last;    /* out: the last status event; owned, NULL when there was none */
 };
 
 /* Print entries, and a line for each stage, until the task has ended. Fails when the API refuses, or when it stays away for a minute. */

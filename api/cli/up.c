@@ -67,20 +67,20 @@ static void greet(const struct cli *cli, const struct up_state *s)
 static void print_result(const struct cli *cli, const struct up_state *s, json_t *result)
 {
     static const struct table_column fields[] = {
-        {"task",    "id",           0},
-        {"status",  "status",       0},
-        {"branch",  "branch",       0},
-        {"commit",  "commitSha",    0},
-        {"subject", "subject",      0},
-        {"remote",  "remote",       0},
-        {"see it",  "see",          0},
-        {"error",   "error.code",   0},
-        {"detail",  "error.detail", 0},
-        {"remedy",  "error.remedy", 0},
-        {"note",    "note",         0},
-        {"address", "address",      0},
-        {"token",   "token",        0},
-        {"use it",  "use",          0},
+        {"task", "id", 0},
+        {"status", "status", 0},
+        {"branch", "branch", 0},
+        {"commit", "commitSha", 0},
+        {"subject", "subject", 0},
+        {"remote", "remote", 0},
+        {"see it", "see", 0},
+        {"error", "error.code", 0},
+        {"detail", "error.detail", 0},
+        {"remedy", "error.remedy", 0},
+        {"note", "note", 0},
+        {"address", "address", 0},
+        {"token", "token", 0},
+        {"use it", "use", 0},
     };
 
     if (s->replay)

@@ -123,7 +123,9 @@ int up_watch_init(struct up_watch *w, struct up_state *s, struct pj_err *err)
     sigset_t set;
 
     *w = (struct up_watch){
-        .state = s, .signal_fd = -1, .pump = {.want = want, .ready = ready}
+        .state = s,
+        .signal_fd = -1,
+        .pump = {.want = want, .ready = ready},
     };
     w->pump.ctx = w;
     for (size_t i = 0; i < UP_CHILDREN; i++) {
@@ -209,7 +211,7 @@ static int start_child(struct up_watch *w, int which, const char *path, char *co
     env[w->state->env_count + 1] = NULL;
     const struct pj_spawn_fd fds[] = {
         {log, 1},
-        {log, 2}
+        {log, 2},
     };
     const struct pj_spawn spec = {.path = path,
                                   .argv = argv,
@@ -298,7 +300,7 @@ static void end_child(struct up_watch *w, struct up_child *child)
     for (;;) {
         struct pollfd fds[2] = {
             {child->pidfd, POLLIN, 0},
-            {w->signal_fd, POLLIN, 0}
+            {w->signal_fd, POLLIN, 0},
         };
         struct signalfd_siginfo info;
 

@@ -21,9 +21,9 @@ static const struct {
     const char *name, *path;
     bool executable;
 } project[] = {
-    {"README.md", "README.md",    false},
-    {"run.sh",    "tests/run.sh", false},
-    {"tally.sh",  "tally.sh",     true },
+    {"README.md", "README.md", false},
+    {"run.sh", "tests/run.sh", false},
+    {"tally.sh", "tally.sh", true},
 };
 
 static const struct pj_embedded *find(const char *name)

@@ -48,9 +48,9 @@ const char *pj_rfc3339(int64_t ms, char *out)
         seconds = 0;
         (void)gmtime_r(&seconds, &tm);
     }
-    (void)snprintf(out, PJ_RFC3339_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (tm.tm_year + 1900) % 10000,
-                   (tm.tm_mon + 1) % 100, tm.tm_mday % 100, tm.tm_hour % 100, tm.tm_min % 100,
-                   tm.tm_sec % 100, milli % 1000);
+    (void)snprintf(out, PJ_RFC3339_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                   (tm.tm_year + 1900) % 10000, (tm.tm_mon + 1) % 100, tm.tm_mday % 100,
+                   tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100, milli % 1000);
     return out;
 }
 

@@ -15,18 +15,18 @@
 
 enum pj_err_class {
     PJ_E_OK = 0,
-    PJ_E_INVALID,     /* the caller's input is wrong */
-    PJ_E_AUTH,        /* who are you */
-    PJ_E_FORBIDDEN,   /* you may not */
+    PJ_E_INVALID,   /* the caller's input is wrong */
+    PJ_E_AUTH,      /* who are you */
+    PJ_E_FORBIDDEN, /* you may not */
     PJ_E_NOT_FOUND,
-    PJ_E_CONFLICT,    /* not in this state */
-    PJ_E_LIMIT,       /* a maximum of ours */
-    PJ_E_RATE,        /* slow down */
+    PJ_E_CONFLICT, /* not in this state */
+    PJ_E_LIMIT,    /* a maximum of ours */
+    PJ_E_RATE,     /* slow down */
     PJ_E_TIMEOUT,
     PJ_E_UNAVAILABLE, /* a peer is away; safe to repeat */
     PJ_E_PROTOCOL,    /* a peer said what it must not */
     PJ_E_CANCELLED,
-    PJ_E_INTERNAL,    /* our defect or a broken host */
+    PJ_E_INTERNAL, /* our defect or a broken host */
 };
 
 struct pj_err {

@@ -72,14 +72,16 @@ static int sync_parent(const char *path)
     return fd < 0 ? -1 : fsync(fd);
 }
 
-int pj_fs_write_atomic(const char *path, const void *data, size_t n, mode_t mode, struct pj_err *err)
+int pj_fs_write_atomic(const char *path, const void *data, size_t n, mode_t mode,
+                       struct pj_err *err)
 {
     PJ_CLEANUP(pj_freep) char *temporary = pj_asprintf("%s.XXXXXX", path);
     PJ_CLEANUP(pj_closep) int fd = mkostemp(temporary, O_CLOEXEC);
 
     if (fd < 0)
         return pj_fail_errno(err, errno, "%s", path);
-    if (fchmod(fd, mode) < 0 || pj_write_all(fd, data, n) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0) {
+    if (fchmod(fd, mode) < 0 || pj_write_all(fd, data, n) < 0 || fsync(fd) < 0 ||
+        rename(temporary, path) < 0) {
         (void)pj_fail_errno(err, errno, "%s", path);
         (void)unlink(temporary);
         return -1;
@@ -138,7 +140,8 @@ static int hoist(struct removal *r, int dir, const char *name)
 
     do {
         (void)snprintf(hoisted, sizeof(hoisted), ".pj-removing-%lu", r->moved++);
-        rc = (int)syscall(SYS_renameat2, dir, name, r->top, hoisted, RENAME_NOREPLACE); /* musl 1.2.3 has no wrapper */
+        rc = (int)syscall(SYS_renameat2, dir, name, r->top, hoisted,
+                          RENAME_NOREPLACE); /* musl 1.2.3 has no wrapper */
     } while (rc < 0 && errno == EEXIST);
     return rc;
 }

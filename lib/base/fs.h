@@ -12,7 +12,8 @@
 int pj_fs_read(const char *path, struct pj_str *out, struct pj_err *err) PJ_MUST_CHECK;
 int pj_fs_read_fd(int fd, struct pj_str *out, struct pj_err *err) PJ_MUST_CHECK;
 /* Write to a temporary name beside `path`, fsync, rename. */
-int pj_fs_write_atomic(const char *path, const void *data, size_t n, mode_t mode, struct pj_err *err) PJ_MUST_CHECK;
+int pj_fs_write_atomic(const char *path, const void *data, size_t n, mode_t mode,
+                       struct pj_err *err) PJ_MUST_CHECK;
 /* Make a directory and its missing parents (each with `mode`). An existing directory is fine. */
 int pj_fs_mkdirs(const char *path, mode_t mode, struct pj_err *err) PJ_MUST_CHECK;
 /* Remove a tree without following links, restoring search permission where an owner took it away. Absent is fine. Depth is

@@ -20,7 +20,8 @@ static struct {
 
 static const char *const level_words[] = {"debug", "info", "warn", "error"};
 
-void pj_log_setup(const char *program, enum pj_log_level min, enum pj_log_format format, const struct pj_redact *redact)
+void pj_log_setup(const char *program, enum pj_log_level min, enum pj_log_format format,
+                  const struct pj_redact *redact)
 {
     state.program = program;
     state.min = min;
@@ -107,8 +108,9 @@ static void begin(struct pj_str *line, enum pj_log_level level, const char *even
     pj_str_init(line, LINE_MAX_BYTES);
     (void)pj_rfc3339(pj_now_ms(), when);
     if (state.json)
-        (void)pj_str_putf(line, "{\"ts\":\"%s\",\"level\":\"%s\",\"program\":\"%s\",\"event\":\"%s\"", when,
-                          level_words[level], state.program, event);
+        (void)pj_str_putf(line,
+                          "{\"ts\":\"%s\",\"level\":\"%s\",\"program\":\"%s\",\"event\":\"%s\"",
+                          when, level_words[level], state.program, event);
     else
         (void)pj_str_putf(line, "%s %-5s %s %s", when, level_words[level], state.program, event);
 }
@@ -121,7 +123,8 @@ static void end(struct pj_str *line)
         /* Keep the line parseable: the value being written is cut and closed. */
         pj_str_shift(line, 0);
         line->len -= sizeof(cut) + 8;
-        while (line->len && (line->data[line->len - 1] == '\\' || (unsigned char)line->data[line->len - 1] >= 0x80))
+        while (line->len && (line->data[line->len - 1] == '\\' ||
+                             (unsigned char)line->data[line->len - 1] >= 0x80))
             line->len--;
         line->full = false;
         (void)pj_str_puts(line, state.json ? cut : "...");
@@ -152,7 +155,8 @@ void pj_log(enum pj_log_level level, const char *event, ...)
     end(&line);
 }
 
-void pj_log_err(enum pj_log_level level, const char *event, const struct pj_err *err, const char *key, const char *value)
+void pj_log_err(enum pj_log_level level, const char *event, const struct pj_err *err,
+                const char *key, const char *value)
 {
     struct pj_str line;
 

@@ -15,12 +15,14 @@ enum pj_log_level { PJ_LOG_DEBUG, PJ_LOG_INFO, PJ_LOG_WARN, PJ_LOG_ERROR };
 enum pj_log_format { PJ_LOG_AUTO, PJ_LOG_TEXT, PJ_LOG_JSON };
 
 /* `program` and `redact` are borrowed for the life of the process; redact may be NULL. AUTO is text on a terminal. */
-void pj_log_setup(const char *program, enum pj_log_level min, enum pj_log_format format, const struct pj_redact *redact);
+void pj_log_setup(const char *program, enum pj_log_level min, enum pj_log_format format,
+                  const struct pj_redact *redact);
 /* pj_log(PJ_LOG_WARN, "webhook_rejected", "taskId", id, "detail", text, NULL): pairs of strings, ended by NULL. A pair whose
  * value is NULL is left out (so a value of NULL does not end the list). */
 void pj_log(enum pj_log_level level, const char *event, ...);
 /* An error as fields `code`, `detail`, `remedy`, with up to one more pair (key may be NULL). */
-void pj_log_err(enum pj_log_level level, const char *event, const struct pj_err *err, const char *key, const char *value);
+void pj_log_err(enum pj_log_level level, const char *event, const struct pj_err *err,
+                const char *key, const char *value);
 bool pj_log_enabled(enum pj_log_level level);
 
 /* Numbers as log values: PJ_I64(n) lives until the end of the full expression's block. */

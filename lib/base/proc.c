@@ -112,7 +112,8 @@ int pj_spawn(const struct pj_spawn *spec, pid_t *pid, int *pidfd, struct pj_err 
     ssize_t n;
 
     if (spec->fd_count > FDS_MAX)
-        return pj_fail(err, PJ_E_INTERNAL, "%zu descriptors for %s, limit %d", spec->fd_count, spec->path, FDS_MAX);
+        return pj_fail(err, PJ_E_INTERNAL, "%zu descriptors for %s, limit %d", spec->fd_count,
+                       spec->path, FDS_MAX);
     if (pipe2(ends, O_CLOEXEC) < 0)
         return pj_fail_errno(err, errno, "pipe for %s", spec->path);
     report_read = ends[0];
@@ -183,7 +184,8 @@ int pj_find_program(const char *name, char **path, struct pj_err *err)
     if (!found)
         found = in_path(name);
     if (!found) {
-        (void)pj_fail(err, PJ_E_NOT_FOUND, "program %s not found beside %s nor in PATH", name, self);
+        (void)pj_fail(err, PJ_E_NOT_FOUND, "program %s not found beside %s nor in PATH", name,
+                      self);
         return pj_err_remedy(err, "install %s, or add its folder to PATH", name);
     }
     *path = found;
@@ -194,6 +196,7 @@ void pj_forbid_core_files(void)
 {
     const struct rlimit none = {1, 1};
 
-    if (setrlimit(RLIMIT_CORE, &none) < 0) /* a hard limit of 0 is in force: a handler could still start */
+    if (setrlimit(RLIMIT_CORE, &none) <
+        0) /* a hard limit of 0 is in force: a handler could still start */
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }

@@ -13,13 +13,14 @@ struct pj_spawn_fd {
 };
 
 struct pj_spawn {
-    const char *path;            /* executable, no PATH search */
-    char *const *argv;           /* NULL-terminated */
-    char *const *envp;           /* NULL: an empty environment */
-    const char *cwd;             /* NULL: as here */
-    const struct pj_spawn_fd *fds; /* everything else is closed; 0, 1, 2 not listed become /dev/null */
-    size_t fd_count;             /* at most 16 */
-    int death_signal;            /* PR_SET_PDEATHSIG, 0 for none */
+    const char *path;  /* executable, no PATH search */
+    char *const *argv; /* NULL-terminated */
+    char *const *envp; /* NULL: an empty environment */
+    const char *cwd;   /* NULL: as here */
+    const struct pj_spawn_fd
+        *fds;         /* everything else is closed; 0, 1, 2 not listed become /dev/null */
+    size_t fd_count;  /* at most 16 */
+    int death_signal; /* PR_SET_PDEATHSIG, 0 for none */
     bool new_session;
 };
 

@@ -77,7 +77,8 @@ static void put_url(struct pj_str *out, const char *s)
 {
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c);
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     strchr("-._~", c);
 
         if (plain)
             (void)pj_str_putc(out, (char)c);
@@ -89,13 +90,15 @@ static void put_url(struct pj_str *out, const char *s)
 /* The secret alone in base64, without the last group: what follows it would change that one. */
 static void put_base64(struct pj_str *out, const char *s)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t n = strlen(s);
 
     for (size_t i = 0; i + 3 <= n; i += 3) {
         uint32_t v = (uint32_t)(unsigned char)s[i] << 16 | (uint32_t)(unsigned char)s[i + 1] << 8 |
                      (uint32_t)(unsigned char)s[i + 2];
-        char group[4] = {alphabet[v >> 18], alphabet[v >> 12 & 63], alphabet[v >> 6 & 63], alphabet[v & 63]};
+        char group[4] = {alphabet[v >> 18], alphabet[v >> 12 & 63], alphabet[v >> 6 & 63],
+                         alphabet[v & 63]};
 
         (void)pj_str_append(out, group, sizeof(group));
     }
@@ -140,7 +143,8 @@ int pj_redact_append(const struct pj_redact *r, struct pj_str *out, struct pj_vi
 
     while (r && clean < text.n) {
         n = r->first[(unsigned char)text.p[clean]]
-                ? match_at(r, pj_view_n(text.p + clean, text.n - clean)) : 0;
+                ? match_at(r, pj_view_n(text.p + clean, text.n - clean))
+                : 0;
         if (!n) {
             clean++;
             continue;

@@ -32,7 +32,8 @@ static void flag_name(const char *name, char *out, size_t cap)
     if (strncmp(name, "PJ_", 3) == 0)
         name += 3;
     for (; *name && n + 1 < cap; name++)
-        out[n++] = *name == '_' ? '-' : (char)(*name >= 'A' && *name <= 'Z' ? *name - 'A' + 'a' : *name);
+        out[n++] =
+            *name == '_' ? '-' : (char)(*name >= 'A' && *name <= 'Z' ? *name - 'A' + 'a' : *name);
     out[n] = '\0';
 }
 
@@ -50,7 +51,8 @@ static struct pj_view config_line(struct pj_view line)
 /* A line that sets nothing would be a setting that somebody believes in. */
 static int check_config(const char *config, struct pj_err *err)
 {
-    static const char *const name_chars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+    static const char *const name_chars =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
     struct pj_view rest = pj_view_of(config), line;
 
     for (int number = 1; pj_view_cut(&rest, '\n', &line); number++) {
@@ -96,7 +98,8 @@ static int read_secret_file(const char *name, const char *path, char **value, st
         pj_str_release(&text);
         (void)pj_err_wrap(err, "%s_FILE", name);
         err->cls = PJ_E_INVALID;
-        return pj_err_remedy(err, "put the value into that file and let this user read it, or set %s", name);
+        return pj_err_remedy(
+            err, "put the value into that file and let this user read it, or set %s", name);
     }
     while (text.len && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
         text.data[--text.len] = '\0';
@@ -153,8 +156,8 @@ static int check_bounds(const struct pj_setting *s, const char *from, int64_t v,
 
     if ((s->min == 0 && s->max == 0) || (v >= s->min && v <= s->max))
         return 0;
-    (void)snprintf(want, sizeof(want), "%lld is not within %lld to %lld%s", (long long)v, (long long)s->min,
-                   (long long)s->max, s->type == PJ_SET_DURATION ? " ms" : "");
+    (void)snprintf(want, sizeof(want), "%lld is not within %lld to %lld%s", (long long)v,
+                   (long long)s->min, (long long)s->max, s->type == PJ_SET_DURATION ? " ms" : "");
     return fault(s, from, err, want);
 }
 
@@ -181,7 +184,8 @@ static bool is_word(const struct pj_setting *s, const char *text)
     return false;
 }
 
-static int word_fault(const struct pj_setting *s, const char *from, const char *text, struct pj_err *err)
+static int word_fault(const struct pj_setting *s, const char *from, const char *text,
+                      struct pj_err *err)
 {
     struct pj_str want;
 
@@ -194,7 +198,8 @@ static int word_fault(const struct pj_setting *s, const char *from, const char *
     return -1;
 }
 
-static int store_value(const struct pj_setting *s, const struct found *f, void *out, struct pj_err *err)
+static int store_value(const struct pj_setting *s, const struct found *f, void *out,
+                       struct pj_err *err)
 {
     void *slot = (char *)out + s->offset;
     struct pj_view text = pj_view_of(f->value);
@@ -219,11 +224,13 @@ static int store_value(const struct pj_setting *s, const struct found *f, void *
         return 0;
     case PJ_SET_DURATION:
         if (f->value && pj_parse_duration_ms(text, slot) < 0)
-            return fault(s, f->from, err, "not a duration: a whole number with ms, s, m, h or d, say 90s");
+            return fault(s, f->from, err,
+                         "not a duration: a whole number with ms, s, m, h or d, say 90s");
         return f->value ? check_bounds(s, f->from, *(int64_t *)slot, err) : 0;
     case PJ_SET_SIZE:
         if (f->value && pj_parse_size(text, slot) < 0)
-            return fault(s, f->from, err, "not a size: a whole number with nothing, K, M or G, say 512M");
+            return fault(s, f->from, err,
+                         "not a size: a whole number with nothing, K, M or G, say 512M");
         return f->value ? check_bounds(s, f->from, *(int64_t *)slot, err) : 0;
     case PJ_SET_MONEY:
         *(int64_t *)slot = -1;
@@ -235,7 +242,8 @@ static int store_value(const struct pj_setting *s, const struct found *f, void *
 }
 
 /* True when `arg` is --flag of setting i (or its -file form): *value is what stands behind =, or NULL. */
-static bool flag_matches(const struct pj_setting *s, const char *arg, bool file_form, const char **value)
+static bool flag_matches(const struct pj_setting *s, const char *arg, bool file_form,
+                         const char **value)
 {
     char name[80];
     size_t n;
@@ -268,8 +276,10 @@ static int take_flag(struct loading *l, int *at, struct pj_err *err)
         if (!file_form && !flag_matches(s, arg, false, &value))
             continue;
         if (s->type == PJ_SET_SECRET && !file_form) {
-            (void)pj_fail(err, PJ_E_INVALID, "%s: a secret is not taken from the command line, which other users can read",
-                          s->name);
+            (void)pj_fail(
+                err, PJ_E_INVALID,
+                "%s: a secret is not taken from the command line, which other users can read",
+                s->name);
             return pj_err_remedy(err, "set %s or %s_FILE in the environment", s->name, s->name);
         }
         if (!value && s->type == PJ_SET_BOOL)
@@ -333,7 +343,8 @@ static int read_config(struct loading *l, struct pj_err *err)
         pj_str_release(&text);
         (void)pj_err_wrap(err, "PJ_CONFIG");
         err->cls = PJ_E_INVALID;
-        return pj_err_remedy(err, "point PJ_CONFIG at a readable file of lines NAME=value, or unset it");
+        return pj_err_remedy(err,
+                             "point PJ_CONFIG at a readable file of lines NAME=value, or unset it");
     }
     l->config = pj_str_take(&text);
     if (check_config(l->config, err) < 0)
@@ -352,8 +363,8 @@ static void loading_release(struct loading *l)
     free(l->flags);
 }
 
-int pj_settings_load(const struct pj_setting *table, size_t count, void *out, struct pj_settings_args *args,
-                     struct pj_redact *redact, struct pj_err *err)
+int pj_settings_load(const struct pj_setting *table, size_t count, void *out,
+                     struct pj_settings_args *args, struct pj_redact *redact, struct pj_err *err)
 {
     PJ_CLEANUP(loading_release) struct loading l = {table, count, args, redact, NULL, NULL};
 
@@ -388,7 +399,8 @@ void pj_settings_release(const struct pj_setting *table, size_t count, void *out
     for (size_t i = 0; i < count; i++) {
         char **slot = (char **)((char *)out + table[i].offset);
 
-        if (table[i].type != PJ_SET_STR && table[i].type != PJ_SET_SECRET && table[i].type != PJ_SET_WORD)
+        if (table[i].type != PJ_SET_STR && table[i].type != PJ_SET_SECRET &&
+            table[i].type != PJ_SET_WORD)
             continue;
         if (table[i].type == PJ_SET_SECRET && *slot)
             pj_wipe(*slot, strlen(*slot));
@@ -427,7 +439,8 @@ void pj_settings_help(const struct pj_setting *table, size_t count, bool all, FI
         const struct pj_setting *s = &table[i];
 
         flag_name(s->name, flag, sizeof(flag));
-        (void)fprintf(to, "  --%s%s  (%s%s)\n      %s", flag, s->type == PJ_SET_SECRET ? "-file FILE" : "", s->name,
+        (void)fprintf(to, "  --%s%s  (%s%s)\n      %s", flag,
+                      s->type == PJ_SET_SECRET ? "-file FILE" : "", s->name,
                       s->type == PJ_SET_SECRET ? " or its _FILE" : "", s->help);
         if (s->def)
             (void)fprintf(to, " [%s]", s->def);

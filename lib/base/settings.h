@@ -29,25 +29,27 @@ struct pj_setting {
     const char *name;
     enum pj_setting_type type;
     size_t offset;
-    const char *def; /* text of the default, NULL: unset */
-    int64_t min, max; /* both 0: no bounds */
+    const char *def;          /* text of the default, NULL: unset */
+    int64_t min, max;         /* both 0: no bounds */
     const char *const *words; /* NULL-terminated, for PJ_SET_WORD */
-    const char *help; /* one line */
+    const char *help;         /* one line */
 };
 
 struct pj_settings_args {
     int argc;
-    char **argv;       /* argv[0] is the program */
-    int rest;          /* out: index of the first argument that is no setting's flag */
+    char **argv;               /* argv[0] is the program */
+    int rest;                  /* out: index of the first argument that is no setting's flag */
     bool help, version, check; /* out: --help --version --check-config were given */
-    bool help_all;     /* out: --help-all, which is --help with every setting explained */
-    bool stop_at_word; /* in: the first word that is no option ends the flags (for programs with verbs) */
+    bool help_all;             /* out: --help-all, which is --help with every setting explained */
+    bool
+        stop_at_word; /* in: the first word that is no option ends the flags (for programs with verbs) */
 };
 
 /* Unknown options are an error unless `args` is NULL (then only environment, file and defaults count). `redact` may be
  * NULL. On failure *out holds nothing to release. */
-int pj_settings_load(const struct pj_setting *table, size_t count, void *out, struct pj_settings_args *args,
-                     struct pj_redact *redact, struct pj_err *err) PJ_MUST_CHECK;
+int pj_settings_load(const struct pj_setting *table, size_t count, void *out,
+                     struct pj_settings_args *args, struct pj_redact *redact,
+                     struct pj_err *err) PJ_MUST_CHECK;
 void pj_settings_release(const struct pj_setting *table, size_t count, void *out);
 /* The option list: for --help-all each with its name, meaning and default, for --help the options alone, so that it fits a screen. */
 void pj_settings_help(const struct pj_setting *table, size_t count, bool all, FILE *to);

@@ -138,7 +138,10 @@ int pj_parse_duration_ms(struct pj_view v, int64_t *out)
 int pj_parse_size(struct pj_view v, int64_t *out)
 {
     static const struct unit units[] = {
-        {"", 1}, {"K", 1024}, {"M", 1024 * 1024}, {"G", 1024 * 1024 * 1024},
+        {"", 1},
+        {"K", 1024},
+        {"M", 1024 * 1024},
+        {"G", 1024 * 1024 * 1024},
     };
 
     return parse_scaled(v, units, sizeof(units) / sizeof(units[0]), out);

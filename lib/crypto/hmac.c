@@ -33,7 +33,8 @@ void pj_sha256_hex(const void *data, size_t n, char out[65])
     pj_hex(hash, sizeof(hash), out);
 }
 
-void pj_hmac_sha256(const void *key, size_t key_n, const void *data, size_t n, uint8_t out[PJ_SHA256_SIZE])
+void pj_hmac_sha256(const void *key, size_t key_n, const void *data, size_t n,
+                    uint8_t out[PJ_SHA256_SIZE])
 {
     if (key_n > INT_MAX || !HMAC(EVP_sha256(), key, (int)key_n, data, n, out, NULL))
         abort();

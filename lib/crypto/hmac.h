@@ -13,7 +13,8 @@
 void pj_sha256(const void *data, size_t n, uint8_t out[PJ_SHA256_SIZE]);
 /* Lower-case hex, 64 characters and NUL. */
 void pj_sha256_hex(const void *data, size_t n, char out[65]);
-void pj_hmac_sha256(const void *key, size_t key_n, const void *data, size_t n, uint8_t out[PJ_SHA256_SIZE]);
+void pj_hmac_sha256(const void *key, size_t key_n, const void *data, size_t n,
+                    uint8_t out[PJ_SHA256_SIZE]);
 /* Compares without telling by time where they differ; different lengths are unequal. */
 bool pj_const_eq(const void *a, size_t a_n, const void *b, size_t b_n);
 

@@ -71,13 +71,14 @@ void pj_keyring_freep(struct pj_keyring **ring)
 }
 
 /* One pass of AES-256-GCM; `tag` is written when sealing and checked when opening. */
-static int run_gcm(bool seal, const struct key *key, const uint8_t *nonce, const char *context, struct pj_view in,
-                   uint8_t *out, uint8_t *tag)
+static int run_gcm(bool seal, const struct key *key, const uint8_t *nonce, const char *context,
+                   struct pj_view in, uint8_t *out, uint8_t *tag)
 {
     EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
     int n = 0, ok;
 
-    ok = c && in.n < INT_MAX && EVP_CipherInit_ex(c, EVP_aes_256_gcm(), NULL, key->bytes, nonce, seal) == 1 &&
+    ok = c && in.n < INT_MAX &&
+         EVP_CipherInit_ex(c, EVP_aes_256_gcm(), NULL, key->bytes, nonce, seal) == 1 &&
          EVP_CipherUpdate(c, NULL, &n, (const uint8_t *)context, (int)strlen(context)) == 1 &&
          EVP_CipherUpdate(c, out, &n, (const uint8_t *)in.p, (int)in.n) == 1;
     if (ok && !seal)
@@ -89,8 +90,8 @@ static int run_gcm(bool seal, const struct key *key, const uint8_t *nonce, const
     return ok ? 0 : -1;
 }
 
-int pj_seal(const struct pj_keyring *ring, const char *context, struct pj_view plain, struct pj_str *out,
-            struct pj_err *err)
+int pj_seal(const struct pj_keyring *ring, const char *context, struct pj_view plain,
+            struct pj_str *out, struct pj_err *err)
 {
     size_t size = KEY_ID_SIZE + NONCE_SIZE + plain.n + TAG_SIZE;
     uint8_t *raw;
@@ -101,8 +102,8 @@ int pj_seal(const struct pj_keyring *ring, const char *context, struct pj_view p
     raw = pj_alloc(size, 1);
     memcpy(raw, ring->key[0].id, KEY_ID_SIZE);
     pj_random_bytes(raw + KEY_ID_SIZE, NONCE_SIZE);
-    result = run_gcm(true, &ring->key[0], raw + KEY_ID_SIZE, context, plain, raw + KEY_ID_SIZE + NONCE_SIZE,
-                     raw + size - TAG_SIZE);
+    result = run_gcm(true, &ring->key[0], raw + KEY_ID_SIZE, context, plain,
+                     raw + KEY_ID_SIZE + NONCE_SIZE, raw + size - TAG_SIZE);
     if (result == 0) {
         (void)pj_str_puts(out, "v1:");
         result = pj_base64_encode(out, raw, size);
@@ -111,7 +112,8 @@ int pj_seal(const struct pj_keyring *ring, const char *context, struct pj_view p
     return result < 0 ? pj_fail(err, PJ_E_INTERNAL, "sealing failed") : 0;
 }
 
-static int unseal_raw(const struct pj_keyring *ring, const char *context, uint8_t *raw, size_t n, struct pj_str *out)
+static int unseal_raw(const struct pj_keyring *ring, const char *context, uint8_t *raw, size_t n,
+                      struct pj_str *out)
 {
     size_t plain_n = n - KEY_ID_SIZE - NONCE_SIZE - TAG_SIZE;
     uint8_t *plain = pj_alloc(plain_n + 1, 1);
@@ -121,7 +123,8 @@ static int unseal_raw(const struct pj_keyring *ring, const char *context, uint8_
         if (memcmp(ring->key[i].id, raw, KEY_ID_SIZE) != 0)
             continue;
         result = run_gcm(false, &ring->key[i], raw + KEY_ID_SIZE, context,
-                         pj_view_n((const char *)raw + KEY_ID_SIZE + NONCE_SIZE, plain_n), plain, raw + n - TAG_SIZE);
+                         pj_view_n((const char *)raw + KEY_ID_SIZE + NONCE_SIZE, plain_n), plain,
+                         raw + n - TAG_SIZE);
     }
     if (result == 0)
         result = pj_str_append(out, plain, plain_n);
@@ -130,8 +133,8 @@ static int unseal_raw(const struct pj_keyring *ring, const char *context, uint8_
     return result;
 }
 
-int pj_unseal(const struct pj_keyring *ring, const char *context, struct pj_view sealed, struct pj_str *out,
-              struct pj_err *err)
+int pj_unseal(const struct pj_keyring *ring, const char *context, struct pj_view sealed,
+              struct pj_str *out, struct pj_err *err)
 {
     uint8_t *raw;
     size_t n = 0;
@@ -146,6 +149,7 @@ int pj_unseal(const struct pj_keyring *ring, const char *context, struct pj_view
     free(raw);
     if (result == 0)
         return 0;
-    (void)pj_fail(err, PJ_E_AUTH, "a stored secret cannot be opened with the present PJ_SECRET_KEY");
+    (void)pj_fail(err, PJ_E_AUTH,
+                  "a stored secret cannot be opened with the present PJ_SECRET_KEY");
     return pj_err_remedy(err, "add the key it was sealed with to PJ_SECRET_KEY, after a comma");
 }

@@ -16,10 +16,10 @@ struct pj_keyring;
 int pj_keyring_new(const char *keys, struct pj_keyring **out, struct pj_err *err) PJ_MUST_CHECK;
 void pj_keyring_free(struct pj_keyring *ring);
 void pj_keyring_freep(struct pj_keyring **ring);
-int pj_seal(const struct pj_keyring *ring, const char *context, struct pj_view plain, struct pj_str *out,
-            struct pj_err *err) PJ_MUST_CHECK;
+int pj_seal(const struct pj_keyring *ring, const char *context, struct pj_view plain,
+            struct pj_str *out, struct pj_err *err) PJ_MUST_CHECK;
 /* AUTH when no key opens it or it was changed. */
-int pj_unseal(const struct pj_keyring *ring, const char *context, struct pj_view sealed, struct pj_str *out,
-              struct pj_err *err) PJ_MUST_CHECK;
+int pj_unseal(const struct pj_keyring *ring, const char *context, struct pj_view sealed,
+              struct pj_str *out, struct pj_err *err) PJ_MUST_CHECK;
 
 #endif

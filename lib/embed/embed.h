@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 struct pj_embedded {
-    const char *name; /* NULL ends the table */
+    const char *name;          /* NULL ends the table */
     const unsigned char *data; /* a NUL follows the last byte */
     size_t size;
 };

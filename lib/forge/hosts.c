@@ -34,12 +34,12 @@ struct entry {
 
 #define AT(field) offsetof(struct entry, field)
 static const struct pj_field entry_fields[] = {
-    {"apiUrl",   PJ_F_STR,      AT(api_url),  0, 1,          500       },
-    {"host",     PJ_F_STR,      AT(host),     0, 1,          255       },
-    {"insecure", PJ_F_BOOL,     AT(insecure), 0},
-    {"kind",  PJ_F_WORD, AT(kind),            PJ_FF_REQUIRED, 0,           0,                kind_words},
-    {"root",  PJ_F_STR,      AT(root),            0, 1,4000},
-    {"token",  PJ_F_STR,     AT(token),            0, 1,                 4000                                         },
+    {"apiUrl", PJ_F_STR, AT(api_url), 0, 1, 500},
+    {"host", PJ_F_STR, AT(host), 0, 1, 255},
+    {"insecure", PJ_F_BOOL, AT(insecure), 0},
+    {"kind", PJ_F_WORD, AT(kind), PJ_FF_REQUIRED, 0, 0, kind_words},
+    {"root", PJ_F_STR, AT(root), 0, 1, 4000},
+    {"token", PJ_F_STR, AT(token), 0, 1, 4000},
 };
 
 const char *pj_forge_kind_word(enum pj_forge_kind kind)
@@ -281,10 +281,10 @@ enum pj_credential_source pj_credential_choose(const struct pj_forge *forge,
         const char *token;
         const char *username;
     } order[] = {
-        {PJ_CREDENTIAL_REPOSITORY, choice->repository_token,                                  choice->repository_username},
-        {PJ_CREDENTIAL_APP,        choice->app_token,                                         NULL                       },
-        {PJ_CREDENTIAL_FORGE,      forge->token,                                              NULL                       },
-        {PJ_CREDENTIAL_ENV,        forge->kind == PJ_FORGE_GITHUB ? choice->env_token : NULL, NULL                       },
+        {PJ_CREDENTIAL_REPOSITORY, choice->repository_token, choice->repository_username},
+        {PJ_CREDENTIAL_APP, choice->app_token, NULL},
+        {PJ_CREDENTIAL_FORGE, forge->token, NULL},
+        {PJ_CREDENTIAL_ENV, forge->kind == PJ_FORGE_GITHUB ? choice->env_token : NULL, NULL},
     };
 
     *token = NULL;

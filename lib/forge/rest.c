@@ -93,10 +93,10 @@ int pj_rest_call(const struct pj_rest *rest, const char *method, const char *pat
         rest->token != NULL ? pj_asprintf(github ? "Bearer %s" : "token %s", rest->token) : NULL;
     PJ_CLEANUP(pj_freep) char *text = body != NULL ? pj_json_text(body) : NULL;
     const struct pj_http_header headers[] = {
-        {"Accept",               github ? "application/vnd.github+json" : "application/json"},
-        {"Authorization",        auth                                                       },
-        {"Content-Type",         body != NULL ? "application/json" : NULL                   },
-        {"X-GitHub-Api-Version", github ? "2022-11-28" : NULL                               },
+        {"Accept", github ? "application/vnd.github+json" : "application/json"},
+        {"Authorization", auth},
+        {"Content-Type", body != NULL ? "application/json" : NULL},
+        {"X-GitHub-Api-Version", github ? "2022-11-28" : NULL},
     };
     struct pj_http_request request = {
         .method = method,

@@ -56,7 +56,7 @@ static int64_t left_ms(int64_t deadline, int64_t none)
 static int wait_step(struct pj_git_call *call, int fd, short events, int64_t max_ms)
 {
     struct pollfd fds[1 + PJ_PUMP_FDS_MAX] = {
-        {.fd = fd, .events = events}
+        {.fd = fd, .events = events},
     };
     const struct pj_pump *pump = call->net->pump;
     int timeout = -1;

@@ -51,11 +51,13 @@ static json_t *encode_field(const struct pj_field *f, const char *in)
         return encode_text(*(char *const *)slot);
     case PJ_F_INT:
         number = *(const int64_t *)slot;
-        if ((number == 0 && (f->flags & PJ_FF_NULL_ZERO)) || (number < 0 && (f->flags & PJ_FF_NULL_NEG)))
+        if ((number == 0 && (f->flags & PJ_FF_NULL_ZERO)) ||
+            (number < 0 && (f->flags & PJ_FF_NULL_NEG)))
             return NULL;
         return json_integer(number);
     case PJ_F_BOOL:
-        return (f->flags & PJ_FF_OMIT) && !*(const bool *)slot ? NULL : json_boolean(*(const bool *)slot);
+        return (f->flags & PJ_FF_OMIT) && !*(const bool *)slot ? NULL
+                                                               : json_boolean(*(const bool *)slot);
     case PJ_F_WORD:
         return *(const int *)slot < 0 ? NULL : json_string(f->words[*(const int *)slot]);
     case PJ_F_MONEY:
@@ -66,7 +68,8 @@ static json_t *encode_field(const struct pj_field *f, const char *in)
     case PJ_F_STRS:
         return encode_strs(*(char **const *)slot);
     case PJ_F_OBJ:
-        if (f->presence_offset && f->presence_offset != SIZE_MAX && !*(const bool *)(in + f->presence_offset))
+        if (f->presence_offset && f->presence_offset != SIZE_MAX &&
+            !*(const bool *)(in + f->presence_offset))
             return NULL;
         return pj_json_encode(f->sub, f->sub_count, slot);
     case PJ_F_JSON:
@@ -97,7 +100,8 @@ static int append_chunk(const char *bytes, size_t n, void *ctx)
 int pj_json_dump(const json_t *doc, struct pj_str *out)
 {
     /* 15 digits are what a double always carries: 0.1 is written 0.1. */
-    if (json_dump_callback(doc, append_chunk, out, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) < 0)
+    if (json_dump_callback(doc, append_chunk, out,
+                           JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) < 0)
         return -1;
     return out->full ? -1 : 0;
 }
@@ -111,7 +115,8 @@ char *pj_json_text(const json_t *doc)
 
 const char *pj_money_text(int64_t microusd, char *buf)
 {
-    int n = snprintf(buf, 32, "%lld.%06lld", (long long)(microusd / 1000000), (long long)(microusd % 1000000));
+    int n = snprintf(buf, 32, "%lld.%06lld", (long long)(microusd / 1000000),
+                     (long long)(microusd % 1000000));
 
     while (n > 3 && buf[n - 1] == '0' && buf[n - 3] != '.')
         buf[--n] = '\0';

@@ -22,15 +22,16 @@ enum pj_field_type {
     PJ_F_MONEY, /* int64_t micro-dollars, written as decimal dollars; absent or null: -1 */
     PJ_F_TIME,  /* int64_t Unix ms, written as RFC 3339; absent or null: 0 */
     PJ_F_STRS,  /* char **, owned, NULL-terminated array; max entries `max`; absent or null: NULL */
-    PJ_F_OBJ,   /* struct in place, described by sub/sub_count; PJ_FF_PRESENCE tells whether it was there */
-    PJ_F_JSON,  /* json_t *, owned reference; any value; max is bytes when dumped (0: no bound) */
+    PJ_F_OBJ, /* struct in place, described by sub/sub_count; PJ_FF_PRESENCE tells whether it was there */
+    PJ_F_JSON, /* json_t *, owned reference; any value; max is bytes when dumped (0: no bound) */
 };
 
 enum pj_field_flag {
     PJ_FF_REQUIRED = 1,  /* decoding: must be there and not null */
     PJ_FF_NULL_ZERO = 2, /* encoding: an INT of 0 is written as null */
     PJ_FF_OMIT = 4,      /* encoding: leave out instead of null (also false and empty) */
-    PJ_FF_NULL_NEG = 8,  /* encoding: a negative INT is written as null; decoding: absent or null gives -1 */
+    PJ_FF_NULL_NEG =
+        8, /* encoding: a negative INT is written as null; decoding: absent or null gives -1 */
     PJ_FF_READ_ONLY = 16 /* decoding: refused like an unknown field */
 };
 
@@ -39,11 +40,12 @@ struct pj_field {
     enum pj_field_type type;
     size_t offset;
     unsigned flags;
-    int64_t min, max; /* both 0: no bounds */
+    int64_t min, max;         /* both 0: no bounds */
     const char *const *words; /* NULL-terminated */
     const struct pj_field *sub;
     size_t sub_count;
-    size_t presence_offset; /* of a bool set when the field was in the document (also as null); SIZE_MAX or 0: none */
+    size_t
+        presence_offset; /* of a bool set when the field was in the document (also as null); SIZE_MAX or 0: none */
 };
 
 #define PJ_FIELD_ERRORS_MAX 16

@@ -45,7 +45,8 @@ static bool out_of_bounds(const struct pj_field *f, int64_t v)
     return (f->min != 0 || f->max != 0) && (v < f->min || v > f->max);
 }
 
-static int decode_str(struct decoding *d, const struct pj_field *f, const json_t *v, const char *path, char **slot)
+static int decode_str(struct decoding *d, const struct pj_field *f, const json_t *v,
+                      const char *path, char **slot)
 {
     size_t n;
 
@@ -53,12 +54,14 @@ static int decode_str(struct decoding *d, const struct pj_field *f, const json_t
         return fault(d, path, "must be a string");
     n = json_string_length(v);
     if (out_of_bounds(f, (int64_t)n))
-        return fault(d, path, "has %zu bytes, allowed are %lld to %lld", n, (long long)f->min, (long long)f->max);
+        return fault(d, path, "has %zu bytes, allowed are %lld to %lld", n, (long long)f->min,
+                     (long long)f->max);
     *slot = pj_strndup(json_string_value(v), n);
     return 0;
 }
 
-static int decode_int(struct decoding *d, const struct pj_field *f, const json_t *v, const char *path, int64_t *slot)
+static int decode_int(struct decoding *d, const struct pj_field *f, const json_t *v,
+                      const char *path, int64_t *slot)
 {
     if (!json_is_integer(v))
         return fault(d, path, "must be a whole number");
@@ -68,7 +71,8 @@ static int decode_int(struct decoding *d, const struct pj_field *f, const json_t
     return 0;
 }
 
-static int decode_word(struct decoding *d, const struct pj_field *f, const json_t *v, const char *path, int *slot)
+static int decode_word(struct decoding *d, const struct pj_field *f, const json_t *v,
+                       const char *path, int *slot)
 {
     struct pj_str known;
 
@@ -86,7 +90,8 @@ static int decode_word(struct decoding *d, const struct pj_field *f, const json_
     return -1;
 }
 
-static int decode_money(struct decoding *d, const struct pj_field *f, const json_t *v, const char *path, int64_t *slot)
+static int decode_money(struct decoding *d, const struct pj_field *f, const json_t *v,
+                        const char *path, int64_t *slot)
 {
     double dollars = json_is_number(v) ? json_number_value(v) : -1;
 
@@ -105,7 +110,8 @@ static int decode_time(struct decoding *d, const json_t *v, const char *path, in
     return 0;
 }
 
-static int decode_strs(struct decoding *d, const struct pj_field *f, const json_t *v, const char *path, char ***slot)
+static int decode_strs(struct decoding *d, const struct pj_field *f, const json_t *v,
+                       const char *path, char ***slot)
 {
     size_t n = json_array_size(v);
     char **out;
@@ -128,7 +134,8 @@ static int decode_strs(struct decoding *d, const struct pj_field *f, const json_
     return 0;
 }
 
-static int decode_json(struct decoding *d, const struct pj_field *f, const json_t *v, const char *path, json_t **slot)
+static int decode_json(struct decoding *d, const struct pj_field *f, const json_t *v,
+                       const char *path, json_t **slot)
 {
     PJ_CLEANUP(pj_freep) char *text = f->max ? pj_json_text(v) : NULL;
 
@@ -138,10 +145,11 @@ static int decode_json(struct decoding *d, const struct pj_field *f, const json_
     return 0;
 }
 
-static void decode_object(struct decoding *d, const json_t *doc, const struct pj_field *table, size_t count,
-                          char *out, const char *prefix);
+static void decode_object(struct decoding *d, const json_t *doc, const struct pj_field *table,
+                          size_t count, char *out, const char *prefix);
 
-static void decode_field(struct decoding *d, const struct pj_field *f, const json_t *v, char *out, const char *path)
+static void decode_field(struct decoding *d, const struct pj_field *f, const json_t *v, char *out,
+                         const char *path)
 {
     void *slot = out + f->offset;
 
@@ -204,7 +212,8 @@ static void set_all_absent(const struct pj_field *table, size_t count, char *out
     }
 }
 
-static const struct pj_field *find_field(const struct pj_field *table, size_t count, const char *name)
+static const struct pj_field *find_field(const struct pj_field *table, size_t count,
+                                         const char *name)
 {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(table[i].name, name) == 0)
@@ -213,15 +222,16 @@ static const struct pj_field *find_field(const struct pj_field *table, size_t co
     return NULL;
 }
 
-static void decode_object(struct decoding *d, const json_t *doc, const struct pj_field *table, size_t count,
-                          char *out, const char *prefix)
+static void decode_object(struct decoding *d, const json_t *doc, const struct pj_field *table,
+                          size_t count, char *out, const char *prefix)
 {
     char path[PATH_MAX_BYTES];
     const char *name;
     json_t *v;
 
     set_all_absent(table, count, out);
-    json_object_foreach((json_t *)(uintptr_t)doc, name, v) {
+    json_object_foreach((json_t *)(uintptr_t)doc, name, v)
+    {
         const struct pj_field *f = find_field(table, count, name);
 
         join_path(path, prefix, name);

@@ -23,7 +23,8 @@ static int check_shape(struct pj_view text, struct pj_err *err)
             in_string = true;
         } else if (c == '{' || c == '[' || c == ',') {
             if (++values > PJ_JSON_VALUES_MAX)
-                return pj_fail(err, PJ_E_LIMIT, "JSON holds more than %d values", PJ_JSON_VALUES_MAX);
+                return pj_fail(err, PJ_E_LIMIT, "JSON holds more than %d values",
+                               PJ_JSON_VALUES_MAX);
             if (c != ',' && ++depth > PJ_JSON_DEPTH_MAX)
                 return pj_fail(err, PJ_E_INVALID, "JSON is nested deeper than %d levels",
                                PJ_JSON_DEPTH_MAX);
@@ -41,9 +42,11 @@ int pj_json_parse(struct pj_view text, json_t **out, struct pj_err *err)
 
     if (check_shape(text, err) < 0)
         return -1;
-    doc = json_loadb(text.p ? text.p : "", text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
+    doc =
+        json_loadb(text.p ? text.p : "", text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
     if (!doc)
-        return pj_fail(err, PJ_E_INVALID, "not valid JSON at line %d, column %d: %s", where.line, where.column, where.text);
+        return pj_fail(err, PJ_E_INVALID, "not valid JSON at line %d, column %d: %s", where.line,
+                       where.column, where.text);
     *out = doc;
     return 0;
 }

@@ -73,7 +73,8 @@ struct pj_task {
     int executor;
     int priority;
     int64_t attempt;
-    struct pj_task_model model; /* chosen for this task; clients see what ran where nothing was chosen */
+    struct pj_task_model
+        model;         /* chosen for this task; clients see what ran where nothing was chosen */
     char *base_branch; /* NULL: the repository's */
     char *branch;      /* pj/<id> once pushed */
     char *pr_url;
@@ -96,19 +97,20 @@ struct pj_task {
     int64_t updated_ms;
     /* Not shown to clients. */
     struct pj_task_model ran; /* the provider and model in use when the last run ended */
-    int64_t epoch;      /* of the last lease */
-    int64_t deliveries; /* of this attempt */
-    int64_t logged_n;   /* last log number of this attempt */
-    int64_t leased;     /* 1 while a runner holds it, 2 external (a workflow has it), 0 otherwise */
-    int64_t cancel_ms;  /* when a cancel was asked for while running */
-    int64_t logs_gone;  /* 1 after retention took the logs */
-    int64_t has_patch;  /* 1 when a patch text is stored */
+    int64_t epoch;            /* of the last lease */
+    int64_t deliveries;       /* of this attempt */
+    int64_t logged_n;         /* last log number of this attempt */
+    int64_t leased;    /* 1 while a runner holds it, 2 external (a workflow has it), 0 otherwise */
+    int64_t cancel_ms; /* when a cancel was asked for while running */
+    int64_t logs_gone; /* 1 after retention took the logs */
+    int64_t has_patch; /* 1 when a patch text is stored */
     int64_t timeout_default_ms; /* the timeout the last lease applied when limits name none */
-    int64_t run_id;    /* of the workflow run that has it; 0: not known */
-    int64_t run_floor; /* runs up to this number belong to earlier attempts */
-    char *mode;      /* NULL, or "publish": push the kept patch as it is */
-    char *tips;      /* commits recorded before a push, blanks between: what of the branch is ours */
-    json_t *rejects; /* what of the kept patch did not apply: [{path, hunk|null, reason}], counted from 1; or NULL */
+    int64_t run_id;             /* of the workflow run that has it; 0: not known */
+    int64_t run_floor;          /* runs up to this number belong to earlier attempts */
+    char *mode;                 /* NULL, or "publish": push the kept patch as it is */
+    char *tips; /* commits recorded before a push, blanks between: what of the branch is ours */
+    json_t *
+        rejects; /* what of the kept patch did not apply: [{path, hunk|null, reason}], counted from 1; or NULL */
 };
 
 void pj_task_init(struct pj_task *task); /* zero, with the -1 of absent values */

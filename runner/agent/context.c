@@ -33,7 +33,7 @@ static int section(struct pj_str *out, const char *file, const char *hole, const
     pj_str_init(&fenced, MESSAGE_MAX);
     (void)prompt_fence(&fenced, text);
     struct prompt_value values[] = {
-        {hole, pj_str_cstr(&fenced)}
+        {hole, pj_str_cstr(&fenced)},
     };
     return prompt_render(file, values, 1, out, err);
 }
@@ -59,7 +59,7 @@ static int add_instructions(struct agent *a, struct pj_str *out, struct pj_err *
         (void)prompt_fence(&fenced, pj_str_cstr(&clean));
         struct prompt_value values[] = {
             {"file", instruction_files[i]},
-            {"text", pj_str_cstr(&fenced)}
+            {"text", pj_str_cstr(&fenced)},
         };
         if (prompt_render("instructions.md", values, 2, out, err) < 0)
             return -1;
@@ -126,7 +126,7 @@ static int add_task(struct agent *a, struct pj_str *out, struct pj_err *err)
     (void)prompt_fence(&description, *text ? text : "(the title says it all)");
     struct prompt_value values[] = {
         {"title", pj_json_str(a->task, "title", "")},
-        {"description",    pj_str_cstr(&description)                      }
+        {"description", pj_str_cstr(&description)},
     };
     return prompt_render("task.md", values, 2, out, err);
 }
@@ -146,7 +146,7 @@ static int add_answer(struct agent *a, struct pj_str *out, struct pj_err *err)
     (void)prompt_fence(&r, answer);
     struct prompt_value values[] = {
         {"question", pj_str_cstr(&q)},
-        {"answer",   pj_str_cstr(&r)}
+        {"answer", pj_str_cstr(&r)},
     };
     return prompt_render("answer.md", values, 2, out, err);
 }
@@ -157,7 +157,7 @@ int agent_context(struct agent *a, struct pj_err *err)
     PJ_CLEANUP(pj_str_release) struct pj_str first;
     PJ_CLEANUP(pj_str_release) struct pj_str map;
     struct prompt_value root[] = {
-        {"workspace", a->workspace}
+        {"workspace", a->workspace},
     };
 
     pj_str_init(&system, MESSAGE_MAX);

@@ -91,7 +91,7 @@ int diff_begin(struct agent *a, struct pj_err *err)
     if (map_contents(a, CONTENTS_MAX, &contents, err) < 0)
         return -1;
     struct prompt_value values[] = {
-        {"contents", pj_str_cstr(&contents)}
+        {"contents", pj_str_cstr(&contents)},
     };
     (void)pj_str_puts(&first, pj_json_str(json_array_get(a->messages, 0), "text", ""));
     if (prompt_render("diff_system.md", NULL, 0, &system, err) < 0 ||

@@ -14,7 +14,8 @@
 #define REPEATS_MAX 8
 #define TEXT_LOGGED_MAX 4000
 #define DIFF_MAX ((size_t)8 << 20)
-#define HISTORY_MAX ((size_t)800 << 10) /* bytes: below 272,000 tokens, from where providers charge more */
+#define HISTORY_MAX                                                                                \
+    ((size_t)800 << 10) /* bytes: below 272,000 tokens, from where providers charge more */
 
 int agent_give_up(struct agent *a, const char *code, const char *why, struct pj_err *err)
 {
@@ -93,8 +94,8 @@ static char *budget_notice(struct agent *a, const json_t *turn)
     a->notices = level;
     (void)snprintf(share, sizeof share, "%lld", (long long)(used * 100 / limit));
     struct prompt_value values[] = {
-        {"name",     pj_json_str(budget, "name", "budget")},
-        {"share", share                  }
+        {"name", pj_json_str(budget, "name", "budget")},
+        {"share", share},
     };
     pj_str_init(&text, 4096);
     if (prompt_render("notice.md", values, 2, &text, &err) < 0)
@@ -173,7 +174,7 @@ static int no_calls(struct agent *a, const json_t *turn, struct pj_err *err)
         PJ_CLEANUP(pj_freep) char *summary = pj_strndup(text, strcspn(text, "`"));
         int rc = diff_hand_over(a, pj_str_cstr(&diff), summary, &feedback, err);
         struct prompt_value values[] = {
-            {"feedback", feedback}
+            {"feedback", feedback},
         };
 
         if (rc <= 0)

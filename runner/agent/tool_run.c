@@ -132,8 +132,8 @@ static int start(struct running *r, const char *command, const char *cwd, struct
         return pj_fail_errno(err, errno, "pipe");
     }
     struct pj_spawn_fd fds[] = {
-        {out[1],  1},
-        {errs[1], 2}
+        {out[1], 1},
+        {errs[1], 2},
     };
     struct pj_spawn spec = {.path = sh,
                             .argv = argv,
@@ -173,9 +173,9 @@ static void drive(struct running *r)
 {
     while (!r->ended || r->stream[0].fd >= 0 || r->stream[1].fd >= 0) {
         struct pollfd fds[3] = {
-            {r->stream[0].fd,          POLLIN, 0},
-            {r->stream[1].fd,          POLLIN, 0},
-            {r->ended ? -1 : r->pidfd, POLLIN, 0}
+            {r->stream[0].fd, POLLIN, 0},
+            {r->stream[1].fd, POLLIN, 0},
+            {r->ended ? -1 : r->pidfd, POLLIN, 0},
         };
         int64_t left = r->deadline_ms - pj_mono_ms();
 
@@ -223,7 +223,7 @@ int tool_run(struct agent *a, const json_t *args, struct pj_str *out)
     struct running r = {
         .a = a,
         .pidfd = -1,
-        .stream = {{.fd = -1, .name = "stdout"}, {.fd = -1, .name = "stderr"}}
+        .stream = {{.fd = -1, .name = "stdout"}, {.fd = -1, .name = "stderr"}},
     };
     const char *command = pj_json_str(args, "command", "");
     int64_t timeout_s = pj_json_i64(args, "timeout_s", TIMEOUT_DEFAULT_S), started = pj_mono_ms();

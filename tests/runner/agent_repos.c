@@ -110,7 +110,7 @@ static int sh(const char *dir, const char *script)
          e6[] = "GIT_COMMITTER_EMAIL=a@example.org", e7[] = "LC_ALL=C";
     char *envp[] = {e0, e1, e2, e3, e4, e5, e6, e7, NULL};
     struct pj_spawn_fd fds[] = {
-        {2, 2}
+        {2, 2},
     };
     struct pj_spawn spec = {
         .path = path, .argv = argv, .envp = envp, .cwd = dir, .fds = fds, .fd_count = 1};

@@ -54,7 +54,7 @@ Test(agent_words, unknown_and_unused_names_are_refused)
 {
     struct prompt_value two[] = {
         {"command", "x"},
-        {"extra",   "y"}
+        {"extra", "y"},
     };
     struct pj_str out;
     struct pj_err err;

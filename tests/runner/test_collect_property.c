@@ -32,13 +32,13 @@ static void begin(void)
 {
     static const struct gitfix_file files[] = {
         {".gitignore", "*.tmp\nbuild/\n!keep.tmp\n", false},
-        {"a",          "1\n",                        false},
-        {"b/c",        "2\n",                        false},
-        {"b/d/e",      "3\n",                        true },
-        {"b/d/f",      "",                           false},
-        {"g/h",        "4\n",                        false},
-        {"build/kept", "5\n",                        false},
-        {"x.tmp",      "tracked though ignored\n",   false},
+        {"a", "1\n", false},
+        {"b/c", "2\n", false},
+        {"b/d/e", "3\n", true},
+        {"b/d/f", "", false},
+        {"g/h", "4\n", false},
+        {"build/kept", "5\n", false},
+        {"x.tmp", "tracked though ignored\n", false},
     };
     const char *seed = getenv("PJ_PROPERTY_SEED");
 

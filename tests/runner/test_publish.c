@@ -108,7 +108,7 @@ Test(publish, the_same_commit_again_is_success)
 Test(publish, r3_1_a_strangers_commit_is_never_overwritten)
 {
     static const struct gitfix_file theirs[] = {
-        {"theirs.txt", "mine!\n", false}
+        {"theirs.txt", "mine!\n", false},
     };
     struct publish_push_result out;
     struct pj_err err;
@@ -146,7 +146,7 @@ Test(publish, a_recorded_tip_may_be_replaced)
 Test(publish, a_further_round_adds_a_commit_to_the_same_branch)
 {
     static const struct gitfix_file theirs[] = {
-        {"review.txt", "a reviewer's own commit\n", false}
+        {"review.txt", "a reviewer's own commit\n", false},
     };
     struct workspace_spec spec = workspace_fix_spec(&fix);
     struct publish_push_result out;
@@ -231,7 +231,7 @@ Test(publish, over_smart_http_with_a_token)
 Test(publish, over_smart_http_a_strangers_commit_is_never_overwritten)
 {
     static const struct gitfix_file theirs[] = {
-        {"theirs.txt", "mine!\n", false}
+        {"theirs.txt", "mine!\n", false},
     };
     struct publish_push_result out;
     struct pj_err err;

@@ -11,9 +11,9 @@
 #include "lib/base/mem.h"
 
 static const struct gitfix_file sample[] = {
-    {".gitignore", "*.o\nout/\n",                           false},
-    {"README.md",  "# Sample\n\nA sample.\n",               false},
-    {"run.sh",     "#!/bin/sh\necho run\n",                 true },
+    {".gitignore", "*.o\nout/\n", false},
+    {"README.md", "# Sample\n\nA sample.\n", false},
+    {"run.sh", "#!/bin/sh\necho run\n", true},
     {"src/main.c", "int main(void)\n{\n    return 0;\n}\n", false},
 };
 

@@ -458,9 +458,9 @@ Test(run, where_chroot_is_refused)
     refuse_chroot();
     BOTH(user)
     {
-        struct box_run run = BOX(user, "--ro-bind", bind, "--workspace-base",
-                                 box_dir("chroot-base", user), "--workspace",
-                                 box_dir("chroot-work", user), "--", "sh", "-c", "echo x > f && cat f");
+        struct box_run run = BOX(
+            user, "--ro-bind", bind, "--workspace-base", box_dir("chroot-base", user),
+            "--workspace", box_dir("chroot-work", user), "--", "sh", "-c", "echo x > f && cat f");
 
         cr_expect_eq(run.exit_code, 0, "%s", run.err);
         cr_expect_str_eq(run.out, "x\n");

@@ -55,11 +55,11 @@ Test(r10, r10_1_concurrent_executions_share_nothing)
         {.when = "task of the walrus",
          .text = "I leave a mark.",
          .calls = {{"run", "{\"command\":\"echo walrus > /tmp/mark; echo walrus > mark; sleep 500 "
-                           "& echo left\"}"}}                                                                      },
+                           "& echo left\"}"}}},
         {.when = "task of the carpenter",
          .text = "I leave a mark.",
          .calls = {{"run", "{\"command\":\"echo carpenter > /tmp/mark; echo carpenter > mark; "
-                           "sleep 501 & echo left\"}"}}                                                            },
+                           "sleep 501 & echo left\"}"}}},
         {.when = "task of the walrus",
          .trouble = MODEL_GATE,
          .text = "I look.",
@@ -119,9 +119,9 @@ Test(r10, r10_2_nothing_is_left_after_success_and_after_failure)
         {.when = "good",
          .text = "I write.",
          .calls = {{"run", "{\"command\":\"echo x > new.txt; mkdir -p d/e; chmod 000 d/e; setsid "
-                           "sleep 1000 & echo left\"}"}}                                                                                  },
-        {             .when = "good",                                                              .text = "Done.", .calls = {{"finish", "{\"summary\":\"Done.\"}"}}},
-        { .when = "bad",
+                           "sleep 1000 & echo left\"}"}}},
+        {.when = "good", .text = "Done.", .calls = {{"finish", "{\"summary\":\"Done.\"}"}}},
+        {.when = "bad",
          .status = 400,
          .body = "{\"error\":{\"message\":\"no\",\"type\":\"invalid_request_error\"}}",
          .repeat = true},

@@ -4,7 +4,7 @@
 Test(r2, r2_1_the_agents_work_becomes_a_valid_unified_diff)
 {
     static const struct model_answer answers[] = {
-        {.text = "I look first.", .calls = {{"read_file", "{\"path\":\"src/main.py\"}"}}         },
+        {.text = "I look first.", .calls = {{"read_file", "{\"path\":\"src/main.py\"}"}}},
         {.text = "I edit.",
          .calls = {{"edit_file",
                     "{\"path\":\"src/main.py\",\"old\":\"'hello'\",\"new\":\"'hello, world'\"}"}}},
@@ -71,7 +71,7 @@ Test(r2, r2_1_still_red_after_three_rounds_needs_review)
     static const struct model_answer answers[] = {
         {.text = "I move it.",
          .calls = {{"move_path", "{\"from\":\"README.md\",\"to\":\"READ.md\"}"}}},
-        { .repeat = true,     .text = "Done.", .calls = {{"finish", "{\"summary\":\"Moved.\"}"}}},
+        {.repeat = true, .text = "Done.", .calls = {{"finish", "{\"summary\":\"Moved.\"}"}}},
     };
     struct scene s;
 

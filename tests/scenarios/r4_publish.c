@@ -29,9 +29,10 @@ Test(r4, r4_1_draft_labels_reviewers_and_author_are_the_repositorys)
     struct scene s;
 
     scene_prepare(&s, write_and_finish, 2);
-    scene_open_forge(&s, ",\"codeRabbit\":\"off\",\"publish\":{\"draft\":true,\"labels\":[\"bot\",\"needs "
-                         "look\"],\"reviewers\":[\"octocat\",\"acme/core\"],\"authorName\":\"Acme "
-                         "Bot\",\"authorEmail\":\"bot@acme.example\",\"coAuthor\":\"off\"}");
+    scene_open_forge(
+        &s, ",\"codeRabbit\":\"off\",\"publish\":{\"draft\":true,\"labels\":[\"bot\",\"needs "
+            "look\"],\"reviewers\":[\"octocat\",\"acme/core\"],\"authorName\":\"Acme "
+            "Bot\",\"authorEmail\":\"bot@acme.example\",\"coAuthor\":\"off\"}");
     char *task = scene_run(&s, "Write a file");
     json_decref(world_wait_status(&s.w, task, "completed"));
     json_t *pull = only_pull(&s);

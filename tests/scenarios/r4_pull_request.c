@@ -45,7 +45,7 @@ Test(r4, r4_1_a_pull_request_is_created_and_its_address_stored)
 Test(r4, r4_1_the_base_is_the_configured_branch)
 {
     static const struct gitfix_file files[] = {
-        {"release.txt", "1\n", false}
+        {"release.txt", "1\n", false},
     };
     struct scene s;
 
@@ -115,9 +115,9 @@ Test(r4, r4_3_a_missing_coderabbit_configuration_is_added_and_documented)
                        "documented in the body");
     json_t *comments = forge_server_comments(s.forge, "acme/project", 1);
     cr_expect_eq(json_array_size(comments), 1);
-    cr_expect_not_null(strstr(pj_json_str(json_array_get(comments, 0), "body", ""),
-                              "@coderabbitai review"),
-                       "the review is asked for");
+    cr_expect_not_null(
+        strstr(pj_json_str(json_array_get(comments, 0), "body", ""), "@coderabbitai review"),
+        "the review is asked for");
     json_decref(comments);
     json_decref(pull);
     free(file);
@@ -130,7 +130,7 @@ Test(r4, r4_3_a_missing_coderabbit_configuration_is_added_and_documented)
 Test(r4, r4_3_a_configuration_that_is_there_stays_as_it_is)
 {
     static const struct gitfix_file own[] = {
-        {".coderabbit.yaml", "language: de\n", false}
+        {".coderabbit.yaml", "language: de\n", false},
     };
     struct scene s;
 

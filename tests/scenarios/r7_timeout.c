@@ -48,7 +48,7 @@ Test(r7, r7_1_a_tasks_own_limit_counts)
 Test(r7, r7_2_a_model_call_that_takes_too_long_is_cancelled)
 {
     static const struct model_answer answers[] = {
-        {.trouble = MODEL_HANG, .repeat = true}
+        {.trouble = MODEL_HANG, .repeat = true},
     };
     struct scene s;
 

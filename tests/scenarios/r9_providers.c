@@ -61,7 +61,7 @@ Test(r9, r9_1_a_task_may_name_another_model)
 Test(r9, r9_2_a_service_error_goes_to_the_secondary_provider)
 {
     static const struct model_answer failing[] = {
-        {.repeat = true, .status = 503}
+        {.repeat = true, .status = 503},
     };
     struct scene s;
     struct model_server *second = model_server_start(0, write_and_finish, 2);
@@ -93,7 +93,7 @@ Test(r9, r9_2_an_authentication_error_does_not)
         {.repeat = true,
          .status = 401,
          .body = "{\"error\":{\"message\":\"Incorrect API key "
-                 "provided\",\"type\":\"invalid_request_error\",\"code\":\"invalid_api_key\"}}"}
+                 "provided\",\"type\":\"invalid_request_error\",\"code\":\"invalid_api_key\"}}"},
     };
     struct scene s;
     struct model_server *second = model_server_start(0, write_and_finish, 2);

@@ -1,8 +1,8 @@
 #include "tests/scenarios/scene.h"
 
 static const struct gitfix_file project[] = {
-    {"README.md",   "# A project\n",                      false},
-    {"check.sh",    "test -f README.md\n",                false},
+    {"README.md", "# A project\n", false},
+    {"check.sh", "test -f README.md\n", false},
     {"src/main.py", "def greet():\n    return 'hello'\n", false},
 };
 

@@ -28,15 +28,11 @@ struct scene {
     }
 #define SCENE_RUN(command)                                                                         \
     {                                                                                              \
-        .text = "I run a command.", .calls = {                                                     \
-            {"run", "{\"command\":\"" command "\"}"}                                               \
-        }                                                                                          \
+        .text = "I run a command.", .calls = { {"run", "{\"command\":\"" command "\"}"} }          \
     }
 #define SCENE_FINISH                                                                               \
     {                                                                                              \
-        .text = "Done.", .calls = {                                                                \
-            {"finish", "{\"summary\":\"The file is written.\"}"}                                   \
-        }                                                                                          \
+        .text = "Done.", .calls = { {"finish", "{\"summary\":\"The file is written.\"}"} }         \
     }
 
 /* Two tasks that write a file each; the model holds its first answer back until model_server_release(). */

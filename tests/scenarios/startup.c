@@ -12,18 +12,18 @@ struct fault {
 };
 
 static const struct fault faults[] = {
-    {"pj-api",    "PJ_LISTEN",       "nonsense",                       78, "PJ_LISTEN"              },
-    {"pj-api",    "PJ_LOG_LEVEL",    "loud",                           78, "PJ_LOG_LEVEL"           },
-    {"pj-api",    "PJ_REDIS_URL",    "http://x",                       78, "PJ_REDIS_URL"           },
-    {"pj-api",    "PJ_REDIS_URL",    "unix:///nonexistent/redis.sock", 1,  "/nonexistent/redis.sock"},
-    {"pj-api",    "PJ_SECRET_KEY",   NULL,                             78, "PJ_SECRET_KEY"          },
-    {"pj-api",    "PJ_SECRET_KEY",   "c2hvcnQ=",                       78, "PJ_SECRET_KEY"          },
-    {"pj-runner", "MODEL_PROVIDER",  "oracle",                         78, "MODEL_PROVIDER"         },
-    {"pj-runner", "PJ_FORGES",       "/nonexistent/forges.json",       78, "PJ_FORGES"              },
-    {"pj-runner", "PJ_REDIS_URL",    "unix:///nonexistent/redis.sock", 1,  "/nonexistent/redis.sock"},
-    {"pj-runner", "PJ_RUNNER_SLOTS", "many",                           78, "PJ_RUNNER_SLOTS"        },
-    {"pj-runner", "PJ_SECRET_KEY",   NULL,                             78, "PJ_SECRET_KEY"          },
-    {"pj-runner", "PJ_TASK_TIMEOUT", "10",                             78, "PJ_TASK_TIMEOUT"        },
+    {"pj-api", "PJ_LISTEN", "nonsense", 78, "PJ_LISTEN"},
+    {"pj-api", "PJ_LOG_LEVEL", "loud", 78, "PJ_LOG_LEVEL"},
+    {"pj-api", "PJ_REDIS_URL", "http://x", 78, "PJ_REDIS_URL"},
+    {"pj-api", "PJ_REDIS_URL", "unix:///nonexistent/redis.sock", 1, "/nonexistent/redis.sock"},
+    {"pj-api", "PJ_SECRET_KEY", NULL, 78, "PJ_SECRET_KEY"},
+    {"pj-api", "PJ_SECRET_KEY", "c2hvcnQ=", 78, "PJ_SECRET_KEY"},
+    {"pj-runner", "MODEL_PROVIDER", "oracle", 78, "MODEL_PROVIDER"},
+    {"pj-runner", "PJ_FORGES", "/nonexistent/forges.json", 78, "PJ_FORGES"},
+    {"pj-runner", "PJ_REDIS_URL", "unix:///nonexistent/redis.sock", 1, "/nonexistent/redis.sock"},
+    {"pj-runner", "PJ_RUNNER_SLOTS", "many", 78, "PJ_RUNNER_SLOTS"},
+    {"pj-runner", "PJ_SECRET_KEY", NULL, 78, "PJ_SECRET_KEY"},
+    {"pj-runner", "PJ_TASK_TIMEOUT", "10", 78, "PJ_TASK_TIMEOUT"},
 };
 
 /* Lines that tell of a failure: warnings about the host may stand before them. */

@@ -162,7 +162,8 @@ void forge_actions(struct forge_server *f, const char *repo, const char *path,
         run_cancel(f, id, x);
     else if (get && sscanf(path, "runs/%lld", &id) == 1 && what[0] == '\0')
         run_get(f, id, x);
-    else if (get && strcmp(path, "runs") == 0) /* nobody asks which: that it may be asked is the answer */
+    else if (get &&
+             strcmp(path, "runs") == 0) /* nobody asks which: that it may be asked is the answer */
         forge_json(f, x, 200, json_pack("{s:i, s:[]}", "total_count", 0, "workflow_runs"));
     else
         forge_error(f, x, 404, "Not Found");

@@ -46,7 +46,7 @@ static void spawn(struct program *p, const char *name, const char *const *args, 
     struct pj_spawn_fd map[3] = {
         {fds[0], 0},
         {fds[1], 1},
-        {fds[2], 2}
+        {fds[2], 2},
     };
     struct pj_err err = {0};
 
@@ -194,8 +194,8 @@ bool program_start_ready(struct program *p, const char *name, const char *const 
     start(p, name, args, env, dir, tag, path);
     for (;;) {
         struct pollfd fds[2] = {
-            {sock,     POLLIN, 0},
-            {p->pidfd, POLLIN, 0}
+            {sock, POLLIN, 0},
+            {p->pidfd, POLLIN, 0},
         };
         int64_t left = until - pj_mono_ms();
 
@@ -247,8 +247,8 @@ bool program_wait_log(struct program *p, const char *text, int deadline_ms)
     cr_assert(watch >= 0 && inotify_add_watch(watch, p->log_path, IN_MODIFY) >= 0);
     while (!log_has(p, text)) {
         struct pollfd fds[2] = {
-            {watch,    POLLIN, 0},
-            {p->pidfd, POLLIN, 0}
+            {watch, POLLIN, 0},
+            {p->pidfd, POLLIN, 0},
         };
         int64_t left = until - pj_mono_ms();
 

@@ -17,7 +17,8 @@ static char *run(char *script, char *const *envp, int extra_parent, int extra_ch
     char *argv[] = {sh, c, script, NULL};
     int ends[2], status;
     struct pj_spawn_fd fds[2];
-    struct pj_spawn spec = {.path = "/bin/sh", .argv = argv, .envp = envp, .fds = fds, .fd_count = 1};
+    struct pj_spawn spec = {
+        .path = "/bin/sh", .argv = argv, .envp = envp, .fds = fds, .fd_count = 1};
     struct pj_err err;
     struct pj_str out;
     pid_t pid;

@@ -18,7 +18,8 @@ static const struct pj_setting table[] = {
     {"PJ_T_KEY", PJ_SET_SECRET, offsetof(struct target, secret), NULL, 0, 0, NULL, "the key"},
     {"PJ_T_MODE", PJ_SET_WORD, offsetof(struct target, mode), "fast", 0, 0, modes, "how"},
     {"PJ_T_SLOTS", PJ_SET_INT, offsetof(struct target, slots), "2", 1, 64, NULL, "how many"},
-    {"PJ_T_TIMEOUT", PJ_SET_DURATION, offsetof(struct target, timeout), "10m", 1, 86400000, NULL, "how long"},
+    {"PJ_T_TIMEOUT", PJ_SET_DURATION, offsetof(struct target, timeout), "10m", 1, 86400000, NULL,
+     "how long"},
     {"PJ_T_SIZE", PJ_SET_SIZE, offsetof(struct target, size), "1M", 0, 0, NULL, "how big"},
     {"PJ_T_COST", PJ_SET_MONEY, offsetof(struct target, cost), NULL, 0, 0, NULL, "how dear"},
     {"PJ_T_FLAG", PJ_SET_BOOL, offsetof(struct target, flag), "0", 0, 0, NULL, "whether"},
@@ -53,10 +54,12 @@ Test(settings, defaults)
 
 Test(settings, flag_beats_environment_beats_file)
 {
-    char path[] = "/tmp/pj-settings-XXXXXX", a0[] = "prog", a1[] = "--t-slots", a2[] = "9", a3[] = "--t-flag";
+    char path[] = "/tmp/pj-settings-XXXXXX", a0[] = "prog", a1[] = "--t-slots", a2[] = "9",
+         a3[] = "--t-flag";
     char *argv[] = {a0, a1, a2, a3, NULL};
     struct pj_settings_args args = {.argc = 4, .argv = argv};
-    static const char text[] = "# comment\nPJ_T_SLOTS=3\nPJ_T_URL='http://file'\nexport PJ_T_MODE=slow\n";
+    static const char text[] =
+        "# comment\nPJ_T_SLOTS=3\nPJ_T_URL='http://file'\nexport PJ_T_MODE=slow\n";
     struct target t;
     struct pj_err err;
     int fd = mkstemp(path);
@@ -121,8 +124,9 @@ Test(settings, a_mistake_names_the_setting)
     static const struct {
         const char *name, *value, *part;
     } rows[] = {
-        {"PJ_T_SLOTS", "many", "whole number"}, {"PJ_T_SLOTS", "65", "65"}, {"PJ_T_TIMEOUT", "10", "duration"},
-        {"PJ_T_SIZE", "1X", "size"}, {"PJ_T_MODE", "medium", "fast slow"}, {"PJ_T_FLAG", "maybe", "true"},
+        {"PJ_T_SLOTS", "many", "whole number"}, {"PJ_T_SLOTS", "65", "65"},
+        {"PJ_T_TIMEOUT", "10", "duration"},     {"PJ_T_SIZE", "1X", "size"},
+        {"PJ_T_MODE", "medium", "fast slow"},   {"PJ_T_FLAG", "maybe", "true"},
         {"PJ_T_COST", "cheap", "dollars"},
     };
     struct target t;

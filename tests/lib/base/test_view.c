@@ -10,14 +10,25 @@ Test(view, whole_numbers_only)
         int result;
         int64_t value;
     } rows[] = {
-        {"0", 0, 0}, {"42", 0, 42}, {"-7", 0, -7}, {"9223372036854775807", 0, INT64_MAX}, {"9223372036854775808", -1, 0},
-        {"", -1, 0}, {"-", -1, 0}, {"+1", -1, 0}, {" 1", -1, 0}, {"1 ", -1, 0}, {"0x10", -1, 0}, {"1e3", -1, 0},
+        {"0", 0, 0},
+        {"42", 0, 42},
+        {"-7", 0, -7},
+        {"9223372036854775807", 0, INT64_MAX},
+        {"9223372036854775808", -1, 0},
+        {"", -1, 0},
+        {"-", -1, 0},
+        {"+1", -1, 0},
+        {" 1", -1, 0},
+        {"1 ", -1, 0},
+        {"0x10", -1, 0},
+        {"1e3", -1, 0},
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {
         int64_t v = 0;
 
-        cr_assert_eq(pj_parse_i64(pj_view_of(rows[i].text), &v), rows[i].result, "%s", rows[i].text);
+        cr_assert_eq(pj_parse_i64(pj_view_of(rows[i].text), &v), rows[i].result, "%s",
+                     rows[i].text);
         cr_assert_eq(v, rows[i].value, "%s", rows[i].text);
     }
 }
@@ -64,12 +75,18 @@ Test(view, bytes_that_are_no_text_are_replaced)
         const char *out;
     } rows[] = {
         {"plain \xC3\xA4", 8, "plain \xC3\xA4"},
-        {"a\xFF" "b", 3, "a\xEF\xBF\xBD" "b"},
+        {"a\xFF"
+         "b",
+         3,
+         "a\xEF\xBF\xBD"
+         "b"},
         {"\xC0\x80", 2, "\xEF\xBF\xBD\xEF\xBF\xBD"},
         {"\xED\xA0\x80", 3, "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
         {"\xE2\x82", 2, "\xEF\xBF\xBD"},
         {"\xF0\x9F\x98\x80", 4, "\xF0\x9F\x98\x80"},
-        {"a\0b", 3, "a\xEF\xBF\xBD" "b"},
+        {"a\0b", 3,
+         "a\xEF\xBF\xBD"
+         "b"},
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(rows); i++) {

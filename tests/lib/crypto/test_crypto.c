@@ -22,7 +22,8 @@ Test(hmac, known_answer)
 
 Test(base64, strict_both_ways)
 {
-    static const char *const bad[] = {"Zg=", "Zg", "Zh==", "Z===", "Zm9v\n", "Zm-v", "====", "Zg==Zg=="};
+    static const char *const bad[] = {
+        "Zg=", "Zg", "Zh==", "Z===", "Zm9v\n", "Zm-v", "====", "Zg==Zg=="};
     struct pj_str s;
     char out[16];
     size_t n;

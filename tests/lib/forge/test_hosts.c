@@ -96,19 +96,19 @@ Test(hosts, a_mistake_in_the_file_names_setting_entry_and_field)
         const char *json;
         const char *word;
     } cases[] = {
-        {"{}",                                                             "array"               },
-        {"[]",                                                             "at least one"        },
-        {"[{\"kind\":\"git\"}]",                                           "\"host\" or \"root\""},
-        {"[{\"host\":\"a\",\"kind\":\"svn\"}]",                            "kind"                },
-        {"[{\"host\":\"a\"}]",                                             "kind"                },
-        {"[{\"host\":\"https://a\",\"kind\":\"git\"}]",                    "without a scheme"    },
-        {"[{\"host\":\"a:99999\",\"kind\":\"git\"}]",                      "host"                },
-        {"[{\"host\":\"a\",\"kind\":\"git\",\"colour\":1}]",               "colour"              },
-        {"[{\"root\":\"relative\",\"kind\":\"git\"}]",                     "absolute"            },
-        {"[{\"root\":\"/\",\"kind\":\"github\"}]",                         "must be \"git\""     },
-        {"[{\"root\":\"/does/not/exist\",\"kind\":\"git\"}]",              "entry 1"             },
-        {"[{\"host\":\"a\",\"kind\":\"github\",\"apiUrl\":\"http://a\"}]", "insecure"            },
-        {"[{\"host\":\"a\",\"kind\":\"git\",\"apiUrl\":\"https://a\"}]",   "apiUrl"              },
+        {"{}", "array"},
+        {"[]", "at least one"},
+        {"[{\"kind\":\"git\"}]", "\"host\" or \"root\""},
+        {"[{\"host\":\"a\",\"kind\":\"svn\"}]", "kind"},
+        {"[{\"host\":\"a\"}]", "kind"},
+        {"[{\"host\":\"https://a\",\"kind\":\"git\"}]", "without a scheme"},
+        {"[{\"host\":\"a:99999\",\"kind\":\"git\"}]", "host"},
+        {"[{\"host\":\"a\",\"kind\":\"git\",\"colour\":1}]", "colour"},
+        {"[{\"root\":\"relative\",\"kind\":\"git\"}]", "absolute"},
+        {"[{\"root\":\"/\",\"kind\":\"github\"}]", "must be \"git\""},
+        {"[{\"root\":\"/does/not/exist\",\"kind\":\"git\"}]", "entry 1"},
+        {"[{\"host\":\"a\",\"kind\":\"github\",\"apiUrl\":\"http://a\"}]", "insecure"},
+        {"[{\"host\":\"a\",\"kind\":\"git\",\"apiUrl\":\"https://a\"}]", "apiUrl"},
     };
 
     for (size_t i = 0; i < PJ_COUNT_OF(cases); i++) {
@@ -150,10 +150,10 @@ Test(hosts, ports_plain_http_and_deep_paths_where_the_entry_has_them)
     static const struct {
         const char *text, *url, *owner, *name;
     } cases[] = {
-        {"http://127.0.0.1:3000/o/r.git",    "http://127.0.0.1:3000/o/r",        "o",   "r"      },
-        {"https://git.example.org:8443/o/r", "https://git.example.org:8443/o/r", "o",   "r"      },
-        {"https://plain.example/a/b/c.git",  "https://plain.example/a/b/c",      "a/b", "c"      },
-        {"https://github.com/o.o/r-r_1.x",   "https://github.com/o.o/r-r_1.x",   "o.o", "r-r_1.x"},
+        {"http://127.0.0.1:3000/o/r.git", "http://127.0.0.1:3000/o/r", "o", "r"},
+        {"https://git.example.org:8443/o/r", "https://git.example.org:8443/o/r", "o", "r"},
+        {"https://plain.example/a/b/c.git", "https://plain.example/a/b/c", "a/b", "c"},
+        {"https://github.com/o.o/r-r_1.x", "https://github.com/o.o/r-r_1.x", "o.o", "r-r_1.x"},
     };
     struct pj_forges *forges = sample();
 

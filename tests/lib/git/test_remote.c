@@ -24,7 +24,7 @@ static struct forge_server *server;
 static void begin(void)
 {
     static const struct gitfix_file files[] = {
-        {"README.md", "hello\n", false}
+        {"README.md", "hello\n", false},
     };
     char template[] = "/tmp/pj-test-XXXXXX";
     struct pj_err err;

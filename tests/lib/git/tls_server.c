@@ -83,7 +83,8 @@ struct tls_server *tls_server_start(const char *ca_file)
     X509 *cert = make_certificate(key);
     FILE *f = fopen(ca_file, "we");
 
-    (void)signal(SIGPIPE, SIG_IGN); /* a client that goes away during the handshake is part of the play */
+    (void)signal(SIGPIPE,
+                 SIG_IGN); /* a client that goes away during the handshake is part of the play */
     cr_assert_not_null(f);
     cr_assert_eq(PEM_write_X509(f, cert), 1);
     cr_assert_eq(fclose(f), 0);

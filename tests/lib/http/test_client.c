@@ -70,8 +70,8 @@ Test(client, posts_a_body_with_headers_and_reads_the_answer)
 {
     struct fixture f = setup("/echo");
     struct pj_http_header headers[] = {
-        {"X-Mine",   "yes"},
-        {"X-Absent", NULL }
+        {"X-Mine", "yes"},
+        {"X-Absent", NULL},
     };
     struct pj_http_request req = {.url = f.url,
                                   .allow_plain = true,

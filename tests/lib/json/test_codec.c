@@ -32,12 +32,13 @@ static const struct pj_field fields[] = {
     {"on", PJ_F_BOOL, offsetof(struct thing, on)},
     {"level", PJ_F_WORD, offsetof(struct thing, level), 0, 0, 0, levels},
     {"hosts", PJ_F_STRS, offsetof(struct thing, hosts), 0, 0, 2},
-    {"model", PJ_F_OBJ, offsetof(struct thing, model), 0, 0, 0, NULL, inner_fields, PJ_COUNT_OF(inner_fields),
-     offsetof(struct thing, has_model)},
+    {"model", PJ_F_OBJ, offsetof(struct thing, model), 0, 0, 0, NULL, inner_fields,
+     PJ_COUNT_OF(inner_fields), offsetof(struct thing, has_model)},
     {"extra", PJ_F_JSON, offsetof(struct thing, extra), PJ_FF_OMIT, 0, 50},
 };
 
-static int decode(const char *text, struct thing *t, struct pj_field_errors *faults, struct pj_err *err)
+static int decode(const char *text, struct thing *t, struct pj_field_errors *faults,
+                  struct pj_err *err)
 {
     PJ_CLEANUP(pj_json_decrefp) json_t *doc = NULL;
 
@@ -54,16 +55,22 @@ Test(codec, there_and_back)
     json_t *doc;
     char *text;
 
-    cr_assert_eq(decode("{\"title\":\"x\",\"count\":3,\"costUsd\":0.1,\"on\":true,\"level\":\"high\",\"hosts\":[\"a\",\"b\"],"
-                        "\"model\":{\"provider\":\"p\"},\"extra\":[1]}", &t, &faults, &err), 0, "%s", err.message);
+    cr_assert_eq(decode("{\"title\":\"x\",\"count\":3,\"costUsd\":0.1,\"on\":true,\"level\":"
+                        "\"high\",\"hosts\":[\"a\",\"b\"],"
+                        "\"model\":{\"provider\":\"p\"},\"extra\":[1]}",
+                        &t, &faults, &err),
+                 0, "%s", err.message);
     cr_assert_eq(t.cost, 100000);
     cr_assert(t.has_model);
     t.made = 1000;
     doc = pj_json_encode(fields, PJ_COUNT_OF(fields), &t);
     text = pj_json_text(doc);
-    cr_assert_str_eq(text, "{\"title\":\"x\",\"count\":3,\"slackMs\":null,\"costUsd\":0.1,"
-                           "\"createdAt\":\"1970-01-01T00:00:01.000Z\",\"on\":true,\"level\":\"high\",\"hosts\":[\"a\",\"b\"],"
-                           "\"model\":{\"provider\":\"p\",\"name\":null},\"extra\":[1]}", "%s", text);
+    cr_assert_str_eq(text,
+                     "{\"title\":\"x\",\"count\":3,\"slackMs\":null,\"costUsd\":0.1,"
+                     "\"createdAt\":\"1970-01-01T00:00:01.000Z\",\"on\":true,\"level\":\"high\","
+                     "\"hosts\":[\"a\",\"b\"],"
+                     "\"model\":{\"provider\":\"p\",\"name\":null},\"extra\":[1]}",
+                     "%s", text);
     free(text);
     json_decref(doc);
     pj_json_release(fields, PJ_COUNT_OF(fields), &t);
@@ -75,8 +82,11 @@ Test(codec, every_fault_is_named_at_once)
     struct pj_field_errors f;
     struct pj_err err;
 
-    cr_assert_eq(decode("{\"titel\":\"x\",\"count\":100,\"level\":\"mid\",\"hosts\":[\"a\",\"b\",\"c\"],"
-                        "\"createdAt\":\"1970-01-01T00:00:01Z\",\"model\":{\"nome\":1}}", &t, &f, &err), -1);
+    cr_assert_eq(
+        decode("{\"titel\":\"x\",\"count\":100,\"level\":\"mid\",\"hosts\":[\"a\",\"b\",\"c\"],"
+               "\"createdAt\":\"1970-01-01T00:00:01Z\",\"model\":{\"nome\":1}}",
+               &t, &f, &err),
+        -1);
     cr_assert_eq(f.count, 8);
     cr_assert_str_eq(f.item[0].field, "titel");
     cr_assert_str_eq(f.item[0].detail, "unknown field");
@@ -104,7 +114,14 @@ Test(codec, absent_is_null_not_zero)
 Test(json, hostile_documents_are_refused)
 {
     static const char *const rows[] = {
-        "", "{", "{\"a\":1,\"a\":2}", "{} x", "{\"a\":\"\xFF\"}", "nul", "[1,]", "{\"a\":\"\\u0000\"}",
+        "",
+        "{",
+        "{\"a\":1,\"a\":2}",
+        "{} x",
+        "{\"a\":\"\xFF\"}",
+        "nul",
+        "[1,]",
+        "{\"a\":\"\\u0000\"}",
         "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
     };
     struct pj_err err;
