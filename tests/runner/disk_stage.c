@@ -71,6 +71,7 @@ void disk_stage_box(struct disk_stage *t, void (*work)(const struct disk_stage *
             (void)!write(from[1], &self, sizeof(self));
             work(t);
         }
+        (void)close(from[1]); /* so that a box that dies is heard */
         for (;;)
             pause();
     }

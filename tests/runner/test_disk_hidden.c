@@ -2,7 +2,6 @@
  * processes that might go on while the others are held. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "lib/base/fs.h"
@@ -108,8 +108,20 @@ static void open_for_ever(const struct disk_stage *t)
         pause();
 }
 
+/* A second thread in a process that was forked and not executed: made without a library that takes memory, for another thread of the
+ * test's may have held the lock of the memory when it was forked. Both threads share what a library keeps for each. */
+static void begin_thread(int (*work)(void *), const struct disk_stage *t)
+{
+    static _Alignas(64) char stack[256 * 1024];
+
+    if (clone(work, stack + sizeof(stack),
+              CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
+              (void *)(uintptr_t)t) < 0)
+        _exit(1);
+}
+
 /* Descriptors of its own for one thread, which holds what has no name. */
-static void *hide(void *arg)
+static int hide(void *arg)
 {
     const struct disk_stage *t = arg;
 
@@ -117,14 +129,12 @@ static void *hide(void *arg)
     (void)!write(t->say, hold() ? "!" : "?", 1);
     for (;;)
         pause();
-    return NULL;
+    return 0;
 }
 
 static void hide_for_ever(const struct disk_stage *t)
 {
-    pthread_t thread;
-
-    (void)pthread_create(&thread, NULL, hide, (void *)(uintptr_t)t);
+    begin_thread(hide, t);
     for (;;)
         pause();
 }
@@ -156,7 +166,7 @@ static void send_for_ever(const struct disk_stage *t)
 }
 
 /* The first thread is a zombie soon, and the process goes on. */
-static void *count(void *arg)
+static int count(void *arg)
 {
     const struct disk_stage *t = arg;
     pid_t self = gettid();
@@ -164,15 +174,13 @@ static void *count(void *arg)
     (void)!write(t->say, &self, sizeof(self));
     for (;;)
         ;
-    return NULL;
+    return 0;
 }
 
 static void go_on_without_the_first(const struct disk_stage *t)
 {
-    pthread_t thread;
-
-    (void)pthread_create(&thread, NULL, count, (void *)(uintptr_t)t);
-    pthread_exit(NULL);
+    begin_thread(count, t);
+    (void)syscall(SYS_exit, 0);
 }
 
 Test(disk, descriptors_without_end_are_not_all_looked_at)
