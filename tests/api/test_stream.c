@@ -231,18 +231,24 @@ Test(stream, messages_lost_on_the_way_are_filled_from_the_store)
     scene_stop(&s);
 }
 
+/* A scene whose task said three lines, failed and is retried: in its second attempt. */
+static void scene_start_again(struct scene *s)
+{
+    scene_start(s);
+    writer_append(&s->wr, 3, 40);
+    writer_finish(&s->wr, "llm_service", NULL);
+    writer_end(&s->wr);
+    PJ_CLEANUP(pj_freep) char *retry = pj_asprintf("/tasks/%s/retry", s->task);
+    json_decref(world_call(&s->w, "POST", retry, "{\"execute\":true}", 202));
+    writer_begin(&s->wr, &s->w, s->task);
+}
+
 Test(stream, a_stream_runs_through_all_attempts_and_can_be_narrowed_to_one)
 {
     struct scene s;
     struct viewer v;
 
-    scene_start(&s);
-    writer_append(&s.wr, 3, 40);
-    writer_finish(&s.wr, "llm_service", NULL);
-    writer_end(&s.wr);
-    PJ_CLEANUP(pj_freep) char *retry = pj_asprintf("/tasks/%s/retry", s.task);
-    json_decref(world_call(&s.w, "POST", retry, "{\"execute\":true}", 202));
-    writer_begin(&s.wr, &s.w, s.task);
+    scene_start_again(&s);
     cr_expect_eq(s.wr.attempt, 2);
     writer_append(&s.wr, 2, 40);
     struct sse_reader *all = sse_open(s.w.base, s.path, WORLD_TOKEN, NULL);
@@ -276,13 +282,7 @@ Test(stream, who_resumes_behind_an_end_is_told_the_next_one)
     struct sse_event e = {0};
     bool ended = false;
 
-    scene_start(&s);
-    writer_append(&s.wr, 3, 40);
-    writer_finish(&s.wr, "llm_service", NULL);
-    writer_end(&s.wr);
-    PJ_CLEANUP(pj_freep) char *retry = pj_asprintf("/tasks/%s/retry", s.task);
-    json_decref(world_call(&s.w, "POST", retry, "{\"execute\":true}", 202));
-    writer_begin(&s.wr, &s.w, s.task);
+    scene_start_again(&s);
     struct sse_reader *first = sse_open(s.w.base, s.path, WORLD_TOKEN, NULL);
     for (int logs = 0; logs < 3; sse_event_release(&e)) {
         cr_assert_eq(sse_next(first, &e, SOON), 1);
