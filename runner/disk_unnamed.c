@@ -139,7 +139,8 @@ static bool look_at_maps(struct look *l, const char *task)
            fgets(line, sizeof(line), maps) != NULL) {
         any = true;
         l->lines_left--;
-        l->complete = !is_unnamed_map(line, l->dev);
+        /* A path may be longer than any line: what is cut is not known. */
+        l->complete = strchr(line, '\n') != NULL && !is_unnamed_map(line, l->dev);
     }
     if (maps != NULL)
         (void)fclose(maps);

@@ -16,11 +16,13 @@
 #include "lib/base/mem.h"
 
 #define PROCESSES_MAX 65536
-#define HOLD_MS 200 /* to stop them all: one that forks meanwhile is found by the next round */
+#define BEGAN_FIELD 22 /* of /proc/PID/stat; the name in brackets is the second (proc(5)) */
+#define HOLD_MS 200    /* to stop them all: one that forks meanwhile is found by the next round */
 
 struct process {
     pid_t pid, parent;
-    char state; /* of its first thread, as in /proc/PID/stat: R S D Z T t X */
+    uint64_t began; /* in clock ticks since boot: with its number, which process it is */
+    char state;     /* of its first thread, as in /proc/PID/stat: R S D Z T t X */
     enum { UNKNOWN, ASKED, OURS, OTHERS } whose;
 };
 
@@ -50,6 +52,11 @@ static bool read_stat(const char *path, struct process *out)
     *out = (struct process){.pid = (pid_t)strtol(text, NULL, 10),
                             .parent = (pid_t)strtol(end + 4, NULL, 10),
                             .state = end[2]};
+    for (int field = 2; field < BEGAN_FIELD && end != NULL; field++)
+        end = strchr(end + 1, ' ');
+    if (end == NULL)
+        return false;
+    out->began = strtoull(end, NULL, 10);
     return true;
 }
 
@@ -143,7 +150,7 @@ static void signal_it(const struct process *p, int sig)
     int fd = pidfd_open(p->pid, 0);
 
     (void)snprintf(pid, sizeof(pid), "%d", (int)p->pid);
-    if (fd >= 0 && read_process(pid, &now) && now.parent == p->parent)
+    if (fd >= 0 && read_process(pid, &now) && now.began == p->began)
         (void)pidfd_send_signal(fd, sig, NULL, 0);
     pj_fd_close(&fd);
 }

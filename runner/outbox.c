@@ -51,6 +51,8 @@ int64_t outbox_retry_ms(int64_t base_ms, int64_t age_ms, int64_t attempts)
 
     if (age_ms >= GIVE_UP_MS)
         return -1;
+    if (age_ms < 0) /* Redis's clock is ahead of ours */
+        age_ms = 0;
     for (int64_t i = 1; i < attempts && wait < RETRY_MAX_MS; i++)
         wait *= 2;
     if (wait > RETRY_MAX_MS)

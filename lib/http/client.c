@@ -149,12 +149,14 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 
 static bool dials_itself(void)
 {
-    static const char *const proxies[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
-                                          "ALL_PROXY"};
+    static const char *const proxies[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
 
-    for (size_t i = 0; i < PJ_COUNT_OF(proxies); i++)
-        if (getenv(proxies[i]) != NULL)
+    for (size_t i = 0; i < PJ_COUNT_OF(proxies); i++) {
+        const char *proxy = getenv(proxies[i]);
+
+        if (proxy != NULL && proxy[0] != '\0') /* an empty one is none */
             return false;
+    }
     return true;
 }
 
@@ -209,6 +211,8 @@ static void configure(const struct pj_http *http, struct call *call, struct curl
     if (req->may_dial && dials_itself()) {
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+    } else if (req->may_dial) {
+        curl_easy_setopt(easy, CURLOPT_NOPROXY, ""); /* it dials, then, whatever the host */
     }
     if (req->body) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);

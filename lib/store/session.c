@@ -190,8 +190,14 @@ void pj_session_send(struct pj_session *s, const struct pj_cmd *cmd, bool source
     pj_cmd_write(cmd, source, &s->out);
     if (cb)
         await_reply(s, cb, arg);
-    if (s->open && s->in && s->out.len - s->sent >= OUT_EAGER && idle)
-        idle = !flush(s); /* what failed is found out again, and told, by the loop */
+    if (s->open && s->in && s->out.len - s->sent >= OUT_EAGER && idle) {
+        idle = false;
+        if (!flush(
+                s)) { /* the loop tells; until then nothing may watch a number that is another's soon */
+            drop_events(s);
+            follow(s);
+        }
+    }
     if (idle && s->in)
         event_active(s->in, EV_TIMEOUT, 0);
 }

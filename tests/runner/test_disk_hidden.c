@@ -2,6 +2,7 @@
  * processes that might go on while the others are held. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -278,4 +279,41 @@ Test(disk, what_a_box_has_stopped_itself_is_not_let_go_on)
     (void)close(to[0]);
     (void)close(from[0]);
     (void)close(from[1]);
+}
+
+/* Held are processes, not who their parents are: one whose parent ends meanwhile is another's child when all go on. */
+Test(disk, who_lost_his_parent_while_he_was_held_goes_on)
+{
+    struct disk_stage t = {0};
+    int to[2], from[2];
+    char byte = 'x';
+
+    cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    cr_assert(pipe2(to, O_CLOEXEC) == 0 && pipe2(from, O_CLOEXEC) == 0);
+    t.hear = to[0];
+    t.say = from[1];
+    pid_t parent = fork();
+    if (parent == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pid_t child = fork();
+        if (child == 0) {
+            (void)close(to[1]);
+            disk_stage_answer(&t);
+        }
+        (void)!write(from[1], &child, sizeof(child));
+        for (;;)
+            pause();
+    }
+    pid_t child = 0;
+    cr_assert_eq(read(from[0], &child, sizeof(child)), sizeof(child));
+    struct held *held = family_hold(getpid());
+    cr_expect_eq(disk_stage_state(child), 'T');
+    (void)kill(parent, SIGKILL);
+    cr_assert_eq(waitpid(parent, NULL, 0), parent);
+    family_let_go(held);
+    cr_assert_eq(write(to[1], &byte, 1), 1);
+    struct pollfd p = {.fd = from[0], .events = POLLIN};
+    cr_expect_eq(poll(&p, 1, 30000), 1, "it stands still for ever");
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL, 0);
 }

@@ -262,6 +262,7 @@ Test(outbox, waits_longer_each_time_and_gives_up_after_three_days)
             spared = outbox_retry_ms(1000, 60000, 10); /* tried less often than it was claimed */
 
     cr_assert(spared >= 52500 && spared <= 70000);
+    cr_assert_gt(outbox_retry_ms(1000, -60000, 1), 0, "a clock behind that of Redis");
     cr_assert(first >= 7500 && first <= 10000);
     cr_assert(tenth > 60 * 60 * 1000 && tenth <= 4 * 60 * 60 * 1000);
     cr_assert_eq(outbox_retry_ms(1000, INT64_C(3) * 24 * 3600 * 1000, 20), -1);
